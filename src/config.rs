@@ -1,0 +1,194 @@
+//! What an operator may set, parsed once into meaning.
+//!
+//! Every setting is a flag of `ai-proxy serve` and an `AI_PROXY_…` variable of
+//! the same name; the flag wins. Nothing below this module reads the
+//! environment, save the master key (`catalog::seal`), which is never a flag.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+
+/// Where the rows live: shared by every command that opens the store.
+#[derive(Args, Clone, Debug)]
+pub struct StoreArgs {
+    /// Folder of the SQLite database and the master key; made when missing.
+    #[arg(long, env = "AI_PROXY_DATA_DIR", default_value = "./data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// `postgres://…` for several replicas on one store [default: SQLite in the data folder].
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+impl StoreArgs {
+    /// The URL to open: as given, else the SQLite file in the data folder.
+    pub fn url(&self) -> String {
+        match &self.database_url {
+            Some(url) if !url.is_empty() => url.clone(),
+            _ => format!("sqlite://{}", self.data_dir.join("ai-proxy.db").display()),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For a person at a terminal.
+    Text,
+    /// One JSON object a line, for a log collector.
+    Json,
+}
+
+/// Which backend addresses may be connected to. Link-local and cloud-metadata
+/// addresses are refused under either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EndpointPolicy {
+    /// Private and loopback addresses are allowed: a workshop on a LAN.
+    Any,
+    /// Only public addresses: organisers who do not trust each other's networks.
+    Public,
+}
+
+/// A length of time given in seconds; fractions are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number: f64 =
+            text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
+        Duration::try_from_secs_f64(number)
+            .map(Seconds)
+            .map_err(|_| format!("'{text}' is not a length of time"))
+    }
+}
+
+/// The settings of `ai-proxy serve`.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    #[command(flatten)]
+    pub store: StoreArgs,
+
+    /// Address and port to serve on.
+    #[arg(long, env = "AI_PROXY_LISTEN", default_value = "127.0.0.1:8910", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    /// The URL at which attendees reach this proxy, printed in pages and answers.
+    #[arg(long, env = "AI_PROXY_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<url::Url>,
+
+    /// Address and port of /metrics (Prometheus); not served when left out.
+    #[arg(long, env = "AI_PROXY_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Threads of the data plane [default: one a core].
+    #[arg(long, env = "AI_PROXY_WORKERS", value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+
+    /// Log lines for a person (text) or a collector (json).
+    #[arg(long, env = "AI_PROXY_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+
+    /// What to log, as in `info` or `ai_proxy=debug,warn`.
+    #[arg(long, env = "AI_PROXY_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+
+    /// Write one line at `info` for each request.
+    #[arg(
+        long, env = "AI_PROXY_LOG_REQUESTS", action = clap::ArgAction::Set,
+        num_args = 0..=1, default_value = "false", default_missing_value = "true", value_name = "BOOL"
+    )]
+    pub log_requests: bool,
+
+    /// Networks whose `X-Forwarded-For` is believed, comma-separated (10.0.0.0/8,::1).
+    #[arg(
+        long, env = "AI_PROXY_TRUSTED_PROXIES", value_delimiter = ',',
+        value_parser = parse_network, value_name = "NETS"
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// Browser origins that may call the data plane, besides our own and loopback, comma-separated.
+    #[arg(long, env = "AI_PROXY_ALLOWED_ORIGINS", value_delimiter = ',', value_name = "ORIGINS")]
+    pub allowed_origins: Vec<String>,
+
+    /// Which backend addresses may be connected to.
+    #[arg(long, env = "AI_PROXY_ENDPOINT_POLICY", default_value = "any", value_name = "POLICY")]
+    pub endpoint_policy: EndpointPolicy,
+
+    /// How long a backend may take until its response headers.
+    #[arg(long, env = "AI_PROXY_BACKEND_TIMEOUT", default_value = "120", value_name = "SECONDS")]
+    pub backend_timeout: Seconds,
+
+    /// How long connecting to a backend may take.
+    #[arg(long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5", value_name = "SECONDS")]
+    pub connect_timeout: Seconds,
+
+    /// Silence after which an event stream gets a comment line that keeps it alive; 0 sends none.
+    #[arg(long, env = "AI_PROXY_SSE_KEEP_ALIVE", default_value = "25", value_name = "SECONDS")]
+    pub sse_keep_alive: Seconds,
+
+    /// How long running requests may finish after SIGTERM.
+    #[arg(long, env = "AI_PROXY_DRAIN_TIMEOUT", default_value = "30", value_name = "SECONDS")]
+    pub drain_timeout: Seconds,
+
+    /// How long a client may take to send its request headers.
+    #[arg(long, env = "AI_PROXY_HEADER_TIMEOUT", default_value = "10", value_name = "SECONDS")]
+    pub header_timeout: Seconds,
+
+    /// Largest request head, in bytes.
+    #[arg(
+        long, env = "AI_PROXY_MAX_HEADER_BYTES", default_value_t = 64 * 1024,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..=1_048_576), value_name = "BYTES"
+    )]
+    pub max_header_bytes: usize,
+
+    /// Largest request body, in bytes.
+    #[arg(long, env = "AI_PROXY_MAX_BODY_BYTES", default_value_t = 16 * 1024 * 1024, value_name = "BYTES")]
+    pub max_body_bytes: u64,
+
+    /// Most client connections at once.
+    #[arg(long, env = "AI_PROXY_MAX_CONNECTIONS", default_value_t = 20_000, value_name = "N")]
+    pub max_connections: usize,
+
+    /// Certificate chain (PEM) to serve HTTPS with; needs --tls-key.
+    #[arg(long, env = "AI_PROXY_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --tls-cert.
+    #[arg(long, env = "AI_PROXY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// A network in CIDR form, or one address standing for itself.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("'{text}' is not a network such as 10.0.0.0/8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_take_fractions_and_refuse_the_rest() {
+        assert_eq!("0.25".parse(), Ok(Seconds(Duration::from_millis(250))));
+        assert_eq!("120".parse(), Ok(Seconds(Duration::from_secs(120))));
+        for bad in ["", "ten", "-1", "NaN", "1e400"] {
+            assert!(bad.parse::<Seconds>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_a_network_or_one_address() {
+        assert_eq!(parse_network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(parse_network("::1").unwrap().to_string(), "::1/128");
+        assert!(parse_network("localhost").is_err());
+    }
+}

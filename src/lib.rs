@@ -1,0 +1,10 @@
+//! AI Proxy: one binary in front of MCP servers and AI models.
+//!
+//! A request walks down [`proxy`]; what it is checked against comes from
+//! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
+//! [`app`] holds what all requests share, and [`server`] owns sockets,
+//! threads and the drain. `ARCHITECTURE.md` tells the walks in prose.
+//!
+//! Arrows point down only: `cli → server → app → proxy → catalog → db`.
+
+pub mod config;

@@ -1,0 +1,1 @@
+//! Integration tests of the whole proxy: real router, real store, a fake backend on loopback.
