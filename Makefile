@@ -1,0 +1,73 @@
+# Everything a developer runs. Each target installs what it needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: run test test-rust test-clients soak lint
+
+CLIENTS  := tests/clients
+VENVS    := target/clients
+PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
+PYTHON   ?= python3
+PROXY    := target/debug/ai-proxy
+
+run: ## the demo: a proxy, an MCP server behind it and the commands to paste
+	cargo run --release -- demo
+
+test: test-rust test-clients ## everything that can fail
+
+test-rust: .system/postgresql ## the Rust tests, the store's on SQLite and on PostgreSQL
+	tests/postgres.sh cargo test --locked --all-targets
+
+# PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
+test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
+	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
+
+soak: clients ## 50 workers, 200 rounds each, through a release build
+	cargo build --release --locked
+	AI_PROXY_BINARY=target/release/ai-proxy AI_PROXY_SOAK_ROUNDS=200 $(VENVS)/runner/bin/pytest $(CLIENTS) -k soak $(PYTEST)
+
+lint: .system/cargo-deny ## format, lints, and what may enter the binary
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo deny --locked check bans licenses sources
+
+# --- what the targets above need ---------------------------------------------
+
+.PHONY: clients .system/postgresql .system/cargo-deny .system/python .system/node FORCE
+
+$(PROXY): FORCE
+	cargo build --locked
+
+# One virtual environment for each generation of clients: they pin one another's libraries.
+clients: $(PACKAGES:%=$(VENVS)/%/.installed) $(CLIENTS)/typescript/node_modules/.installed
+
+$(VENVS)/%/.installed: $(CLIENTS)/requirements/%.txt | .system/python
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+$(CLIENTS)/typescript/node_modules/.installed: $(CLIENTS)/typescript/package-lock.json | .system/node
+	npm ci --prefix $(@D)/.. --no-fund --no-audit --loglevel=error
+	touch $@
+
+# $(call debian,PACKAGES): as root, else by sudo
+debian = { $(sudo) apt-get update -qq && $(sudo) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $1; }
+sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
+
+.system/postgresql:
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || $(call debian,postgresql)
+
+.system/python:
+	$(PYTHON) -c 'import ensurepip, venv' || $(call debian,python3 python3-venv)
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+
+.system/node:
+	command -v npm >/dev/null || $(call debian,nodejs npm)
+	node -e 'if (parseInt(process.versions.node) < 20) { console.error("Node.js 20 or newer is needed, not " + process.version); process.exit(1) }'
+
+.system/cargo-deny:
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+
+FORCE:
