@@ -8,3 +8,4 @@
 //! Arrows point down only: `cli → server → app → proxy → catalog → db`.
 
 pub mod config;
+pub mod demo;

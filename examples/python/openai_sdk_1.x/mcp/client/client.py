@@ -35,10 +35,10 @@ async def main() -> None:
         print(f"Available tools: {[tool.name for tool in tools]}")
 
         echoed = await client.call_tool("echo", {"message": "Hello!"})
-        print(f"Echo: {echoed.data}")
+        print(f"Echo: {echoed.content[0].text}")
 
         now = await client.call_tool("get_current_utc_time", {})
-        print(f"Time: {now.data}")
+        print(f"Time: {now.content[0].text}")
 
 
 if __name__ == "__main__":
