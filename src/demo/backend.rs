@@ -47,15 +47,19 @@ impl Backend {
         let endpoint = format!("http://{}/mcp", listener.local_addr()?);
         let key = random_key()?;
         let stop = CancellationToken::new();
-        let router = router(key.clone(), stop.clone());
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await
-            {
-                tracing::error!(%error, "the demo's MCP server stopped");
-            }
-        });
+        tokio::spawn(serve(listener, router(key.clone(), stop.clone()), stop.clone()));
         Ok(Self { endpoint, key, _stop: stop.drop_guard() })
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the backend, on loopback, and its one client is the proxy"
+)]
+async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "the demo's MCP server stopped");
     }
 }
 
@@ -74,12 +78,12 @@ fn router(key: SecretString, stop: CancellationToken) -> Router {
     Router::new().nest_service("/mcp", service).layer(middleware::from_fn(
         move |request: Request, next: Next| {
             let admitted = knows(&key, &request);
-            async move { if admitted { serve(request, next).await } else { unauthorized() } }
+            async move { if admitted { answer(request, next).await } else { unauthorized() } }
         },
     ))
 }
 
-async fn serve(request: Request, next: Next) -> Response {
+async fn answer(request: Request, next: Next) -> Response {
     let ends_session = request.method() == Method::DELETE;
     let mut response = next.run(request).await;
     // rmcp says 202, which the Python SDK reports to its user as a failure.
