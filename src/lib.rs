@@ -7,6 +7,7 @@
 //!
 //! Arrows point down only: `cli → server → app → proxy → catalog → db`.
 
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod snippets;
