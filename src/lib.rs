@@ -7,7 +7,9 @@
 //!
 //! Arrows point down only: `cli → server → app → proxy → catalog → db`.
 
+pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod db;
 pub mod demo;
 pub mod snippets;

@@ -1,0 +1,226 @@
+//! Attendees: one person in one event, found by the keyed digest of their API
+//! key, which is sealed because it is shown again.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::audit::{self, Actor};
+use super::digest::hex;
+use super::seal::{self, Place, Vault};
+use super::validate::number;
+use super::{Digest, Error, Noun, Result, change, now_ms};
+use crate::db::{Columns, Db, Tx};
+
+mod issue;
+mod join;
+
+pub use issue::{Issued, issue};
+pub use join::{Joined, join_by_shared_code};
+
+#[derive(Clone, Debug)]
+pub struct Attendee {
+    pub id: String,
+    pub event_id: String,
+    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`.
+    pub user_id: String,
+    pub display_name: String,
+    pub active: bool,
+    /// Instead of the event's.
+    pub daily_request_cap: Option<u32>,
+    /// UTC milliseconds.
+    pub created_at: i64,
+    pub last_seen_at: Option<i64>,
+    /// Code of the last refusal.
+    pub last_error: Option<String>,
+    pub last_error_at: Option<i64>,
+}
+
+impl Attendee {
+    fn read(row: &AnyRow) -> Result<Self> {
+        let cap: Option<i64> = row.try_get("daily_request_cap")?;
+        Ok(Self {
+            id: row.text("id")?,
+            event_id: row.text("event_id")?,
+            user_id: row.text("user_id")?,
+            display_name: row.text("display_name")?,
+            active: row.flag("active")?,
+            daily_request_cap: cap.map(|_| row.count("daily_request_cap")).transpose()?,
+            created_at: row.int("created_at")?,
+            last_seen_at: row.try_get("last_seen_at")?,
+            last_error: row.try_get("last_error")?,
+            last_error_at: row.try_get("last_error_at")?,
+        })
+    }
+}
+
+pub(super) const TABLE: &str = "attendee";
+pub(super) const API_KEY: &str = "api_key_sealed";
+
+fn place(id: &str) -> Place<'_> {
+    Place { table: TABLE, row: id, column: API_KEY }
+}
+
+/// 32 random bytes as 64 hexadecimal digits: no character that a shell, a CSV
+/// file or a person could take for another.
+fn new_api_key() -> Result<SecretString> {
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
+    Ok(hex(&*bytes).into())
+}
+
+/// Who has the key with one of these digests: that of the current master key
+/// and, while keys are being changed, that of the old one.
+pub async fn find_by_digest(db: &Db, digests: &[Digest]) -> Result<Option<Attendee>> {
+    for digest in digests {
+        let row = sqlx::query(
+            "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
+                last_seen_at, last_error, last_error_at
+             from attendee where key_digest = $1",
+        )
+        .bind(digest.hex())
+        .fetch_optional(db.pool())
+        .await?;
+        if let Some(row) = row {
+            return Attendee::read(&row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The attendees of an owner's event, in the order in which they came.
+pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attendee>> {
+    sqlx::query(
+        "select attendee.id, event_id, user_id, display_name, attendee.active,
+            attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
+         from attendee join event on event.id = attendee.event_id
+         where event.owner_id = $1 and event_id = $2 order by attendee.created_at, attendee.id",
+    )
+    .bind(owner_id)
+    .bind(event_id)
+    .fetch_all(db.pool())
+    .await?
+    .iter()
+    .map(Attendee::read)
+    .collect()
+}
+
+/// Switches an attendee's key off or on.
+pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    own(&mut tx, by, id).await?;
+    sqlx::query("update attendee set active = $2 where id = $1")
+        .bind(id)
+        .bind(i64::from(active))
+        .execute(&mut *tx)
+        .await?;
+    finish(tx, by, id, if active { "activated" } else { "deactivated" }, "").await
+}
+
+/// Gives an attendee a daily request cap of their own, or the event's again.
+pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
+    if let Some(cap) = cap {
+        number("daily_request_cap", cap, 1..=100_000)?;
+    }
+    let mut tx = change::write(db).await?;
+    own(&mut tx, by, id).await?;
+    sqlx::query("update attendee set daily_request_cap = $2 where id = $1")
+        .bind(id)
+        .bind(cap.map(i64::from))
+        .execute(&mut *tx)
+        .await?;
+    let detail = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
+    finish(tx, by, id, "updated", &detail).await
+}
+
+/// Gives an attendee a new key; the old one stops at once.
+pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<SecretString> {
+    let key = new_api_key()?;
+    let mut tx = change::write(db).await?;
+    own(&mut tx, by, id).await?;
+    sqlx::query("update attendee set api_key_sealed = $2, key_digest = $3 where id = $1")
+        .bind(id)
+        .bind(vault.seal(place(id), key.expose_secret())?)
+        .bind(vault.digest(key.expose_secret()).hex())
+        .execute(&mut *tx)
+        .await?;
+    finish(tx, by, id, "new key", "").await?;
+    Ok(key)
+}
+
+/// Deletes an attendee. Their figures stay with the event.
+pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    own(&mut tx, by, id).await?;
+    for statement in
+        ["delete from quota where attendee_id = $1", "delete from attendee where id = $1"]
+    {
+        sqlx::query(statement).bind(id).execute(&mut *tx).await?;
+    }
+    finish(tx, by, id, "deleted", "").await
+}
+
+/// An attendee's key, to be shown to them or their organiser.
+pub async fn reveal_key(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<SecretString> {
+    let sealed: Option<String> = sqlx::query_scalar(
+        "select api_key_sealed from attendee join event on event.id = attendee.event_id
+         where attendee.id = $1 and event.owner_id = $2",
+    )
+    .bind(id)
+    .bind(owner_id)
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(vault.open(place(id), &sealed.ok_or_else(|| not_found(id))?)?)
+}
+
+fn not_found(id: &str) -> Error {
+    Error::NotFound { noun: Noun::Attendee, name: id.to_owned() }
+}
+
+/// Fails unless the attendee is of an event of the actor's owner.
+async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<()> {
+    sqlx::query(
+        "select attendee.id from attendee join event on event.id = attendee.event_id
+         where attendee.id = $1 and event.owner_id = $2",
+    )
+    .bind(id)
+    .bind(&by.owner_id)
+    .fetch_optional(&mut **tx)
+    .await?
+    .map(drop)
+    .ok_or_else(|| not_found(id))
+}
+
+async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+    change::record(&mut tx, Noun::Attendee, id).await?;
+    audit::record(&mut tx, by, action, Noun::Attendee, id, detail).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+struct New<'a> {
+    id: &'a str,
+    event_id: &'a str,
+    user_id: &'a str,
+    display_name: &'a str,
+    key: &'a SecretString,
+}
+
+async fn insert(tx: &mut Tx, vault: &Vault, new: New<'_>) -> Result<()> {
+    let key = new.key.expose_secret();
+    sqlx::query(
+        "insert into attendee (id, event_id, user_id, display_name, api_key_sealed, key_digest,
+            active, daily_request_cap, created_at, last_seen_at, last_error, last_error_at)
+         values ($1, $2, $3, $4, $5, $6, 1, null, $7, null, null, null)",
+    )
+    .bind(new.id)
+    .bind(new.event_id)
+    .bind(new.user_id)
+    .bind(new.display_name)
+    .bind(vault.seal(place(new.id), key)?)
+    .bind(vault.digest(key).hex())
+    .bind(now_ms())
+    .execute(&mut **tx)
+    .await?;
+    change::record(tx, Noun::Attendee, new.id).await
+}

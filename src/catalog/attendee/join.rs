@@ -1,0 +1,90 @@
+//! Attendees who come by an event's shared code, made when they first call.
+//!
+//! They are told apart by the name they give, which nobody has proven. Their
+//! row has an API key as every other, which nobody knows until it is shown.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Attendee, New, insert, new_api_key};
+use crate::catalog::event::Event;
+use crate::catalog::seal::Vault;
+use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
+use crate::db::{Columns, Db};
+
+/// Whether there was room for one more.
+#[derive(Clone, Debug)]
+pub enum Joined {
+    Attendee(Attendee),
+    /// As many as the event allows have come by its shared code.
+    Full,
+}
+
+/// The attendee that `name` stands for; made where there is room for one more.
+/// That the code was right is for the caller to know.
+pub async fn join_by_shared_code(
+    db: &Db,
+    vault: &Vault,
+    event: &Event,
+    name: &str,
+) -> Result<Joined> {
+    let user_id = user_id(&event.id, name);
+    if let Some(attendee) = find(db, &event.id, &user_id).await? {
+        return Ok(Joined::Attendee(attendee));
+    }
+    let mut tx = change::write(db).await?;
+    // The row's own limit: the caller's copy of the event may be behind it.
+    let room = sqlx::query(
+        "select shared_code_limit, (select count(*) from attendee
+            where event_id = $1 and user_id like 'shared:%') as joined
+         from event where id = $1",
+    )
+    .bind(&event.id)
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event.id.clone() })?;
+    let known = sqlx::query("select id from attendee where event_id = $1 and user_id = $2")
+        .bind(&event.id)
+        .bind(&user_id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if known.is_none() {
+        if room.int("joined")? >= room.int("shared_code_limit")? {
+            return Ok(Joined::Full);
+        }
+        let new = New {
+            id: &new_id(),
+            event_id: &event.id,
+            user_id: &user_id,
+            display_name: &name.trim().chars().take(128).collect::<String>(),
+            key: &new_api_key()?,
+        };
+        insert(&mut tx, vault, new).await?;
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    let attendee = find(db, &event.id, &user_id).await?;
+    let gone = || Error::NotFound { noun: Noun::Attendee, name: user_id };
+    attendee.map(Joined::Attendee).ok_or_else(gone)
+}
+
+/// Identity is event and name, however the name is cased and padded: a new
+/// code resets nobody's cap.
+fn user_id(event_id: &str, name: &str) -> String {
+    let name = name.trim().to_lowercase();
+    let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    format!("shared:{}", Digest::sha256(format!("{event_id}{name}").as_bytes()).hex())
+}
+
+async fn find(db: &Db, event_id: &str, user_id: &str) -> Result<Option<Attendee>> {
+    let row = sqlx::query(
+        "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
+            last_seen_at, last_error, last_error_at
+         from attendee where event_id = $1 and user_id = $2",
+    )
+    .bind(event_id)
+    .bind(user_id)
+    .fetch_optional(db.pool())
+    .await?;
+    row.as_ref().map(Attendee::read).transpose()
+}

@@ -1,0 +1,186 @@
+//! What an organiser entered for an event, and the rules it must meet.
+
+use std::collections::HashSet;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Event;
+use super::window::Window;
+use crate::catalog::digest::hex;
+use crate::catalog::validate::{invalid, line, number};
+use crate::catalog::{Result, seal};
+
+const REGISTRATIONS: [&str; 3] = ["github", "shared-code", "closed"];
+
+const MAX_DESCRIPTION: usize = 8192;
+
+/// The fields of an event as entered. `default()` holds the values of a new
+/// one; what it leaves empty is required.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The event to update, or the id that the new one is to have.
+    pub id: Option<String>,
+    pub name: String,
+    pub description: String,
+    pub organizer_name: String,
+    pub organizer_email: String,
+    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
+    pub start: String,
+    pub end: String,
+    pub time_zone: String,
+    /// Resource ids, in order.
+    pub resources: Vec<String>,
+    pub max_token_cap: u32,
+    pub daily_request_cap: u32,
+    pub requests_per_minute: u32,
+    pub burst: u32,
+    pub max_open_requests: u32,
+    /// Empty is the same as none.
+    pub shared_code: Option<SecretString>,
+    pub shared_code_limit: u32,
+    pub registration: String,
+    pub active: bool,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            id: None,
+            name: String::new(),
+            description: String::new(),
+            organizer_name: String::new(),
+            organizer_email: String::new(),
+            start: String::new(),
+            end: String::new(),
+            time_zone: "UTC".into(),
+            resources: Vec::new(),
+            max_token_cap: 4096,
+            daily_request_cap: 1024,
+            requests_per_minute: 600,
+            burst: 60,
+            max_open_requests: 300,
+            shared_code: None,
+            shared_code_limit: 500,
+            registration: "closed".into(),
+            active: false,
+        }
+    }
+}
+
+pub(super) struct Valid<'a> {
+    draft: &'a Draft,
+    pub name: String,
+    pub organizer_name: String,
+    pub organizer_email: String,
+    pub window: Window,
+    pub shared_code: Option<&'a str>,
+}
+
+impl Draft {
+    pub(super) fn validate(&self) -> Result<Valid<'_>> {
+        if self.id.as_deref().is_some_and(|id| !is_event_id(id)) {
+            return Err(invalid("id", "must be of the form a1b2-c3d4 (lower-case hexadecimal)"));
+        }
+        let name = line("name", &self.name, 64)?;
+        check_description(&self.description)?;
+        let organizer_name = line("organizer_name", &self.organizer_name, 128)?;
+        let organizer_email = line("organizer_email", &self.organizer_email, 128)?;
+        if !is_address(&organizer_email) {
+            return Err(invalid("organizer_email", "is not an e-mail address"));
+        }
+        let window = Window::parse(&self.start, &self.end, &self.time_zone)?;
+        for (field, value) in [
+            ("max_token_cap", self.max_token_cap),
+            ("daily_request_cap", self.daily_request_cap),
+            ("requests_per_minute", self.requests_per_minute),
+            ("burst", self.burst),
+            ("max_open_requests", self.max_open_requests),
+            ("shared_code_limit", self.shared_code_limit),
+        ] {
+            number(field, value, 1..=100_000)?;
+        }
+        let shared_code = self.shared_code.as_ref().map(SecretString::expose_secret);
+        let shared_code = shared_code.filter(|code| !code.is_empty());
+        if let Some(code) = shared_code
+            && !((5..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric()))
+        {
+            return Err(invalid("shared_code", "must be empty, or 5 to 64 letters and digits"));
+        }
+        if !REGISTRATIONS.contains(&self.registration.as_str()) {
+            let reason = format!("must be one of {}", REGISTRATIONS.join(", "));
+            return Err(invalid("registration", reason));
+        }
+        let mut seen = HashSet::new();
+        if !self.resources.iter().all(|id| seen.insert(id)) {
+            return Err(invalid("resources", "names a resource twice"));
+        }
+        Ok(Valid { draft: self, name, organizer_name, organizer_email, window, shared_code })
+    }
+}
+
+impl Valid<'_> {
+    pub(super) fn is_stored(&self, stored: &Event) -> bool {
+        let draft = self.draft;
+        let same_code = match (&stored.shared_code, self.shared_code) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                verify_slices_are_equal(a.expose_secret().as_bytes(), b.as_bytes()).is_ok()
+            }
+            _ => false,
+        };
+        same_code
+            && self.name == stored.name
+            && draft.description == stored.description
+            && self.organizer_name == stored.organizer_name
+            && self.organizer_email == stored.organizer_email
+            && self.window.start_local == stored.start_local
+            && self.window.end_local == stored.end_local
+            && self.window.time_zone == stored.time_zone
+            && self.window.starts_at == stored.starts_at
+            && self.window.ends_at == stored.ends_at
+            && draft.max_token_cap == stored.max_token_cap
+            && draft.daily_request_cap == stored.daily_request_cap
+            && draft.requests_per_minute == stored.requests_per_minute
+            && draft.burst == stored.burst
+            && draft.max_open_requests == stored.max_open_requests
+            && draft.shared_code_limit == stored.shared_code_limit
+            && draft.registration == stored.registration
+            && draft.active == stored.active
+            && draft.resources.iter().eq(stored.resources.iter().map(|resource| &resource.id))
+    }
+}
+
+fn check_description(text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(invalid("description", "is required"));
+    }
+    if text.chars().count() > MAX_DESCRIPTION {
+        let reason = format!("has more than {MAX_DESCRIPTION} characters");
+        return Err(invalid("description", reason));
+    }
+    if text.contains('\0') {
+        return Err(invalid("description", "holds a NUL character"));
+    }
+    Ok(())
+}
+
+/// What a mail program would take; whether it arrives only a mail can tell.
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let dotted = domain.split('.').all(|label| !label.is_empty());
+    !local.is_empty() && dotted && !text.contains(char::is_whitespace)
+}
+
+fn is_event_id(text: &str) -> bool {
+    let half = |half: &str| {
+        half.len() == 4 && half.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    text.split_once('-').is_some_and(|(a, b)| half(a) && half(b))
+}
+
+pub(super) fn random_id() -> Result<String> {
+    let mut bytes = [0; 4];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| seal::Error::Failed)?;
+    Ok(format!("{}-{}", hex(&bytes[..2]), hex(&bytes[2..])))
+}

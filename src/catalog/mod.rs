@@ -1,0 +1,79 @@
+//! The control plane: what is registered, who may use it, and what was used.
+//!
+//! Each noun stands in one file with its SQL. A write to the catalog is one
+//! transaction that checks, writes, notes the change for every replica
+//! (`change`) and who did it (`audit`). `snapshot` is what the data plane
+//! reads; `quota`, `mcp_session` and `usage` are what it writes.
+
+pub mod attendee;
+pub mod audit;
+pub mod change;
+pub mod digest;
+pub mod event;
+pub mod mcp_session;
+pub mod owner;
+pub mod quota;
+pub mod rekey;
+pub mod resource;
+pub mod seal;
+pub mod snapshot;
+pub mod usage;
+mod validate;
+
+pub use change::Noun;
+pub use digest::Digest;
+
+/// Why the catalog could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed or is away; trying again later may help.
+    #[error("the store did not do it: {0}")]
+    Store(#[from] sqlx::Error),
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    #[error("there is no {noun} \"{name}\"")]
+    NotFound { noun: Noun, name: String },
+    /// `field` is named as in the workshop file.
+    #[error("{field}: {reason}")]
+    Invalid { field: &'static str, reason: String },
+    #[error("{reason}")]
+    Conflict { reason: String },
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a save did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Created,
+    Updated,
+    /// Everything was so already; nothing was written.
+    Unchanged,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Created => "created",
+            Outcome::Updated => "updated",
+            Outcome::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// The row that a save was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    pub id: String,
+    pub outcome: Outcome,
+}
+
+/// UTC milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}

@@ -1,0 +1,131 @@
+//! Owners: organisers, who see nothing of each other's; and the one-time links
+//! by which they set their password.
+
+use secrecy::SecretString;
+use sqlx::any::AnyRow;
+
+use super::digest::hex;
+use super::validate::line;
+use super::{Digest, Error, Noun, Result, change, new_id, now_ms, seal};
+use crate::catalog::audit::{self, Actor};
+use crate::db::{Columns, Db};
+
+const LINK_VALID_MS: i64 = 3_600_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Owner,
+    /// Manages owners as well.
+    Administrator,
+}
+
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub id: String,
+    pub name: String,
+    pub role: Role,
+    pub active: bool,
+}
+
+impl Owner {
+    /// This owner as the one who writes.
+    pub fn actor(&self) -> Actor {
+        Actor { owner_id: self.id.clone(), name: self.name.clone() }
+    }
+
+    fn read(row: &AnyRow) -> Result<Self> {
+        let role = match row.text("role")?.as_str() {
+            "administrator" => Role::Administrator,
+            _ => Role::Owner,
+        };
+        Ok(Self { id: row.text("id")?, name: row.text("name")?, role, active: row.flag("active")? })
+    }
+}
+
+/// The owner `name`; made without a password where there is none.
+pub async fn local(db: &Db, name: &str) -> Result<Owner> {
+    let name = line("owner", name, 64)?;
+    if let Some(owner) = find(db, &name).await? {
+        return Ok(owner);
+    }
+    let mut tx = change::write(db).await?;
+    let id = new_id();
+    let inserted = sqlx::query(
+        "insert into owner (id, name, role, active, password_hash, created_at)
+         values ($1, $2, 'owner', 1, null, $3) on conflict (name) do nothing",
+    )
+    .bind(&id)
+    .bind(&name)
+    .bind(now_ms())
+    .execute(&mut *tx)
+    .await?;
+    if inserted.rows_affected() > 0 {
+        change::record(&mut tx, Noun::Owner, &id).await?;
+        let by = Actor { owner_id: id.clone(), name: name.clone() };
+        audit::record(&mut tx, &by, "created", Noun::Owner, &id, &name).await?;
+    }
+    tx.commit().await?;
+    find(db, &name).await?.ok_or(Error::NotFound { noun: Noun::Owner, name })
+}
+
+async fn find(db: &Db, name: &str) -> Result<Option<Owner>> {
+    let row = sqlx::query("select id, name, role, active from owner where name = $1")
+        .bind(name)
+        .fetch_optional(db.pool())
+        .await?;
+    row.as_ref().map(Owner::read).transpose()
+}
+
+/// What lets one person set a password, once, until it expires.
+#[derive(Debug)]
+pub struct SetupLink {
+    /// 64 hexadecimal digits; only its digest is stored.
+    pub token: SecretString,
+    /// UTC milliseconds.
+    pub expires_at: i64,
+}
+
+/// Makes the link that lets whoever holds it become the first administrator.
+pub async fn setup_link(db: &Db) -> Result<SetupLink> {
+    new_link(db, None).await
+}
+
+/// Makes a link by which the owner `name` sets a new password. Earlier ones of
+/// theirs stop working.
+///
+/// # Errors
+/// [`Error::NotFound`] where there is no such owner.
+pub async fn reset(db: &Db, name: &str) -> Result<SetupLink> {
+    let not_found = || Error::NotFound { noun: Noun::Owner, name: name.to_owned() };
+    let owner = find(db, name.trim()).await?.ok_or_else(not_found)?;
+    new_link(db, Some(&owner)).await
+}
+
+async fn new_link(db: &Db, owner: Option<&Owner>) -> Result<SetupLink> {
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
+    let token = hex(&*bytes);
+    let (now, owner_id) = (now_ms(), owner.map(|owner| &owner.id));
+    let expires_at = now + LINK_VALID_MS;
+    let mut tx = change::write(db).await?;
+    sqlx::query("delete from setup_link where expires_at < $1 or owner_id = $2")
+        .bind(now)
+        .bind(owner_id)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "insert into setup_link (digest, owner_id, created_at, expires_at, used_at)
+         values ($1, $2, $3, $4, null)",
+    )
+    .bind(Digest::sha256(token.as_bytes()).hex())
+    .bind(owner_id)
+    .bind(now)
+    .bind(expires_at)
+    .execute(&mut *tx)
+    .await?;
+    if let Some(owner) = owner {
+        audit::record(&mut tx, &owner.actor(), "reset", Noun::Owner, &owner.id, "").await?;
+    }
+    tx.commit().await?;
+    Ok(SetupLink { token: token.into(), expires_at })
+}

@@ -1,0 +1,109 @@
+//! Re-seals every secret that an earlier master key sealed, and recomputes the
+//! digests that came with it.
+//!
+//! Rows are taken in batches and replaced only if nobody changed them since
+//! they were read, so servers that know both keys go on serving, and a run that
+//! broke off is simply started again.
+
+use secrecy::ExposeSecret;
+use sqlx::any::AnyRow;
+
+use super::seal::{Place, Vault};
+use super::{Result, attendee, event, resource};
+use crate::db::{Columns, Db, Tx};
+
+/// Columns re-sealed by one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rekeyed {
+    pub endpoints: u64,
+    pub backend_keys: u64,
+    pub shared_codes: u64,
+    pub api_keys: u64,
+}
+
+struct Column {
+    table: &'static str,
+    name: &'static str,
+    /// The next 100 rows that are not sealed as `$1` is.
+    select: &'static str,
+    /// Replaces `$2` in row `$1` by `$3`; `$4` is the digest.
+    update: &'static str,
+}
+
+const ENDPOINTS: Column = Column {
+    table: resource::TABLE,
+    name: resource::ENDPOINT,
+    select: "select id, endpoint_sealed as sealed from resource
+             where endpoint_sealed not like $1 order by id limit 100",
+    update: "update resource set endpoint_sealed = $3 where id = $1 and endpoint_sealed = $2",
+};
+
+const BACKEND_KEYS: Column = Column {
+    table: resource::TABLE,
+    name: resource::KEY,
+    select: "select id, key_sealed as sealed from resource
+             where key_sealed not like $1 order by id limit 100",
+    update: "update resource set key_sealed = $3 where id = $1 and key_sealed = $2",
+};
+
+const SHARED_CODES: Column = Column {
+    table: event::TABLE,
+    name: event::SHARED_CODE,
+    select: "select id, shared_code_sealed as sealed from event
+             where shared_code_sealed not like $1 order by id limit 100",
+    update: "update event set shared_code_sealed = $3 where id = $1 and shared_code_sealed = $2",
+};
+
+const API_KEYS: Column = Column {
+    table: attendee::TABLE,
+    name: attendee::API_KEY,
+    select: "select id, api_key_sealed as sealed from attendee
+             where api_key_sealed not like $1 order by id limit 100",
+    update: "update attendee set api_key_sealed = $3, key_digest = $4
+             where id = $1 and api_key_sealed = $2",
+};
+
+/// Brings the whole store under the current master key.
+///
+/// # Errors
+/// A row that neither key opens ends the run; its place is named.
+pub async fn run(db: &Db, vault: &Vault) -> Result<Rekeyed> {
+    let rekeyed = Rekeyed {
+        endpoints: column(db, vault, &ENDPOINTS).await?,
+        backend_keys: column(db, vault, &BACKEND_KEYS).await?,
+        shared_codes: column(db, vault, &SHARED_CODES).await?,
+        api_keys: column(db, vault, &API_KEYS).await?,
+    };
+    vault.renew_check(db).await?;
+    Ok(rekeyed)
+}
+
+async fn column(db: &Db, vault: &Vault, column: &Column) -> Result<u64> {
+    let current = format!("{}%", vault.current_prefix());
+    let mut resealed = 0;
+    loop {
+        let mut tx = db.write().await?;
+        let rows = sqlx::query(column.select).bind(&current).fetch_all(&mut *tx).await?;
+        if rows.is_empty() {
+            return Ok(resealed);
+        }
+        for row in &rows {
+            resealed += reseal(&mut tx, vault, column, row).await?;
+        }
+        tx.commit().await?;
+    }
+}
+
+async fn reseal(tx: &mut Tx, vault: &Vault, column: &Column, row: &AnyRow) -> Result<u64> {
+    let (id, sealed) = (row.text("id")?, row.text("sealed")?);
+    let place = Place { table: column.table, row: &id, column: column.name };
+    let text = vault.open(place, &sealed)?;
+    let mut query = sqlx::query(column.update)
+        .bind(&id)
+        .bind(&sealed)
+        .bind(vault.seal(place, text.expose_secret())?);
+    if column.name == attendee::API_KEY {
+        query = query.bind(vault.digest(text.expose_secret()).hex());
+    }
+    Ok(query.execute(&mut **tx).await?.rows_affected())
+}

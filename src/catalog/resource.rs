@@ -1,0 +1,258 @@
+//! Resources: backends with their endpoint URL and key, both sealed.
+//!
+//! A [`Resource`] is opened and parsed once, when it is loaded: what the data
+//! plane needs for a call (address, credential header) is ready in it.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::AnyConnection;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::audit::{self, Actor};
+use super::seal::{self, Place, Vault};
+use super::{Error, Noun, Outcome, Result, Saved, change, new_id, now_ms};
+use crate::db::{Columns, Db};
+
+mod auth;
+mod draft;
+mod endpoint;
+
+pub use auth::Auth;
+pub use draft::{Draft, KeyChange};
+pub use endpoint::Endpoint;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ResourceType {
+    #[default]
+    McpServer,
+    FoundryModel,
+    FoundryToolkit,
+    FoundryAgent,
+    AzureAiSearch,
+}
+
+impl ResourceType {
+    pub const ALL: [Self; 5] = [
+        Self::McpServer,
+        Self::FoundryModel,
+        Self::FoundryToolkit,
+        Self::FoundryAgent,
+        Self::AzureAiSearch,
+    ];
+
+    /// As stored and printed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::McpServer => "mcp-server",
+            Self::FoundryModel => "foundry-model",
+            Self::FoundryToolkit => "foundry-toolkit",
+            Self::FoundryAgent => "foundry-agent",
+            Self::AzureAiSearch => "azure-ai-search",
+        }
+    }
+}
+
+impl std::str::FromStr for ResourceType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub id: String,
+    pub owner_id: String,
+    /// The client-facing name, a segment of URLs; unique per owner.
+    pub deployment: Arc<str>,
+    /// For owners only.
+    pub name: String,
+    pub kind: ResourceType,
+    pub endpoint: Endpoint,
+    pub auth: Auth,
+    pub key: Option<SecretString>,
+    pub region: String,
+    pub active: bool,
+    credential: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Resource {
+    /// The header that authenticates us to the backend, where one is sent.
+    pub fn credential(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.credential.clone()
+    }
+
+    fn open(vault: &Vault, row: &AnyRow) -> Result<Self> {
+        let id = row.text("id")?;
+        let endpoint = vault.open(place(&id, ENDPOINT), &row.text("endpoint_sealed")?)?;
+        let key = match row.try_get::<Option<String>, _>("key_sealed")? {
+            Some(sealed) => Some(vault.open(place(&id, KEY), &sealed)?),
+            None => None,
+        };
+        let unreadable = |column: &'static str| {
+            move |_| seal::Error::Broken { place: format!("resource/{column}") }
+        };
+        let auth: Auth = row.text("auth")?.parse().map_err(unreadable("auth"))?;
+        Ok(Self {
+            credential: key.as_ref().and_then(|key| auth.header(key)),
+            owner_id: row.text("owner_id")?,
+            deployment: row.text("deployment")?.into(),
+            name: row.text("name")?,
+            kind: row.text("type")?.parse().map_err(unreadable("type"))?,
+            endpoint: Endpoint::parse(endpoint.expose_secret()).map_err(unreadable(ENDPOINT))?,
+            auth,
+            key,
+            region: row.text("region")?,
+            active: row.flag("active")?,
+            id,
+        })
+    }
+}
+
+pub(super) const TABLE: &str = "resource";
+pub(super) const ENDPOINT: &str = "endpoint_sealed";
+pub(super) const KEY: &str = "key_sealed";
+
+fn place<'a>(id: &'a str, column: &'static str) -> Place<'a> {
+    Place { table: TABLE, row: id, column }
+}
+
+/// Reads and opens resources: all, an owner's, or one.
+pub(super) async fn load(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    owner_id: Option<&str>,
+    id: Option<&str>,
+) -> Result<Vec<Resource>> {
+    sqlx::query(
+        "select id, owner_id, deployment, name, type, endpoint_sealed, auth, key_sealed, region, active
+         from resource
+         where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
+         order by name, deployment",
+    )
+    .bind(owner_id)
+    .bind(id)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(|row| Resource::open(vault, row))
+    .collect()
+}
+
+/// An owner's resources by friendly name.
+pub async fn list(db: &Db, vault: &Vault, owner_id: &str) -> Result<Vec<Resource>> {
+    load(&mut *db.pool().acquire().await?, vault, Some(owner_id), None).await
+}
+
+/// # Errors
+/// [`Error::NotFound`] also where it is another owner's.
+pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Resource> {
+    get_in(&mut *db.pool().acquire().await?, vault, owner_id, id).await
+}
+
+async fn get_in(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    owner_id: &str,
+    id: &str,
+) -> Result<Resource> {
+    let found = load(connection, vault, Some(owner_id), Some(id)).await?.pop();
+    found.ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })
+}
+
+/// Creates the resource of `draft`, or updates the one it names.
+///
+/// # Errors
+/// [`Error::Invalid`] names the field; [`Error::Conflict`] where the deployment
+/// name is another resource's; [`Error::NotFound`] where there is none to update.
+pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    let valid = draft.validate()?;
+    let mut tx = change::write(db).await?;
+    let stored = match &draft.id {
+        Some(id) => Some(get_in(&mut tx, vault, &by.owner_id, id).await?),
+        None => None,
+    };
+    let key = draft.key_after(&valid, stored.as_ref())?;
+    if stored.as_ref().is_some_and(|stored| valid.is_stored(stored, key.as_ref())) {
+        let id = stored.map(|stored| stored.id).unwrap_or_default();
+        return Ok(Saved { id, outcome: Outcome::Unchanged });
+    }
+    let outcome = if stored.is_some() { Outcome::Updated } else { Outcome::Created };
+    let id = stored.map_or_else(new_id, |stored| stored.id);
+    let namesake =
+        sqlx::query("select id from resource where owner_id = $1 and deployment = $2 and id <> $3")
+            .bind(&by.owner_id)
+            .bind(&valid.deployment)
+            .bind(&id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    if namesake.is_some() {
+        let reason = format!("another resource has the deployment name \"{}\"", valid.deployment);
+        return Err(Error::Conflict { reason });
+    }
+    let key_sealed =
+        key.as_ref().map(|key| vault.seal(place(&id, KEY), key.expose_secret())).transpose()?;
+    sqlx::query(
+        "insert into resource (id, owner_id, deployment, name, type, endpoint_sealed, auth,
+            key_sealed, region, active, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+         on conflict (id) do update set deployment = excluded.deployment, name = excluded.name,
+            type = excluded.type, endpoint_sealed = excluded.endpoint_sealed, auth = excluded.auth,
+            key_sealed = excluded.key_sealed, region = excluded.region, active = excluded.active,
+            updated_at = excluded.updated_at",
+    )
+    .bind(&id)
+    .bind(&by.owner_id)
+    .bind(&valid.deployment)
+    .bind(&valid.name)
+    .bind(draft.kind.as_str())
+    .bind(vault.seal(place(&id, ENDPOINT), &valid.endpoint.as_written())?)
+    .bind(draft.auth.to_string())
+    .bind(key_sealed)
+    .bind(&valid.region)
+    .bind(i64::from(draft.active))
+    .bind(now_ms())
+    .execute(&mut *tx)
+    .await?;
+    change::record(&mut tx, Noun::Resource, &id).await?;
+    audit::record(&mut tx, by, outcome.as_str(), Noun::Resource, &id, &valid.deployment).await?;
+    tx.commit().await?;
+    Ok(Saved { id, outcome })
+}
+
+/// # Errors
+/// [`Error::Conflict`] with the names of the events that use it.
+pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    let events: Vec<String> = sqlx::query_scalar(
+        "select event.name from event_resource join event on event.id = event_resource.event_id
+         where event_resource.resource_id = $1 and event.owner_id = $2 order by event.name",
+    )
+    .bind(id)
+    .bind(&by.owner_id)
+    .fetch_all(&mut *tx)
+    .await?;
+    if !events.is_empty() {
+        let reason = format!("it is used by {}; unlink it there first", events.join(", "));
+        return Err(Error::Conflict { reason });
+    }
+    let deleted = sqlx::query("delete from resource where id = $1 and owner_id = $2")
+        .bind(id)
+        .bind(&by.owner_id)
+        .execute(&mut *tx)
+        .await?;
+    if deleted.rows_affected() == 0 {
+        return Err(Error::NotFound { noun: Noun::Resource, name: id.to_owned() });
+    }
+    change::record(&mut tx, Noun::Resource, id).await?;
+    audit::record(&mut tx, by, "deleted", Noun::Resource, id, "").await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! How a backend wants its key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::header::{self, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Headers that frame or route a message, or belong to one connection: a key in
+/// one of these could break requests apart.
+const REFUSED: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "upgrade",
+    "expect",
+];
+
+/// The header that carries the backend key.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Auth {
+    /// `api-key: K`
+    #[default]
+    ApiKey,
+    /// `Authorization: Bearer K`
+    Bearer,
+    None,
+    /// `<name>: K`
+    Header(HeaderName),
+}
+
+impl Auth {
+    /// The header to send with `key`. `None` where the key cannot stand in a
+    /// header, which validation excludes.
+    pub(super) fn header(&self, key: &SecretString) -> Option<(HeaderName, HeaderValue)> {
+        let key = key.expose_secret();
+        let (name, value) = match self {
+            Auth::ApiKey => (HeaderName::from_static("api-key"), HeaderValue::from_str(key)),
+            Auth::Bearer => {
+                (header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {key}")))
+            }
+            Auth::Header(name) => (name.clone(), HeaderValue::from_str(key)),
+            Auth::None => return None,
+        };
+        let mut value = value.ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
+    }
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Auth::ApiKey => f.write_str("api-key"),
+            Auth::Bearer => f.write_str("bearer"),
+            Auth::None => f.write_str("none"),
+            Auth::Header(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
+impl FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "api-key" => Ok(Auth::ApiKey),
+            "bearer" => Ok(Auth::Bearer),
+            "none" => Ok(Auth::None),
+            text => {
+                let name = text
+                    .strip_prefix("header:")
+                    .ok_or("must be api-key, bearer, none or header:<Name>")?
+                    .trim();
+                let name: HeaderName =
+                    name.parse().map_err(|_| format!("\"{name}\" is not a header name"))?;
+                if REFUSED.contains(&name.as_str()) || name.as_str().starts_with("mcp-") {
+                    return Err(format!("the header {name} cannot carry a key; name another"));
+                }
+                Ok(Auth::Header(name))
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A backend's endpoint URL, parsed once into what connecting and forwarding
+//! need.
+//!
+//! Only URLs are taken whose path and query mean the same as written and as
+//! parsed, so that what was checked is what is sent.
+
+use std::fmt;
+
+use http::uri::PathAndQuery;
+use url::{Host, Url};
+
+use crate::catalog::Digest;
+
+const MAX_LENGTH: usize = 2048;
+
+/// An `http` or `https` URL without user-info or fragment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub url: Url,
+    pub https: bool,
+    /// Host name or IP address; IPv6 without brackets.
+    pub host: String,
+    pub port: u16,
+    /// The `Host` header: the port only where it is not the scheme's own.
+    pub authority: String,
+    /// As written; empty where nothing follows the authority.
+    pub path: String,
+    pub query: Option<String>,
+    /// Equal for URLs that name the same server, however they are written.
+    pub digest: Digest,
+}
+
+impl Endpoint {
+    /// # Errors
+    /// A sentence for a person: what is wrong and what to do.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("is required".into());
+        }
+        if text.len() > MAX_LENGTH {
+            return Err(format!("has more than {MAX_LENGTH} characters"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.is_ascii() {
+            return Err("holds a character that must be percent-encoded".into());
+        }
+        if text.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
+            return Err("holds a space, a backslash or a control character".into());
+        }
+        let (authority, rest) = split(text).ok_or("must begin with http:// or https://")?;
+        if authority.contains('@') {
+            return Err("must not hold a user name or password; give the key as the key".into());
+        }
+        if rest.contains('#') {
+            return Err("must not hold a fragment (#…)".into());
+        }
+        let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        if (!path.is_empty() && url.path() != path) || url.query() != query {
+            let meant = &url[url::Position::BeforePath..];
+            return Err(format!("must be written in its normal form, ending in {meant}"));
+        }
+        if !rest.is_empty() && path_and_query(rest).is_none() {
+            return Err("holds a character that must be percent-encoded".into());
+        }
+        let host = match url.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(host) => host.to_string(),
+            None => return Err("names no host".into()),
+        };
+        let (Some(port), Some(host_as_written)) = (url.port_or_known_default(), url.host_str())
+        else {
+            return Err("names no host".into());
+        };
+        let authority = match url.port() {
+            Some(port) => format!("{host_as_written}:{port}"),
+            None => host_as_written.to_owned(),
+        };
+        Ok(Self {
+            https: url.scheme() == "https",
+            host,
+            port,
+            authority,
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            digest: digest(&url),
+            url,
+        })
+    }
+
+    /// The URL with its path as written, from which it can be parsed again.
+    pub fn as_written(&self) -> String {
+        let mut text = format!("{}://{}{}", self.url.scheme(), self.authority, self.path);
+        if let Some(query) = &self.query {
+            text.push('?');
+            text.push_str(query);
+        }
+        text
+    }
+
+    /// Whether `other` is on the same scheme, host and port.
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.url.origin() == other.url.origin()
+    }
+
+    /// Whether the URL itself sets the query parameter `name`.
+    pub fn sets(&self, name: &str) -> bool {
+        self.url.query_pairs().any(|(key, _)| key == name)
+    }
+}
+
+/// Nothing of a backend's address in logs.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoint(…)")
+    }
+}
+
+/// The authority, and all that follows it, as written.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    (!authority.is_empty()).then_some((authority, rest))
+}
+
+fn path_and_query(rest: &str) -> Option<PathAndQuery> {
+    if rest.starts_with('/') { rest.parse().ok() } else { format!("/{rest}").parse().ok() }
+}
+
+/// FastMCP serves one MCP server at `/mcp` and `/mcp/`, so a slash at the end
+/// makes no other one.
+fn digest(url: &Url) -> Digest {
+    let mut url = url.clone();
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Digest::sha256(url.as_str().as_bytes())
+}

@@ -1,0 +1,245 @@
+//! What was metered, in minute buckets with a latency histogram.
+//!
+//! Replicas add up in memory and write a [`Batch`] a second in one transaction,
+//! rows in the order of their keys, so that two replicas never wait for each
+//! other crosswise.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Digest, Result};
+use crate::db::{Columns, Db, Tx};
+
+/// Upper bounds of the latency buckets in milliseconds; slower calls fall into
+/// one more.
+pub const BUCKETS_MS: [u64; 13] =
+    [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The row that figures are added to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UsageKey {
+    pub event_id: Arc<str>,
+    pub attendee_id: Arc<str>,
+    pub resource_id: String,
+    /// The JSON-RPC method, or the model route.
+    pub operation: Arc<str>,
+    /// The tool or prompt; empty where the operation names none.
+    pub name: Arc<str>,
+    /// UTC milliseconds of the minute's start.
+    pub minute: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub requests: u64,
+    pub errors: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub total_ms: u64,
+    /// Calls by the first of [`BUCKETS_MS`] that they fit.
+    pub buckets: [u64; BUCKETS_MS.len() + 1],
+}
+
+impl Figures {
+    /// Adds one call.
+    pub fn add_call(&mut self, took: Duration, is_error: bool) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.requests += 1;
+        self.errors += u64::from(is_error);
+        self.total_ms = self.total_ms.saturating_add(ms);
+        // Compared as durations: 5.4 ms are not ≤ 5 ms.
+        self.buckets[BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took)] += 1;
+    }
+
+    /// Adds another's figures, as after a flush that failed.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.errors += other.errors;
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.total_ms = self.total_ms.saturating_add(other.total_ms);
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += more;
+        }
+    }
+}
+
+/// What a replica has yet to write.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub usage: HashMap<UsageKey, Figures>,
+    /// Requests spent by attendee and UTC day.
+    pub spent: HashMap<(Arc<str>, u32), u32>,
+    /// When attendees were last seen, in UTC milliseconds.
+    pub seen: HashMap<Arc<str>, i64>,
+    /// Attendees' last refusal: its code, and when.
+    pub refusals: HashMap<Arc<str>, (&'static str, i64)>,
+    /// When MCP sessions (endpoint, session) were last used.
+    pub sessions: HashMap<(Digest, Digest), i64>,
+}
+
+impl Batch {
+    pub fn is_empty(&self) -> bool {
+        self.usage.is_empty()
+            && self.spent.is_empty()
+            && self.seen.is_empty()
+            && self.refusals.is_empty()
+            && self.sessions.is_empty()
+    }
+}
+
+/// Writes a batch, all or nothing. What belongs to a deleted event or attendee
+/// is dropped.
+///
+/// After an error it may have been written, if the connection broke at the very
+/// end; repeating it can count figures twice, but never admits anybody.
+pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut tx = db.write().await?;
+    for (key, figures) in sorted(&batch.usage) {
+        add_figures(&mut tx, key, figures).await?;
+    }
+    for ((attendee_id, day), spent) in sorted(&batch.spent) {
+        sqlx::query("update quota set spent = spent + $3 where attendee_id = $1 and day = $2")
+            .bind(&**attendee_id)
+            .bind(i64::from(*day))
+            .bind(i64::from(*spent))
+            .execute(&mut *tx)
+            .await?;
+    }
+    for (attendee_id, at) in sorted(&batch.seen) {
+        sqlx::query(
+            "update attendee set last_seen_at = $2
+             where id = $1 and (last_seen_at is null or last_seen_at < $2)",
+        )
+        .bind(&**attendee_id)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for (attendee_id, (code, at)) in sorted(&batch.refusals) {
+        sqlx::query(
+            "update attendee set last_error = $2, last_error_at = $3
+             where id = $1 and (last_error_at is null or last_error_at <= $3)",
+        )
+        .bind(&**attendee_id)
+        .bind(*code)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    }
+    for ((endpoint, session), at) in sorted(&batch.sessions) {
+        sqlx::query(
+            "update mcp_session set last_seen_at = $3
+             where endpoint_digest = $1 and session_digest = $2 and ended_at is null
+               and last_seen_at < $3",
+        )
+        .bind(endpoint.hex())
+        .bind(session.hex())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn sorted<K: Ord + Hash, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
+}
+
+async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<()> {
+    let mut query = sqlx::query(
+        "insert into usage (event_id, attendee_id, resource_id, operation, name, minute, requests,
+            errors, prompt_tokens, completion_tokens, total_ms, le_5, le_10, le_25, le_50, le_100,
+            le_250, le_500, le_1000, le_2500, le_5000, le_10000, le_30000, le_60000, le_inf)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+            $19, $20, $21, $22, $23, $24, $25
+         where exists (select 1 from event where id = $1)
+         on conflict (event_id, attendee_id, resource_id, operation, name, minute) do update set
+            requests = usage.requests + excluded.requests,
+            errors = usage.errors + excluded.errors,
+            prompt_tokens = usage.prompt_tokens + excluded.prompt_tokens,
+            completion_tokens = usage.completion_tokens + excluded.completion_tokens,
+            total_ms = usage.total_ms + excluded.total_ms,
+            le_5 = usage.le_5 + excluded.le_5,
+            le_10 = usage.le_10 + excluded.le_10,
+            le_25 = usage.le_25 + excluded.le_25,
+            le_50 = usage.le_50 + excluded.le_50,
+            le_100 = usage.le_100 + excluded.le_100,
+            le_250 = usage.le_250 + excluded.le_250,
+            le_500 = usage.le_500 + excluded.le_500,
+            le_1000 = usage.le_1000 + excluded.le_1000,
+            le_2500 = usage.le_2500 + excluded.le_2500,
+            le_5000 = usage.le_5000 + excluded.le_5000,
+            le_10000 = usage.le_10000 + excluded.le_10000,
+            le_30000 = usage.le_30000 + excluded.le_30000,
+            le_60000 = usage.le_60000 + excluded.le_60000,
+            le_inf = usage.le_inf + excluded.le_inf",
+    )
+    .bind(&*key.event_id)
+    .bind(&*key.attendee_id)
+    .bind(&key.resource_id)
+    .bind(&*key.operation)
+    .bind(&*key.name)
+    .bind(key.minute);
+    let Figures { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } = figures;
+    for figure in
+        [requests, errors, prompt_tokens, completion_tokens, total_ms].into_iter().chain(buckets)
+    {
+        query = query.bind(i64::try_from(*figure).unwrap_or(i64::MAX));
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// An attendee's figures by resource and by operation and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub resource_id: String,
+    pub operation: String,
+    pub name: String,
+    pub requests: u64,
+    pub errors: u64,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+}
+
+/// An attendee's figures of one UTC day (days since 1970).
+pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Line>> {
+    let start = i64::from(day) * DAY_MS;
+    let rows = sqlx::query(
+        "select resource_id, operation, name, cast(sum(requests) as bigint) as requests,
+            cast(sum(errors) as bigint) as errors,
+            cast(sum(prompt_tokens) as bigint) as prompt_tokens,
+            cast(sum(completion_tokens) as bigint) as completion_tokens
+         from usage where attendee_id = $1 and minute >= $2 and minute < $3
+         group by resource_id, operation, name order by resource_id, operation, name",
+    )
+    .bind(attendee_id)
+    .bind(start)
+    .bind(start + DAY_MS)
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Line {
+                resource_id: row.text("resource_id")?,
+                operation: row.text("operation")?,
+                name: row.text("name")?,
+                requests: row.int("requests")?.unsigned_abs(),
+                errors: row.int("errors")?.unsigned_abs(),
+                prompt_tokens: row.int("prompt_tokens")?.unsigned_abs(),
+                completion_tokens: row.int("completion_tokens")?.unsigned_abs(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,37 @@
+//! Rules that fields of several nouns share. Lengths are in characters.
+
+use std::ops::RangeInclusive;
+
+use super::{Error, Result};
+
+pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> Error {
+    Error::Invalid { field, reason: reason.into() }
+}
+
+/// One line of text, trimmed: required, at most `max` long.
+pub(super) fn line(field: &'static str, text: &str, max: usize) -> Result<String> {
+    let text = optional_line(field, text, max)?;
+    if text.is_empty() {
+        return Err(invalid(field, "is required"));
+    }
+    Ok(text)
+}
+
+/// One line of text, trimmed: may be empty.
+pub(super) fn optional_line(field: &'static str, text: &str, max: usize) -> Result<String> {
+    let text = text.trim();
+    if text.chars().count() > max {
+        return Err(invalid(field, format!("has more than {max} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(invalid(field, "holds a line break or control character"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn number(field: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(invalid(field, format!("must be from {} to {}", range.start(), range.end())))
+}

@@ -1,0 +1,166 @@
+//! The store: SQLite in a file, or PostgreSQL for several replicas.
+//!
+//! Everything that depends on which database it is stands here: how it is
+//! opened, how a write begins, how two starting replicas migrate. All other
+//! code sends one SQL text to either. On SQLite all writes of a process queue
+//! for one connection, which is fair, where the file's own lock is not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Any, AnyPool, Row, Transaction};
+
+/// A write transaction; rolled back when it is dropped without `commit`.
+pub type Tx = Transaction<'static, Any>;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a query waits for a free connection, or for a store that is away,
+/// before it fails.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Connections to PostgreSQL of one replica.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// Connections that read a SQLite file; one more writes.
+const SQLITE_READERS: u32 = 4;
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the store's URL must begin with sqlite: or postgres:")]
+    UnknownStore,
+    #[error("the folder of the SQLite database cannot be made: {0}")]
+    Folder(#[source] std::io::Error),
+    #[error("the store cannot be opened: {0}")]
+    Connect(#[from] sqlx::Error),
+    #[error("the store's tables cannot be brought up to date: {0}")]
+    Migrate(#[from] MigrateError),
+}
+
+/// The open store. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Db {
+    readers: AnyPool,
+    writers: AnyPool,
+    begin: &'static str,
+}
+
+impl Db {
+    /// Opens `sqlite://<file>` (made when missing; `%`, `?` and `#` in its name
+    /// percent-encoded) or `postgres://…`, and brings its tables up to date.
+    /// Replicas may do so at the same time.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(url).await
+        } else if let Some(rest) = url.strip_prefix("sqlite:") {
+            Self::open_sqlite(rest.strip_prefix("//").unwrap_or(rest)).await
+        } else {
+            Err(OpenError::UnknownStore)
+        }
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, OpenError> {
+        let pool = AnyPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect(url)
+            .await?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { readers: pool.clone(), writers: pool, begin: "BEGIN" })
+    }
+
+    async fn open_sqlite(file: &str) -> Result<Self, OpenError> {
+        let (path, query) = file.split_once('?').unwrap_or((file, ""));
+        let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+        if let Some(folder) = Path::new(&*decoded).parent() {
+            std::fs::create_dir_all(folder).map_err(OpenError::Folder)?;
+        }
+        let url = if query.is_empty() {
+            format!("sqlite:{path}?mode=rwc")
+        } else {
+            format!("sqlite:{path}?{query}")
+        };
+        let writers = sqlite_pool(1).connect(&url).await?;
+        let mut tx = writers.begin_with("BEGIN IMMEDIATE").await?;
+        MIGRATIONS.run(&mut *tx).await?;
+        tx.commit().await?;
+        let readers = sqlite_pool(SQLITE_READERS).connect(&url).await?;
+        Ok(Self { readers, writers, begin: "BEGIN IMMEDIATE" })
+    }
+
+    /// Connections to read with.
+    pub fn pool(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Connections for a write of one statement. While a [`Tx`] is open, using
+    /// this from the same task waits for itself on SQLite.
+    pub fn writer(&self) -> &AnyPool {
+        &self.writers
+    }
+
+    /// Begins a transaction that may read and then write.
+    pub async fn write(&self) -> Result<Tx, sqlx::Error> {
+        self.writers.begin_with(self.begin).await
+    }
+
+    /// Closes every connection once its query has ended.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // In this order: the switch to WAL needs to wait for others, too.
+                for pragma in [
+                    "pragma busy_timeout = 5000",
+                    "pragma journal_mode = wal",
+                    "pragma synchronous = normal",
+                    "pragma foreign_keys = on",
+                ] {
+                    sqlx::raw_sql(pragma).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+}
+
+/// Columns as this schema uses them.
+pub(crate) trait Columns {
+    fn text(&self, column: &str) -> Result<String, sqlx::Error>;
+    fn int(&self, column: &str) -> Result<i64, sqlx::Error>;
+    fn count(&self, column: &str) -> Result<u32, sqlx::Error>;
+    fn flag(&self, column: &str) -> Result<bool, sqlx::Error>;
+}
+
+impl Columns for AnyRow {
+    fn text(&self, column: &str) -> Result<String, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn int(&self, column: &str) -> Result<i64, sqlx::Error> {
+        self.try_get(column)
+    }
+
+    fn count(&self, column: &str) -> Result<u32, sqlx::Error> {
+        u32::try_from(self.int(column)?).map_err(|source| sqlx::Error::ColumnDecode {
+            index: column.to_owned(),
+            source: source.into(),
+        })
+    }
+
+    fn flag(&self, column: &str) -> Result<bool, sqlx::Error> {
+        Ok(self.int(column)? != 0)
+    }
+}
