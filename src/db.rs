@@ -5,12 +5,14 @@
 //! code sends one SQL text to either. On SQLite all writes of a process queue
 //! for one connection, which is fair, where the file's own lock is not.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
 
 /// A write transaction; rolled back when it is dropped without `commit`.
 pub type Tx = Transaction<'static, Any>;
@@ -32,6 +34,8 @@ const SQLITE_READERS: u32 = 4;
 pub enum OpenError {
     #[error("the store's URL must begin with sqlite: or postgres:")]
     UnknownStore,
+    #[error("the store's URL must be sqlite://<file>, without parameters")]
+    SqliteFile,
     #[error("the folder of the SQLite database cannot be made: {0}")]
     Folder(#[source] std::io::Error),
     #[error("the store cannot be opened: {0}")]
@@ -64,32 +68,39 @@ impl Db {
     }
 
     async fn open_postgres(url: &str) -> Result<Self, OpenError> {
+        // Not through the pool, which would only say that it waited in vain.
+        let mut connection = AnyConnection::connect(url).await?;
+        MIGRATIONS.run(&mut connection).await?;
+        connection.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect(url)
             .await?;
-        MIGRATIONS.run(&pool).await?;
-        Ok(Self { readers: pool.clone(), writers: pool, begin: "BEGIN" })
+        // Whatever the server's default is: statements must see what was
+        // committed while they waited for a lock.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+        Ok(Self { readers: pool.clone(), writers: pool, begin })
     }
 
     async fn open_sqlite(file: &str) -> Result<Self, OpenError> {
-        let (path, query) = file.split_once('?').unwrap_or((file, ""));
-        let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-        if let Some(folder) = Path::new(&*decoded).parent() {
-            std::fs::create_dir_all(folder).map_err(OpenError::Folder)?;
+        let file = file.strip_suffix("?mode=rwc").unwrap_or(file);
+        if file.is_empty() || file.contains('?') || file == ":memory:" {
+            return Err(OpenError::SqliteFile);
         }
-        let url = if query.is_empty() {
-            format!("sqlite:{path}?mode=rwc")
-        } else {
-            format!("sqlite:{path}?{query}")
-        };
+        let decoded = percent_encoding::percent_decode_str(file).decode_utf8_lossy();
+        if let Some(folder) = Path::new(&*decoded).parent() {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(folder).map_err(OpenError::Folder)?;
+        }
+        let begin = "BEGIN IMMEDIATE";
+        let url = format!("sqlite:{file}?mode=rwc");
         let writers = sqlite_pool(1).connect(&url).await?;
-        let mut tx = writers.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = writers.begin_with(begin).await?;
         MIGRATIONS.run(&mut *tx).await?;
         tx.commit().await?;
         let readers = sqlite_pool(SQLITE_READERS).connect(&url).await?;
-        Ok(Self { readers, writers, begin: "BEGIN IMMEDIATE" })
+        Ok(Self { readers, writers, begin })
     }
 
     /// Connections to read with.

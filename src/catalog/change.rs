@@ -73,19 +73,28 @@ pub async fn write(db: &Db) -> Result<Tx> {
 
 /// Notes that `id` changed. Replicas learn of it when `tx` is committed.
 pub async fn record(tx: &mut Tx, noun: Noun, id: &str) -> Result<()> {
-    let revision: i64 = sqlx::query_scalar(
-        "update revision set value = value + 1 where name = 'catalog' returning value",
+    record_all(tx, noun, &[id]).await
+}
+
+/// Notes that each of `ids` changed.
+pub async fn record_all(tx: &mut Tx, noun: Noun, ids: &[&str]) -> Result<()> {
+    let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let last: i64 = sqlx::query_scalar(
+        "update revision set value = value + $1 where name = 'catalog' returning value",
     )
+    .bind(count)
     .fetch_one(&mut **tx)
     .await?;
-    sqlx::query("insert into change (revision, noun, noun_id) values ($1, $2, $3)")
-        .bind(revision)
-        .bind(noun.as_str())
-        .bind(id)
-        .execute(&mut **tx)
-        .await?;
+    for (revision, id) in (last - count + 1..).zip(ids) {
+        sqlx::query("insert into change (revision, noun, noun_id) values ($1, $2, $3)")
+            .bind(revision)
+            .bind(noun.as_str())
+            .bind(*id)
+            .execute(&mut **tx)
+            .await?;
+    }
     sqlx::query("delete from change where revision <= $1")
-        .bind(revision - KEPT)
+        .bind(last - KEPT)
         .execute(&mut **tx)
         .await?;
     Ok(())

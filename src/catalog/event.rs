@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::audit::{self, Actor};
 use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
+use super::validate::invalid;
 use super::{Error, Noun, Outcome, Result, Saved, change, now_ms};
 use crate::db::{Columns, Db, Tx};
 
@@ -270,7 +271,7 @@ async fn check_resources(tx: &mut Tx, by: &Actor, ids: &[String]) -> Result<()> 
             .fetch_optional(&mut **tx)
             .await?;
         if owned.is_none() {
-            return Err(Error::NotFound { noun: Noun::Resource, name: id.clone() });
+            return Err(invalid("resources", format!("there is no resource \"{id}\"")));
         }
     }
     Ok(())

@@ -68,7 +68,8 @@ pub async fn local(db: &Db, name: &str) -> Result<Owner> {
     find(db, &name).await?.ok_or(Error::NotFound { noun: Noun::Owner, name })
 }
 
-async fn find(db: &Db, name: &str) -> Result<Option<Owner>> {
+/// The owner `name`, where there is one.
+pub async fn find(db: &Db, name: &str) -> Result<Option<Owner>> {
     let row = sqlx::query("select id, name, role, active from owner where name = $1")
         .bind(name)
         .fetch_optional(db.pool())

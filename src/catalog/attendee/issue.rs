@@ -22,8 +22,8 @@ pub struct Issued {
     pub api_key: SecretString,
 }
 
-/// Makes `count` attendees of an owner's event, called by `names` as far as
-/// those go; all or none.
+/// Makes as many attendees of an owner's event as `count` or `names` says,
+/// whichever is more, called by `names` as far as those go; all or none.
 pub async fn issue(
     db: &Db,
     vault: &Vault,
@@ -32,6 +32,7 @@ pub async fn issue(
     count: u32,
     names: &[String],
 ) -> Result<Vec<Issued>> {
+    let count = count.max(u32::try_from(names.len()).unwrap_or(u32::MAX));
     number("count", count, 1..=MAX_ISSUED)?;
     let mut names = names
         .iter()
@@ -54,7 +55,7 @@ pub async fn issue(
     .bind(event_id)
     .fetch_one(&mut *tx)
     .await?;
-    let mut issued = Vec::new();
+    let mut issued: Vec<Issued> = Vec::new();
     for n in last + 1..=last + i64::from(count) {
         let new = Issued {
             attendee_id: new_id(),
@@ -73,6 +74,8 @@ pub async fn issue(
         insert(&mut tx, vault, row).await?;
         issued.push(new);
     }
+    let ids: Vec<&str> = issued.iter().map(|new| new.attendee_id.as_str()).collect();
+    change::record_all(&mut tx, Noun::Attendee, &ids).await?;
     let detail = format!("{count} keys");
     audit::record(&mut tx, by, "issued", Noun::Event, event_id, &detail).await?;
     tx.commit().await?;

@@ -51,14 +51,16 @@ pub async fn join_by_shared_code(
         if room.int("joined")? >= room.int("shared_code_limit")? {
             return Ok(Joined::Full);
         }
+        let id = new_id();
         let new = New {
-            id: &new_id(),
+            id: &id,
             event_id: &event.id,
             user_id: &user_id,
             display_name: &name.trim().chars().take(128).collect::<String>(),
             key: &new_api_key()?,
         };
         insert(&mut tx, vault, new).await?;
+        change::record(&mut tx, Noun::Attendee, &id).await?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;

@@ -23,9 +23,12 @@ impl Window {
     /// open at either. One that is skipped, when summer time begins, is moved on
     /// by the hour that is missing (02:30 is 03:30).
     pub fn parse(start: &str, end: &str, time_zone: &str) -> Result<Self> {
-        let unknown = |_| invalid("time_zone", format!("\"{time_zone}\" is not an IANA time zone"));
-        let zone = TimeZone::get(time_zone.trim()).map_err(unknown)?;
-        let name = zone.iana_name().unwrap_or(time_zone).to_owned();
+        let unknown = || invalid("time_zone", format!("\"{time_zone}\" is not an IANA time zone"));
+        let zone = TimeZone::get(time_zone.trim()).map_err(|_| unknown())?;
+        if zone.is_unknown() {
+            return Err(unknown());
+        }
+        let name = zone.iana_name().ok_or_else(unknown)?.to_owned();
         let (start, end) = (wall_clock("start", start)?, wall_clock("end", end)?);
         let out_of_range = |field| move |_| invalid(field, "is out of the calendar's range");
         let starts_at =

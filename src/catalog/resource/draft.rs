@@ -20,7 +20,7 @@ pub enum KeyChange {
 }
 
 /// The fields of a resource as entered. `default()` is what a new one starts as.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Draft {
     /// The resource to update; `None` makes a new one.
     pub id: Option<String>,
