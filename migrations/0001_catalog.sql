@@ -142,6 +142,12 @@ create table usage (
 );
 create index usage_by_attendee on usage (attendee_id, minute);
 
+-- The batches of usage that were written of late: each is taken once.
+create table flush (
+    id text   not null primary key,
+    at bigint not null
+);
+
 create table audit (
     id       text   not null primary key,
     at       bigint not null,

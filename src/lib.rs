@@ -7,9 +7,14 @@
 //!
 //! Arrows point down only: `cli → server → app → proxy → catalog → db`.
 
+pub mod app;
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod net;
+pub mod proxy;
+pub mod server;
 pub mod snippets;

@@ -9,7 +9,8 @@ use super::audit::{self, Actor};
 use super::digest::hex;
 use super::seal::{self, Place, Vault};
 use super::validate::number;
-use super::{Digest, Error, Noun, Result, change, now_ms};
+use super::{Digest, Error, Noun, Result, change};
+use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 mod issue;
@@ -175,6 +176,15 @@ pub async fn reveal_key(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Res
 
 fn not_found(id: &str) -> Error {
     Error::NotFound { noun: Noun::Attendee, name: id.to_owned() }
+}
+
+/// Whether the attendee exists and is active.
+pub async fn is_active(db: &Db, id: &str) -> Result<bool> {
+    let row = sqlx::query("select active from attendee where id = $1")
+        .bind(id)
+        .fetch_optional(db.pool())
+        .await?;
+    Ok(row.map(|row| row.flag("active")).transpose()?.unwrap_or(false))
 }
 
 /// Fails unless the attendee is of an event of the actor's owner.

@@ -1,7 +1,8 @@
 //! Who changed what, and when. Written in the transaction of the change; never
 //! holds a secret.
 
-use super::{Noun, Result, new_id, now_ms};
+use super::{Noun, Result, new_id};
+use crate::clock::now_ms;
 use crate::db::Tx;
 
 /// Who writes, and whose rows: nobody reads or writes another owner's.

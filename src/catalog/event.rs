@@ -12,7 +12,8 @@ use super::audit::{self, Actor};
 use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
 use super::validate::invalid;
-use super::{Error, Noun, Outcome, Result, Saved, change, now_ms};
+use super::{Error, Noun, Outcome, Result, Saved, change};
+use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 mod draft;

@@ -69,11 +69,6 @@ pub struct Saved {
     pub outcome: Outcome,
 }
 
-/// UTC milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
 pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }

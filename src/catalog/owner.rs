@@ -6,8 +6,9 @@ use sqlx::any::AnyRow;
 
 use super::digest::hex;
 use super::validate::line;
-use super::{Digest, Error, Noun, Result, change, new_id, now_ms, seal};
+use super::{Digest, Error, Noun, Result, change, new_id, seal};
 use crate::catalog::audit::{self, Actor};
+use crate::clock::now_ms;
 use crate::db::{Columns, Db};
 
 const LINK_VALID_MS: i64 = 3_600_000;

@@ -13,7 +13,8 @@ use sqlx::any::AnyRow;
 
 use super::audit::{self, Actor};
 use super::seal::{self, Place, Vault};
-use super::{Error, Noun, Outcome, Result, Saved, change, new_id, now_ms};
+use super::{Error, Noun, Outcome, Result, Saved, change, new_id};
+use crate::clock::now_ms;
 use crate::db::{Columns, Db};
 
 mod auth;

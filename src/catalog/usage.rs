@@ -9,7 +9,8 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digest, Result};
+use super::{Digest, Result, new_id};
+use crate::clock;
 use crate::db::{Columns, Db, Tx};
 
 /// Upper bounds of the latency buckets in milliseconds; slower calls fall into
@@ -71,9 +72,14 @@ impl Figures {
 /// What a replica has yet to write.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// Tells it from every other, so that it is written once however often it
+    /// is sent: after a broken connection nobody knows whether it was.
+    id: String,
     pub usage: HashMap<UsageKey, Figures>,
     /// Requests spent by attendee and UTC day.
-    pub spent: HashMap<(Arc<str>, u32), u32>,
+    pub spent: HashMap<(Arc<str>, u32), i64>,
+    /// Leased requests that nobody spent, by attendee and UTC day.
+    pub returned: HashMap<(Arc<str>, u32), u32>,
     /// When attendees were last seen, in UTC milliseconds.
     pub seen: HashMap<Arc<str>, i64>,
     /// Attendees' last refusal: its code, and when.
@@ -83,9 +89,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    pub fn new() -> Self {
+        Self { id: new_id(), ..Self::default() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.usage.is_empty()
             && self.spent.is_empty()
+            && self.returned.is_empty()
             && self.seen.is_empty()
             && self.refusals.is_empty()
             && self.sessions.is_empty()
@@ -102,6 +113,15 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
         return Ok(());
     }
     let mut tx = db.write().await?;
+    let first_time =
+        sqlx::query("insert into flush (id, at) values ($1, $2) on conflict do nothing")
+            .bind(&batch.id)
+            .bind(clock::now_ms())
+            .execute(&mut *tx)
+            .await?;
+    if first_time.rows_affected() == 0 {
+        return Ok(());
+    }
     for (key, figures) in sorted(&batch.usage) {
         add_figures(&mut tx, key, figures).await?;
     }
@@ -109,7 +129,15 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
         sqlx::query("update quota set spent = spent + $3 where attendee_id = $1 and day = $2")
             .bind(&**attendee_id)
             .bind(i64::from(*day))
-            .bind(i64::from(*spent))
+            .bind(*spent)
+            .execute(&mut *tx)
+            .await?;
+    }
+    for ((attendee_id, day), n) in sorted(&batch.returned) {
+        sqlx::query("update quota set granted = granted - $3 where attendee_id = $1 and day = $2")
+            .bind(&**attendee_id)
+            .bind(i64::from(*day))
+            .bind(i64::from(*n))
             .execute(&mut *tx)
             .await?;
     }
@@ -154,6 +182,19 @@ fn sorted<K: Ord + Hash, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_unstable_by_key(|(key, _)| *key);
     entries
+}
+
+/// How long a batch is remembered to have been written: far longer than any
+/// replica keeps trying.
+const REMEMBERED_MS: i64 = DAY_MS;
+
+/// Forgets batches that nobody will send again.
+pub async fn forget_batches(db: &Db, now: i64) -> Result<()> {
+    sqlx::query("delete from flush where at < $1")
+        .bind(now - REMEMBERED_MS)
+        .execute(db.writer())
+        .await?;
+    Ok(())
 }
 
 async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<()> {
@@ -204,7 +245,8 @@ async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<(
 /// An attendee's figures by resource and by operation and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    pub resource_id: String,
+    /// The resource's deployment name.
+    pub deployment: String,
     pub operation: String,
     pub name: String,
     pub requests: u64,
@@ -217,12 +259,14 @@ pub struct Line {
 pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Line>> {
     let start = i64::from(day) * DAY_MS;
     let rows = sqlx::query(
-        "select resource_id, operation, name, cast(sum(requests) as bigint) as requests,
+        "select coalesce(resource.deployment, '(deleted)') as deployment, operation, usage.name,
+            cast(sum(requests) as bigint) as requests,
             cast(sum(errors) as bigint) as errors,
             cast(sum(prompt_tokens) as bigint) as prompt_tokens,
             cast(sum(completion_tokens) as bigint) as completion_tokens
-         from usage where attendee_id = $1 and minute >= $2 and minute < $3
-         group by resource_id, operation, name order by resource_id, operation, name",
+         from usage left join resource on resource.id = usage.resource_id
+         where attendee_id = $1 and minute >= $2 and minute < $3
+         group by 1, 2, 3 order by 1, 2, 3",
     )
     .bind(attendee_id)
     .bind(start)
@@ -232,7 +276,7 @@ pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Lin
     rows.iter()
         .map(|row| {
             Ok(Line {
-                resource_id: row.text("resource_id")?,
+                deployment: row.text("deployment")?,
                 operation: row.text("operation")?,
                 name: row.text("name")?,
                 requests: row.int("requests")?.unsigned_abs(),

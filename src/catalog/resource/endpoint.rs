@@ -5,7 +5,9 @@
 //! parsed, so that what was checked is what is sent.
 
 use std::fmt;
+use std::sync::Arc;
 
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use url::{Host, Url};
 
@@ -21,8 +23,12 @@ pub struct Endpoint {
     /// Host name or IP address; IPv6 without brackets.
     pub host: String,
     pub port: u16,
+    /// Scheme, host and port: what connections to it can be shared by.
+    pub origin: Arc<str>,
     /// The `Host` header: the port only where it is not the scheme's own.
     pub authority: String,
+    /// [`authority`](Self::authority), ready to be sent.
+    pub host_header: HeaderValue,
     /// As written; empty where nothing follows the authority.
     pub path: String,
     pub query: Option<String>,
@@ -83,6 +89,8 @@ impl Endpoint {
             https: url.scheme() == "https",
             host,
             port,
+            origin: url.origin().ascii_serialization().into(),
+            host_header: HeaderValue::from_str(&authority).map_err(|_| "names no host")?,
             authority,
             path: path.to_owned(),
             query: query.map(str::to_owned),

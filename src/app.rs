@@ -1,0 +1,49 @@
+//! What a running proxy is made of: its settings, its store, and the data
+//! plane on top of them.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime::Handle;
+
+use crate::catalog::seal::{MasterKey, Vault};
+use crate::catalog::snapshot::Snapshot;
+use crate::config::{Config, StoreArgs};
+use crate::db::Db;
+use crate::proxy::plane::DataPlane;
+
+pub struct App {
+    pub config: Config,
+    pub db: Arc<Db>,
+    pub vault: Arc<Vault>,
+    pub plane: Arc<DataPlane>,
+}
+
+impl App {
+    /// Opens the store and reads the catalog. The runtime it is called on
+    /// becomes the control runtime.
+    ///
+    /// # Errors
+    /// One sentence for the operator: the store cannot be opened, the master
+    /// key is not the one that sealed it.
+    pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        let (db, vault) = open_store(&config.store).await?;
+        let (db, vault) = (Arc::new(db), Arc::new(vault));
+        let snapshot = Snapshot::load(&db, &vault).await.context("the catalog cannot be read")?;
+        let control = Handle::current();
+        let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
+        Ok(Arc::new(Self { config, db, vault, plane: Arc::new(plane) }))
+    }
+}
+
+/// Opens the store and proves that the master key is the one that sealed it.
+///
+/// # Errors
+/// One sentence for the operator.
+pub async fn open_store(store: &StoreArgs) -> anyhow::Result<(Db, Vault)> {
+    let (current, old) = MasterKey::load_from_env(&store.data_dir)?;
+    let db = Db::open(&store.url()).await?;
+    let vault = Vault::new(&current, old.as_ref());
+    vault.check(&db).await?;
+    Ok((db, vault))
+}

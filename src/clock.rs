@@ -1,0 +1,31 @@
+//! Wall-clock time as everything here counts it: UTC milliseconds, and UTC days
+//! since 1970, by which the daily request cap is kept.
+
+use jiff::Timestamp;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// UTC milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// The UTC day of an instant in milliseconds, counted from 1970.
+pub fn day_of(ms: i64) -> u32 {
+    u32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(0)
+}
+
+/// Milliseconds of the next UTC midnight, when daily caps start anew.
+pub fn next_midnight() -> i64 {
+    (now_ms().div_euclid(DAY_MS) + 1) * DAY_MS
+}
+
+/// Whole seconds to that midnight, at least 1.
+pub fn seconds_to_midnight() -> u64 {
+    (next_midnight() - now_ms()).cast_unsigned().div_ceil(1000).max(1)
+}
+
+/// An instant in milliseconds as RFC 3339 in UTC.
+pub fn rfc3339(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,222 @@
+//! Bodies on their way: what the client sends, read ahead a little and streamed
+//! beyond that, and what it is given.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::error::ProxyError;
+use super::relay::Relay;
+
+/// How much of a request is read before it is forwarded, in bytes: enough for
+/// nearly every JSON-RPC message.
+pub const READ_AHEAD: usize = 64 * 1024;
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a client is given.
+pub enum Body {
+    /// Our own words, or nothing.
+    Full(Option<Bytes>),
+    /// The backend's, as they come.
+    Relay(Box<Relay>),
+}
+
+impl Body {
+    pub fn empty() -> Self {
+        Body::Full(None)
+    }
+
+    pub fn full(bytes: Bytes) -> Self {
+        Body::Full(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Relay(relay) => Pin::new(&mut **relay).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Full(bytes) => bytes.is_none(),
+            Body::Relay(relay) => relay.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Body::Relay(relay) => relay.size_hint(),
+        }
+    }
+}
+
+/// A request's body: what was read ahead of it, and the rest still to come.
+pub struct RequestBody {
+    ahead: Bytes,
+    /// Further chunks, to be joined with it.
+    gathered: BytesMut,
+    rest: Option<Incoming>,
+    /// Bytes that may still come after those read ahead.
+    allowance: u64,
+    limit: u64,
+}
+
+/// The body outgrew its limit while it was being streamed.
+#[derive(Debug, thiserror::Error)]
+#[error("the request body is larger than {0} bytes")]
+pub struct TooLarge(pub u64);
+
+impl RequestBody {
+    pub fn new(incoming: Incoming, limit: u64) -> Self {
+        let rest = Some(incoming).filter(|body| !body.is_end_stream());
+        Self { rest, allowance: limit, limit, ..Self::empty() }
+    }
+
+    /// Refuses a body whose declared length is over the limit, unread.
+    pub fn check_length(&self) -> Result<(), ReadError> {
+        match &self.rest {
+            Some(rest) if rest.size_hint().lower() > self.limit => {
+                Err(ReadError::TooLarge(self.limit))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads until the body's end or until [`READ_AHEAD`] bytes are here. May be
+    /// dropped and called again: nothing that was read is lost.
+    pub async fn read_ahead(&mut self) -> Result<(), ReadError> {
+        while self.ahead.len() + self.gathered.len() < READ_AHEAD {
+            let Some(rest) = &mut self.rest else { break };
+            let frame = match std::future::poll_fn(|cx| Pin::new(&mut *rest).poll_frame(cx)).await {
+                None => {
+                    self.rest = None;
+                    break;
+                }
+                Some(frame) => frame.map_err(|_| ReadError::Broken)?,
+            };
+            if rest.is_end_stream() {
+                self.rest = None;
+            }
+            let Ok(data) = frame.into_data() else { continue };
+            let left = self.allowance.checked_sub(data.len() as u64);
+            self.allowance = left.ok_or(ReadError::TooLarge(self.limit))?;
+            // The common case, one chunk, is not copied.
+            if self.ahead.is_empty() && self.gathered.is_empty() {
+                self.ahead = data;
+            } else {
+                self.gathered.extend_from_slice(&data);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was read ahead.
+    pub fn ahead(&mut self) -> &Bytes {
+        if !self.gathered.is_empty() {
+            let mut whole = BytesMut::with_capacity(self.ahead.len() + self.gathered.len());
+            whole.extend_from_slice(&self.ahead);
+            whole.extend_from_slice(&std::mem::take(&mut self.gathered));
+            self.ahead = whole.freeze();
+        }
+        &self.ahead
+    }
+
+    /// Moves the body out, leaving none.
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::empty())
+    }
+
+    /// No body at all.
+    pub fn empty() -> Self {
+        Self { ahead: Bytes::new(), gathered: BytesMut::new(), rest: None, allowance: 0, limit: 0 }
+    }
+
+    /// Whether all of the body was read ahead, so that it can be sent again.
+    pub fn is_complete(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// The same body once more, where it [is complete](Self::is_complete).
+    pub fn again(&mut self) -> Option<Self> {
+        self.is_complete().then(|| Self { ahead: self.ahead().clone(), ..Self::empty() })
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReadError {
+    TooLarge(u64),
+    /// The client broke off.
+    Broken,
+}
+
+impl From<ReadError> for ProxyError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TooLarge(limit) => ProxyError::BodyTooLarge { limit },
+            ReadError::Broken => ProxyError::AmbiguousFraming,
+        }
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !self.ahead().is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
+        }
+        loop {
+            let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+            match ready!(Pin::new(rest).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(frame)) => {
+                    // Trailers are hop-by-hop here: no MCP peer sends them.
+                    let Ok(data) = frame.into_data() else { continue };
+                    match self.allowance.checked_sub(data.len() as u64) {
+                        Some(left) => self.allowance = left,
+                        None => return Poll::Ready(Some(Err(TooLarge(self.limit).into()))),
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_empty()
+            && self.gathered.is_empty()
+            && self.rest.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead = (self.ahead.len() + self.gathered.len()) as u64;
+        let Some(rest) = &self.rest else { return SizeHint::with_exact(ahead) };
+        let rest = rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(ahead + rest.lower());
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(ahead + upper);
+        }
+        hint
+    }
+}

@@ -1,0 +1,214 @@
+//! Which headers pass, and which do not.
+//!
+//! End-to-end headers pass both ways, known to us or not. Withheld are those of
+//! the single hop (RFC 9110 §7.6.1), those that carry the attendee's identity or
+//! key to a backend, and those by which a backend could act on the proxy's own
+//! origin.
+
+use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+/// Removes what no backend may get.
+pub fn strip_request(headers: &mut HeaderMap) {
+    strip(headers, |name| {
+        is_hop_by_hop(name)
+            || matches!(
+                *name,
+                header::HOST
+                    | header::EXPECT
+                    | header::ORIGIN
+                    | header::AUTHORIZATION
+                    | header::COOKIE
+                    | header::FORWARDED
+                    | header::CONTENT_LENGTH
+            )
+            || matches!(name.as_str(), "api-key" | "x-api-key" | "x-real-ip")
+            || name.as_str().starts_with("x-forwarded-")
+            || name.as_str().starts_with("x-ms-client-principal")
+    });
+}
+
+/// Removes what no client may get, and mends what it is given.
+pub fn strip_response(headers: &mut HeaderMap) {
+    strip(headers, |name| {
+        is_hop_by_hop(name)
+            || matches!(
+                *name,
+                header::SET_COOKIE
+                    | header::WWW_AUTHENTICATE
+                    | header::ALT_SVC
+                    | header::STRICT_TRANSPORT_SECURITY
+                    | header::CONTENT_LOCATION
+                    | header::LINK
+                    | header::REFRESH
+                    | header::LOCATION
+            )
+            || matches!(name.as_str(), "clear-site-data" | "x-error-source")
+            || name.as_str().starts_with("access-control-")
+    });
+    keep_private(headers);
+}
+
+/// Nothing of one attendee's may be kept by a shared cache.
+fn keep_private(headers: &mut HeaderMap) {
+    match headers.entry(header::CACHE_CONTROL) {
+        Entry::Vacant(entry) => {
+            entry.insert(HeaderValue::from_static("no-store"));
+        }
+        Entry::Occupied(mut entry) => {
+            for value in entry.iter_mut() {
+                if let Some(private) = private(value) {
+                    *value = private;
+                }
+            }
+        }
+    }
+}
+
+/// The directive list with `private` in place of `public`, where it has one.
+fn private(value: &HeaderValue) -> Option<HeaderValue> {
+    let directives = value.to_str().ok()?;
+    let is_public = |directive: &str| directive.trim().eq_ignore_ascii_case("public");
+    if !directives.split(',').any(is_public) {
+        return None;
+    }
+    let mended: Vec<&str> = directives
+        .split(',')
+        .map(|directive| if is_public(directive) { "private" } else { directive.trim() })
+        .collect();
+    HeaderValue::from_str(&mended.join(", ")).ok()
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONNECTION
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+/// Removes the headers that `unwanted` names and those that `Connection` names.
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let mut removed: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        let options = value.to_str().unwrap_or_default().split(',');
+        removed.extend(options.filter_map(|option| option.trim().parse().ok()));
+    }
+    removed.extend(headers.keys().filter(|name| unwanted(name)).cloned());
+    for name in removed {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+        headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn end_to_end_request_headers_pass_and_the_rest_stay() {
+        let mut headers = map(&[
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-session-id", "s"),
+            ("mcp-param-anything", "x"),
+            ("last-event-id", "7"),
+            ("x-unknown", "x"),
+            ("host", "proxy"),
+            ("api-key", "attendee"),
+            ("x-api-key", "attendee"),
+            ("authorization", "Bearer attendee"),
+            ("cookie", "c"),
+            ("origin", "o"),
+            ("expect", "100-continue"),
+            ("forwarded", "for=x"),
+            ("x-forwarded-for", "x"),
+            ("x-forwarded-host", "x"),
+            ("x-real-ip", "x"),
+            ("x-ms-client-principal", "x"),
+            ("x-ms-client-principal-id", "x"),
+            ("connection", "close, X-Named , mcp-named"),
+            ("x-named", "x"),
+            ("mcp-named", "x"),
+            ("keep-alive", "x"),
+            ("proxy-connection", "x"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        strip_request(&mut headers);
+        let mut passed = names(&headers);
+        passed.sort_unstable();
+        assert_eq!(
+            passed,
+            ["accept", "last-event-id", "mcp-param-anything", "mcp-session-id", "x-unknown"]
+        );
+    }
+
+    #[test]
+    fn a_backend_cannot_act_on_our_origin() {
+        let mut headers = map(&[
+            ("content-type", "text/event-stream"),
+            ("content-encoding", "gzip"),
+            ("content-length", "5"),
+            ("mcp-session-id", "s"),
+            ("mcp-protocol-version", "2025-06-18"),
+            ("retry-after", "3"),
+            ("set-cookie", "a=b"),
+            ("www-authenticate", "Bearer"),
+            ("alt-svc", "h3"),
+            ("strict-transport-security", "max-age=1"),
+            ("clear-site-data", "*"),
+            ("content-location", "/x"),
+            ("link", "</x>"),
+            ("refresh", "0"),
+            ("location", "http://backend/"),
+            ("access-control-allow-origin", "*"),
+            ("access-control-expose-headers", "*"),
+            ("x-error-source", "proxy"),
+        ]);
+        strip_response(&mut headers);
+        let mut passed = names(&headers);
+        passed.sort_unstable();
+        assert_eq!(
+            passed,
+            [
+                "cache-control",
+                "content-encoding",
+                "content-length",
+                "content-type",
+                "mcp-protocol-version",
+                "mcp-session-id",
+                "retry-after"
+            ]
+        );
+    }
+
+    #[test]
+    fn answers_are_never_kept_by_shared_caches() {
+        for (sent, given) in [
+            ("public, max-age=60", "private, max-age=60"),
+            ("max-age=60 , PUBLIC", "max-age=60, private"),
+            ("no-cache", "no-cache"),
+            ("private", "private"),
+        ] {
+            let mut headers = map(&[("cache-control", sent)]);
+            strip_response(&mut headers);
+            assert_eq!(headers["cache-control"], given);
+        }
+    }
+}

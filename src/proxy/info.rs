@@ -1,0 +1,205 @@
+//! What the proxy says of itself, of an event and of the caller's usage: the
+//! small JSON answers beside the pass-through.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::Call;
+use super::body::Body;
+use super::error::ProxyError;
+use super::plane::DataPlane;
+use crate::catalog::event::Event;
+use crate::catalog::resource::{Resource, ResourceType};
+use crate::catalog::usage;
+use crate::clock;
+
+/// `/healthz`: the process is alive.
+pub fn healthy() -> Response<Body> {
+    answer(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+/// `/readyz`: it takes new work.
+pub fn ready(plane: &DataPlane) -> Result<Response<Body>, ProxyError> {
+    if plane.is_draining() {
+        return Err(ProxyError::ShuttingDown);
+    }
+    Ok(answer(StatusCode::OK, &json!({"status": "ready"})))
+}
+
+/// POST `/eventinfo`: the caller's event.
+pub async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
+    let caller = call.authenticate().await?;
+    let event = &caller.event;
+    Ok(answer(
+        StatusCode::OK,
+        &json!({
+            "is_authorized": true,
+            "max_token_cap": event.max_token_cap,
+            "event_code": event.name,
+            "organizer_name": event.organizer_name,
+            "organizer_email": event.organizer_email,
+            "capabilities": capabilities(event),
+        }),
+    ))
+}
+
+/// GET `/event/{id}`: an event as anybody may see it. One that is switched off
+/// is not there yet, or no longer.
+pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
+    let plane = &call.worker.plane;
+    let snapshot = plane.snapshot.load();
+    let event = snapshot.events.get(id).filter(|event| event.active);
+    let event = event.ok_or(ProxyError::EventNotFound)?;
+    let proxy_url = format!("{}/api/v1", base_url(plane, &call.head.headers));
+    let mcp =
+        endpoints(event, ResourceType::McpServer, |name| format!("{proxy_url}/mcp/{name}/mcp"));
+    let toolkit = endpoints(event, ResourceType::FoundryToolkit, |_| proxy_url.clone());
+    Ok(answer(
+        StatusCode::OK,
+        &json!({
+            "event_id": event.id,
+            "event_code": event.name,
+            "organizer_name": event.organizer_name,
+            "organizer_email": event.organizer_email,
+            "event_markdown": event.description,
+            "start_timestamp": event.start_local,
+            "end_timestamp": event.end_local,
+            "time_zone_label": event.time_zone,
+            "time_zone_offset": offset_minutes(event),
+            "proxy_url": proxy_url,
+            "foundry_toolkit_endpoints": toolkit,
+            "mcp_server_endpoints": mcp,
+            "capabilities": capabilities(event),
+        }),
+    ))
+}
+
+/// GET `/usage`: what the caller has used of today's cap, and for what.
+pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
+    let caller = call.authenticate().await?;
+    let plane = call.worker.plane.clone();
+    let day = clock::day_of(clock::now_ms());
+    let attendee_id = caller.live.attendee_id.clone();
+    let written = call
+        .worker
+        .plane
+        .on_control(async move {
+            super::upkeep::flush(&plane).await?;
+            usage::of_attendee(&plane.db, &attendee_id, day).await
+        })
+        .await?;
+    let lines: Vec<Value> = written
+        .iter()
+        .map(|line| {
+            json!({
+                "resource": line.deployment,
+                "operation": line.operation,
+                "name": line.name,
+                "requests": line.requests,
+                "errors": line.errors,
+            })
+        })
+        .collect();
+    let used = caller.live.spent(day);
+    let refusals: Vec<Value> = caller
+        .live
+        .ledger
+        .lock()
+        .refusals()
+        .into_iter()
+        .map(|(code, at)| json!({"code": code, "at": clock::rfc3339(at)}))
+        .collect();
+    Ok(answer(
+        StatusCode::OK,
+        &json!({
+            "used": used,
+            "limit": caller.daily_cap,
+            "resets_at": clock::rfc3339(clock::next_midnight()),
+            "usage": lines,
+            "last_refusals": refusals,
+        }),
+    ))
+}
+
+/// Where this proxy is reached: the public URL, else the `Host` it was asked
+/// for, where that is an address and not a name that anybody can make.
+fn base_url(plane: &DataPlane, headers: &HeaderMap) -> String {
+    if let Some(public) = &plane.config.public_url {
+        return public.as_str().trim_end_matches('/').to_owned();
+    }
+    let scheme = if plane.config.tls_cert.is_some() { "https" } else { "http" };
+    let host =
+        headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_address(host));
+    match host {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", plane.config.listen),
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let literal = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || literal.parse::<IpAddr>().is_ok()
+}
+
+fn usable(event: &Event) -> impl Iterator<Item = &Arc<Resource>> {
+    event.resources.iter().filter(|resource| resource.active)
+}
+
+fn capabilities(event: &Event) -> BTreeMap<&'static str, Vec<&str>> {
+    let mut names: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    for resource in usable(event) {
+        names.entry(resource.kind.as_str()).or_default().push(&resource.deployment);
+    }
+    names
+}
+
+fn endpoints(event: &Event, kind: ResourceType, url: impl Fn(&str) -> String) -> Vec<Value> {
+    usable(event)
+        .filter(|resource| resource.kind == kind)
+        .map(|resource| {
+            let name = &*resource.deployment;
+            json!({"deployment_name": name, "endpoint_url": url(name)})
+        })
+        .collect()
+}
+
+/// Minutes east of UTC in the event's zone when it starts.
+fn offset_minutes(event: &Event) -> i32 {
+    let Ok(zone) = jiff::tz::TimeZone::get(&event.time_zone) else { return 0 };
+    jiff::Timestamp::from_millisecond(event.starts_at)
+        .map_or(0, |start| zone.to_offset(start).seconds() / 60)
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_are_taken_from_host() {
+        for good in ["192.0.2.5:8910", "localhost", "localhost:80", "[::1]:8910"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in ["evil.example", "evil.example:80", "localhost.evil.example", ""] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What this replica keeps in memory of an attendee while they are about:
+//! their lease, their turn, their open requests, what is yet to be written of
+//! their usage, and the means to end their streams.
+//!
+//! Rows say what is true; this says what is going on. It is made at an
+//! attendee's first call and swept once nothing of it is in use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use http::Method;
+use parking_lot::Mutex;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::lease::{DayCount, Lease};
+use super::meter::Ledger;
+use super::rate::Rate;
+
+pub struct Live {
+    pub attendee_id: Arc<str>,
+    pub event_id: Arc<str>,
+    pub lease: Lease,
+    pub rate: Rate,
+    pub ledger: Mutex<Ledger>,
+    /// Requests known to be spent of a day, here and, as of the last look at
+    /// the store, elsewhere: what attendees are shown.
+    spent: Mutex<DayCount>,
+    open: AtomicU32,
+    last_seen: AtomicI64,
+    /// Raised when the attendee's row changes: what was cached of it is stale.
+    generation: AtomicU64,
+    endings: Mutex<Endings>,
+}
+
+/// Clients' GET streams, and all other calls, as they are open now.
+#[derive(Default)]
+struct Endings {
+    gets: Arc<Ending>,
+    calls: Arc<Ending>,
+}
+
+/// Tells the streams of one attendee to end.
+#[derive(Default)]
+pub struct Ending {
+    over: AtomicBool,
+    signal: CancellationToken,
+}
+
+impl Ending {
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.signal.cancel();
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Resolves when it is over.
+    pub async fn ended(&self) {
+        self.signal.cancelled().await;
+    }
+
+    /// As [`ended`](Self::ended), to be kept in a struct.
+    pub fn ended_owned(&self) -> WaitForCancellationFutureOwned {
+        self.signal.clone().cancelled_owned()
+    }
+}
+
+/// One open request; counts until it is dropped.
+pub struct OpenRequest(Arc<Live>);
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Live {
+    fn new(attendee_id: &str, event_id: &str) -> Self {
+        Self {
+            attendee_id: attendee_id.into(),
+            event_id: event_id.into(),
+            lease: Lease::default(),
+            rate: Rate::default(),
+            ledger: Mutex::default(),
+            spent: Mutex::new(DayCount { day: 0, count: 0 }),
+            open: AtomicU32::new(0),
+            last_seen: AtomicI64::new(0),
+            generation: AtomicU64::new(0),
+            endings: Mutex::default(),
+        }
+    }
+
+    /// Counts one more open request, unless `limit` are open already.
+    pub fn open(self: &Arc<Self>, limit: u32) -> Option<OpenRequest> {
+        if self.open.fetch_add(1, Ordering::AcqRel) >= limit {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(OpenRequest(self.clone()))
+    }
+
+    pub fn open_requests(&self) -> u32 {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// What will tell a call that begins now to end.
+    pub fn ending(&self, method: &Method) -> Arc<Ending> {
+        let endings = self.endings.lock();
+        if method == Method::GET { endings.gets.clone() } else { endings.calls.clone() }
+    }
+
+    /// Ends everything that is open now; later calls are not affected.
+    pub fn end_all(&self) {
+        let Endings { gets, calls } = std::mem::take(&mut *self.endings.lock());
+        gets.end();
+        calls.end();
+    }
+
+    /// Ends the GET streams that are open now.
+    pub fn end_gets(&self) {
+        let gets = std::mem::take(&mut self.endings.lock().gets);
+        gets.end();
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub fn seen(&self, now_ms: i64) {
+        self.last_seen.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// When the attendee was last seen, if that is yet to be written.
+    pub fn take_seen(&self) -> Option<i64> {
+        Some(self.last_seen.swap(0, Ordering::Relaxed)).filter(|at| *at != 0)
+    }
+
+    /// Counts requests as spent.
+    pub fn spend(&self, more: DayCount) {
+        {
+            let mut spent = self.spent.lock();
+            if spent.day < more.day {
+                *spent = DayCount { day: more.day, count: 0 };
+            }
+            if spent.day == more.day {
+                spent.count = spent.count.saturating_add(more.count);
+            }
+        }
+        self.ledger.lock().spend(more.day, i64::from(more.count));
+    }
+
+    /// Takes back what [`spend`](Self::spend) counted: the backend never got it.
+    pub fn unspend(&self, less: DayCount) {
+        {
+            let mut spent = self.spent.lock();
+            if spent.day == less.day {
+                spent.count = spent.count.saturating_sub(less.count);
+            }
+        }
+        self.ledger.lock().spend(less.day, -i64::from(less.count));
+    }
+
+    /// Returns permits to the lease, or by way of the ledger to an earlier day.
+    pub fn give_back(&self, permits: DayCount) {
+        if let Some(back) = self.lease.add(permits) {
+            self.ledger.lock().give_back(back);
+        }
+    }
+
+    /// What the store says is spent of a day, all replicas together; what is in
+    /// our ledger is not in it yet.
+    pub fn learn_spent(&self, day: u32, stored: u32) {
+        let unwritten = self.ledger.lock().unwritten(day);
+        let count = u32::try_from(i64::from(stored) + unwritten).unwrap_or(0);
+        let known = DayCount { day, count };
+        let mut spent = self.spent.lock();
+        if spent.day < known.day || (spent.day == known.day && spent.count < known.count) {
+            *spent = known;
+        }
+    }
+
+    pub fn spent(&self, day: u32) -> u32 {
+        let spent = self.spent.lock();
+        if spent.day == day { spent.count } else { 0 }
+    }
+}
+
+/// All attendees that are about.
+#[derive(Default)]
+pub struct Lives {
+    by_attendee: DashMap<String, Arc<Live>>,
+    changes: AtomicU64,
+}
+
+impl Lives {
+    /// The attendee's state; `true` where it was made just now.
+    pub fn enter(&self, attendee_id: &str, event_id: &str) -> (Arc<Live>, bool) {
+        if let Some(live) = self.by_attendee.get(attendee_id) {
+            return (live.clone(), false);
+        }
+        let mut made = false;
+        let live = self
+            .by_attendee
+            .entry(attendee_id.to_owned())
+            .or_insert_with(|| {
+                made = true;
+                Arc::new(Live::new(attendee_id, event_id))
+            })
+            .clone();
+        (live, made)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Live>> {
+        self.by_attendee.iter().map(|live| live.clone()).collect()
+    }
+
+    /// Notes that the row of an attendee, who may be about, has changed.
+    pub fn row_changed(&self, attendee_id: &str) -> Option<Arc<Live>> {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let live = self.by_attendee.get(attendee_id).map(|live| live.clone())?;
+        live.generation.fetch_add(1, Ordering::AcqRel);
+        Some(live)
+    }
+
+    /// How many changes of rows were noted so far.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Forgets an attendee of whom nobody but this table holds anything.
+    pub fn forget_idle(&self) {
+        self.by_attendee.retain(|_, live| {
+            Arc::strong_count(live) > 1 || !live.lease.is_empty() || !live.ledger.lock().is_empty()
+        });
+    }
+}

@@ -1,0 +1,188 @@
+//! An MCP session belongs to the attendee who opened it.
+//!
+//! All attendees share the backend's key, so only the proxy can keep their
+//! sessions apart. A session is known by the digest of its endpoint URL and its
+//! id; the rows are the truth for all replicas, the table here answers warm calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use http::HeaderMap;
+use quick_cache::sync::Cache;
+
+use crate::catalog::Digest;
+use crate::catalog::mcp_session::{self, Claim};
+use crate::clock;
+use crate::proxy::authenticate::Caller;
+use crate::proxy::error::ProxyError;
+use crate::proxy::plane::DataPlane;
+use crate::proxy::resolve::Target;
+
+pub const HEADER: &str = "mcp-session-id";
+
+/// How long a binding is believed without asking the store again, and how
+/// often its use is written there; far below the 24 h after which it expires.
+const FRESH_MS: i64 = 10 * 60_000;
+
+/// The endpoint and the id, both as digests.
+pub type SessionKey = (Digest, Digest);
+
+/// What this replica knows of a session.
+pub struct Binding {
+    attendee_id: Arc<str>,
+    checked: AtomicI64,
+}
+
+pub type Sessions =
+    Cache<SessionKey, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
+
+/// The session that a request was found to belong to. A claim that was made
+/// for this very request is taken back on drop, unless it is [kept](Held::keep).
+pub struct Held {
+    plane: Arc<DataPlane>,
+    attendee_id: Arc<str>,
+    key: SessionKey,
+    is_unproven: bool,
+}
+
+impl Held {
+    /// The backend knows the session.
+    pub fn keep(&mut self) {
+        self.is_unproven = false;
+    }
+
+    /// The backend ended the session: its id is nobody's from here on.
+    pub async fn end(mut self) -> Result<(), ProxyError> {
+        self.keep();
+        self.plane.sessions.remove(&self.key);
+        let (plane, attendee_id, key) = (self.plane.clone(), self.attendee_id.clone(), self.key);
+        self.plane
+            .on_control(async move {
+                let now_ms = clock::now_ms();
+                mcp_session::end(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
+            })
+            .await
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.is_unproven {
+            self.plane.sessions.remove(&self.key);
+            let (plane, attendee_id, key) =
+                (self.plane.clone(), self.attendee_id.clone(), self.key);
+            self.plane.control.spawn(async move {
+                let released = mcp_session::release(&plane.db, &key.0, &key.1, &attendee_id).await;
+                if let Err(error) = released {
+                    tracing::warn!(%error, "a session's claim could not be taken back");
+                }
+            });
+        }
+    }
+}
+
+/// The session id that a request carries. One that is not unmistakable is
+/// nobody's.
+pub fn presented(headers: &HeaderMap) -> Result<Option<&str>, ProxyError> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let id =
+        value.to_str().ok().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic()));
+    match (id, values.next()) {
+        (Some(id), None) => Ok(Some(id)),
+        _ => Err(ProxyError::SessionNotFound),
+    }
+}
+
+fn key(target: &Target, id: &str) -> SessionKey {
+    (target.resource.endpoint.digest, Digest::sha256(id.as_bytes()))
+}
+
+impl DataPlane {
+    /// Proves that the session is the caller's, claiming one never seen before.
+    pub async fn hold_session(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        id: &str,
+    ) -> Result<Held, ProxyError> {
+        let key = key(target, id);
+        let now_ms = clock::now_ms();
+        let held = |is_unproven| Held {
+            plane: self.clone(),
+            attendee_id: caller.live.attendee_id.clone(),
+            key,
+            is_unproven,
+        };
+        if let Some(binding) = self.sessions.get(&key)
+            && now_ms - binding.checked.load(Ordering::Relaxed) < FRESH_MS
+        {
+            if binding.attendee_id != caller.live.attendee_id {
+                return Err(ProxyError::SessionNotFound);
+            }
+            return Ok(held(false));
+        }
+        let (plane, attendee_id) = (self.clone(), caller.live.attendee_id.clone());
+        let claim = self
+            .on_control(async move {
+                mcp_session::claim(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
+            })
+            .await?;
+        match claim {
+            Claim::Mine | Claim::New => {
+                self.remember(key, caller, now_ms);
+                Ok(held(claim == Claim::New))
+            }
+            Claim::Foreign | Claim::Ended => Err(ProxyError::SessionNotFound),
+        }
+    }
+
+    /// Binds the id that the backend issued; `false` where it is somebody
+    /// else's and must not reach this caller.
+    pub async fn bind_session(
+        self: &Arc<Self>,
+        caller: &Caller,
+        target: &Target,
+        id: &str,
+    ) -> Result<bool, ProxyError> {
+        let key = key(target, id);
+        let now_ms = clock::now_ms();
+        let (plane, attendee_id) = (self.clone(), caller.live.attendee_id.clone());
+        let is_bound = self
+            .on_control(async move {
+                mcp_session::bind(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
+            })
+            .await?;
+        if is_bound {
+            self.remember(key, caller, now_ms);
+        }
+        Ok(is_bound)
+    }
+
+    fn remember(&self, key: SessionKey, caller: &Caller, now_ms: i64) {
+        let attendee_id = caller.live.attendee_id.clone();
+        let binding = Binding { attendee_id, checked: AtomicI64::new(now_ms) };
+        self.sessions.insert(key, Arc::new(binding));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_plain_session_id_is_taken() {
+        let with = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(HEADER, value.parse().unwrap());
+            }
+            presented(&headers).map(|id| id.map(str::to_owned))
+        };
+        assert_eq!(with(&[]), Ok(None));
+        assert_eq!(with(&["abc-1"]), Ok(Some("abc-1".into())));
+        for bad in [&["a", "b"][..], &[""], &["a b"], &["\u{e9}"]] {
+            assert_eq!(with(bad), Err(ProxyError::SessionNotFound), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Exactly one record per forwarded call: made when its answer ends, or when it
+//! is dropped because the client left.
+//!
+//! Records are added up in the attendee's ledger and written once a second
+//! (`upkeep.rs`); nothing here waits or touches the store.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::StatusCode;
+use smallvec::SmallVec;
+
+use super::lease::DayCount;
+use super::live::Live;
+use super::tally::{Family, Tally};
+use crate::catalog::resource::Resource;
+use crate::catalog::usage::Figures;
+use crate::clock;
+
+/// Most distinct operations and names that are kept apart for an attendee and
+/// day; the rest are counted under [`OTHER`].
+const DISTINCT_NAMES: usize = 200;
+
+/// The longest name kept, in characters.
+const NAME_LENGTH: usize = 128;
+
+/// Refusals that an attendee is shown.
+const REFUSALS: usize = 10;
+
+const OTHER: &str = "(other)";
+
+/// What was called: a method of the protocol, and the tool or prompt it named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operation {
+    pub method: String,
+    pub name: String,
+}
+
+/// Where a figure belongs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Line {
+    pub resource_id: String,
+    pub operation: Arc<str>,
+    pub name: Arc<str>,
+    /// UTC milliseconds of the minute's start.
+    pub minute: i64,
+}
+
+/// What is yet to be written of one attendee.
+#[derive(Default)]
+pub struct Ledger {
+    page: Page,
+    names: Names,
+    refusals: VecDeque<(&'static str, i64)>,
+}
+
+/// What one write to the store takes.
+#[derive(Default)]
+pub struct Page {
+    pub usage: HashMap<Line, Figures, foldhash::fast::RandomState>,
+    /// Requests spent, by day; less than none where some came back.
+    pub spent: SmallVec<[(u32, i64); 1]>,
+    /// Permits that nobody used and that the lease does not keep.
+    pub returned: SmallVec<[DayCount; 1]>,
+    /// The last refusal and its instant.
+    pub refusal: Option<(&'static str, i64)>,
+}
+
+impl Page {
+    pub fn is_empty(&self) -> bool {
+        self.usage.is_empty()
+            && self.spent.is_empty()
+            && self.returned.is_empty()
+            && self.refusal.is_none()
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    day: u32,
+    seen: HashSet<(Arc<str>, Arc<str>), foldhash::fast::RandomState>,
+}
+
+impl Ledger {
+    pub fn is_empty(&self) -> bool {
+        self.page.is_empty()
+    }
+
+    /// Takes what is to be written.
+    pub fn turn_page(&mut self) -> Page {
+        std::mem::take(&mut self.page)
+    }
+
+    pub fn spend(&mut self, day: u32, n: i64) {
+        match self.page.spent.iter_mut().find(|spent| spent.0 == day) {
+            Some(spent) => spent.1 += n,
+            None => self.page.spent.push((day, n)),
+        }
+    }
+
+    pub fn give_back(&mut self, permits: DayCount) {
+        self.page.returned.push(permits);
+    }
+
+    pub fn refuse(&mut self, code: &'static str, now_ms: i64) {
+        self.page.refusal = Some((code, now_ms));
+        self.refusals.truncate(REFUSALS - 1);
+        self.refusals.push_front((code, now_ms));
+    }
+
+    /// The last refusals and their instants, the newest first.
+    pub fn refusals(&self) -> Vec<(&'static str, i64)> {
+        self.refusals.iter().copied().collect()
+    }
+
+    /// Spent requests of `day` that the store does not know of yet.
+    pub fn unwritten(&self, day: u32) -> i64 {
+        self.page.spent.iter().filter(|spent| spent.0 == day).map(|spent| spent.1).sum()
+    }
+
+    fn line(&mut self, resource: &Resource, operation: &Operation, now_ms: i64) -> Line {
+        let (operation, name) = self.names.intern(operation, clock::day_of(now_ms));
+        let minute = now_ms - now_ms.rem_euclid(60_000);
+        Line { resource_id: resource.id.clone(), operation, name, minute }
+    }
+}
+
+impl Names {
+    fn intern(&mut self, operation: &Operation, day: u32) -> (Arc<str>, Arc<str>) {
+        if self.day != day {
+            *self = Self { day, ..Self::default() };
+        }
+        let key = (Arc::from(cut(&operation.method)), Arc::from(cut(&operation.name)));
+        if let Some(known) = self.seen.get(&key) {
+            return known.clone();
+        }
+        if self.seen.len() >= DISTINCT_NAMES {
+            return (OTHER.into(), OTHER.into());
+        }
+        self.seen.insert(key.clone());
+        key
+    }
+}
+
+fn cut(name: &str) -> &str {
+    match name.char_indices().nth(NAME_LENGTH) {
+        Some((end, _)) => &name[..end],
+        None => name,
+    }
+}
+
+/// One call on its way; its drop is its record.
+pub struct Meter {
+    live: Arc<Live>,
+    resource: Arc<Resource>,
+    operations: SmallVec<[Operation; 1]>,
+    tally: Arc<Tally>,
+    started: Instant,
+    status: Option<StatusCode>,
+    failed: bool,
+}
+
+impl Meter {
+    pub fn start(
+        live: Arc<Live>,
+        resource: Arc<Resource>,
+        operations: SmallVec<[Operation; 1]>,
+        tally: Arc<Tally>,
+    ) -> Self {
+        let (started, status, failed) = (Instant::now(), None, false);
+        Self { live, resource, operations, tally, started, status, failed }
+    }
+
+    /// The status that the client is given.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.tally.backend_time(&self.resource.deployment, self.started.elapsed());
+    }
+
+    /// The answer broke off before its end.
+    pub fn failed(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        let now_ms = clock::now_ms();
+        let elapsed = self.started.elapsed();
+        let is_error = self.failed || self.status.is_some_and(|status| status.as_u16() >= 400);
+        {
+            let mut ledger = self.live.ledger.lock();
+            for operation in &self.operations {
+                let line = ledger.line(&self.resource, operation, now_ms);
+                ledger.page.usage.entry(line).or_default().add_call(elapsed, is_error);
+            }
+        }
+        if self.status.is_none() {
+            self.tally.request(Family::Mcp, None, Some(&self.resource.deployment));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> Operation {
+        Operation { method: "tools/call".into(), name: name.into() }
+    }
+
+    #[test]
+    fn long_names_are_cut_at_128_characters_not_bytes() {
+        assert_eq!(cut(&"é".repeat(200)).chars().count(), 128);
+        assert_eq!(cut("echo"), "echo");
+    }
+
+    #[test]
+    fn names_past_the_limit_share_one_line_until_the_next_day() {
+        let mut names = Names::default();
+        for n in 0..DISTINCT_NAMES {
+            assert_eq!(&*names.intern(&named(&n.to_string()), 1).1, n.to_string());
+        }
+        assert_eq!(&*names.intern(&named("one more"), 1).1, OTHER);
+        assert_eq!(&*names.intern(&named("7"), 1).1, "7", "known ones keep their line");
+        assert_eq!(&*names.intern(&named("one more"), 2).1, "one more");
+    }
+}

@@ -1,0 +1,216 @@
+//! The data plane: what happens to a call, one file per stage, in the order in
+//! which a call meets them.
+//!
+//! `authenticate` (key → caller) → `resolve` (path → target) → `admit` (caller →
+//! permit) → `forward` (to the backend and back) → `meter` (one record). Each
+//! stage returns what the next one needs to be called at all. `error` is the
+//! only map from a refusal to a response; `mcp` holds what is special to MCP.
+
+pub mod admit;
+pub mod authenticate;
+pub mod backend;
+pub mod body;
+pub mod error;
+pub mod forward;
+pub mod headers;
+pub mod info;
+pub mod join;
+pub mod keep_alive;
+pub mod lease;
+pub mod live;
+pub mod mcp;
+pub mod meter;
+pub mod origin;
+pub mod plane;
+pub mod rate;
+pub mod relay;
+pub mod resolve;
+pub mod route;
+pub mod tally;
+pub mod throttle;
+pub mod upkeep;
+pub mod worker;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+
+use self::authenticate::Caller;
+use self::body::{Body, RequestBody};
+use self::error::{ProxyError, Shape};
+use self::route::Route;
+use self::worker::Worker;
+use crate::catalog::resource::Resource;
+use crate::clock;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a refusal waits for the body that holds the id it must echo.
+const ID_PATIENCE: Duration = Duration::from_secs(1);
+
+/// One request on its way through the stages.
+pub struct Call<'w> {
+    pub worker: &'w Arc<Worker>,
+    pub peer: IpAddr,
+    pub head: Parts,
+    pub body: RequestBody,
+    /// Once known: for the rate headers, which refusals carry too.
+    caller: Option<Caller>,
+    /// Once known: for logs and counters.
+    resource: Option<Arc<Resource>>,
+    /// Once read: the JSON-RPC id that a refusal echoes.
+    rpc_id: Option<Box<str>>,
+}
+
+impl Call<'_> {
+    /// Proves who is calling.
+    pub async fn authenticate(&mut self) -> Result<Caller, ProxyError> {
+        let caller = self.worker.plane.authenticate(&self.head.headers, self.peer).await?;
+        self.caller = Some(caller.clone());
+        Ok(caller)
+    }
+}
+
+/// Serves one request of a client.
+///
+/// `is_ambiguous`: the connection saw a head that two readers could frame
+/// differently; it is refused whatever it asks for.
+pub async fn serve(
+    worker: &Arc<Worker>,
+    peer: IpAddr,
+    is_ambiguous: bool,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let (mut head, incoming) = request.into_parts();
+    let id = worker.request_id(head.headers.get(REQUEST_ID));
+    head.headers.insert(REQUEST_ID, id.clone());
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let route = Route::of(uri.path());
+    let body = RequestBody::new(incoming, worker.plane.config.max_body_bytes);
+    let mut call = Call { worker, peer, head, body, caller: None, resource: None, rpc_id: None };
+
+    let mut page = None;
+    let outcome = match is_ambiguous {
+        true => Err(ProxyError::AmbiguousFraming),
+        false => answer(&mut call, route, &mut page).await,
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            let shape = shape(&mut call, route).await;
+            note_refusal(&call, &error);
+            error.into_response(shape)
+        }
+    };
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id.clone());
+    if let Some(caller) = &call.caller {
+        rate_headers(caller, headers);
+    }
+    if let Some(origin) = page {
+        origin::grant(origin, headers);
+    }
+    let deployment = call.resource.as_ref().map(|resource| &resource.deployment);
+    worker.tally.request(route.family(), Some(response.status()), deployment);
+    if worker.plane.config.log_requests {
+        tracing::info!(
+            request_id = id.to_str().unwrap_or_default(),
+            %method,
+            path = uri.path(),
+            status = response.status().as_u16(),
+            ms = started.elapsed().as_millis(),
+            attendee = call.caller.as_ref().map(|caller| &*caller.live.attendee_id),
+            "request"
+        );
+    }
+    response
+}
+
+/// The checks that come before anybody is authenticated, then the route.
+async fn answer(
+    call: &mut Call<'_>,
+    route: Route<'_>,
+    page: &mut Option<HeaderValue>,
+) -> Result<Response<Body>, ProxyError> {
+    let plane = &call.worker.plane;
+    match route {
+        Route::Healthz => return Ok(info::healthy()),
+        Route::Readyz => return info::ready(plane),
+        _ => {}
+    }
+    *page = plane.origins.check(&call.head.headers)?;
+    if plane.is_draining() {
+        return Err(ProxyError::ShuttingDown);
+    }
+    let allow = route.allow();
+    if page.is_some() && origin::is_preflight(&call.head.method, &call.head.headers) {
+        return Ok(origin::preflight(allow, &call.head.headers));
+    }
+    if route == Route::Unknown {
+        return Err(ProxyError::RouteNotFound);
+    }
+    if !allow.split(", ").any(|method| method == call.head.method.as_str()) {
+        return Err(ProxyError::MethodNotAllowed { allow });
+    }
+    match route {
+        Route::Mcp { deployment, rest } => mcp::serve(call, deployment, rest).await,
+        Route::EventInfo => info::caller_event(call).await,
+        Route::Event { id } => info::event(call, id),
+        Route::Usage => info::usage(call).await,
+        Route::Healthz | Route::Readyz | Route::Unknown => Err(ProxyError::RouteNotFound),
+    }
+}
+
+/// How the clients of this route read errors; for JSON-RPC peers that takes
+/// the request's id, for which the body is read a little.
+async fn shape(call: &mut Call<'_>, route: Route<'_>) -> Shape {
+    if !matches!(route, Route::Mcp { .. }) {
+        return Shape::Plain;
+    }
+    if call.head.method != Method::POST {
+        return Shape::JsonRpc { id: None };
+    }
+    if call.rpc_id.is_none() {
+        // What was read until then will do; of a broken body, too.
+        let _ = tokio::time::timeout(ID_PATIENCE, call.body.read_ahead()).await;
+        call.rpc_id = mcp::peek::id(call.body.ahead());
+    }
+    Shape::JsonRpc { id: call.rpc_id.take() }
+}
+
+fn note_refusal(call: &Call<'_>, error: &ProxyError) {
+    if let Some(caller) = &call.caller {
+        caller.live.ledger.lock().refuse(error.code(), clock::now_ms());
+    }
+}
+
+/// What is left of the caller's daily cap, as OpenAI's clients know it. Where
+/// the backend sent such headers of its own, ours take other names.
+fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
+    let now_ms = clock::now_ms();
+    let used = caller.live.spent(clock::day_of(now_ms));
+    let remaining = caller.daily_cap.saturating_sub(used);
+    for (ours, other, value) in [
+        ("x-ratelimit-limit-requests", "x-proxy-ratelimit-limit-requests", caller.daily_cap.into()),
+        (
+            "x-ratelimit-remaining-requests",
+            "x-proxy-ratelimit-remaining-requests",
+            remaining.into(),
+        ),
+        (
+            "x-ratelimit-reset-requests",
+            "x-proxy-ratelimit-reset-requests",
+            clock::seconds_to_midnight(),
+        ),
+    ] {
+        let name = if headers.contains_key(ours) { other } else { ours };
+        headers.insert(name, HeaderValue::from(value));
+    }
+}

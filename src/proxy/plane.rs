@@ -1,0 +1,141 @@
+//! What all calls share: the catalog as it stands, what is cached of it, and
+//! who is about. One for the process; workers hold it by reference.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::backend::Dialer;
+use super::error::ProxyError;
+use super::live::{Live, Lives};
+use super::mcp::session::Sessions;
+use super::origin::Origins;
+use super::tally::Tally;
+use super::throttle::Throttle;
+use crate::catalog;
+use crate::catalog::Digest;
+use crate::catalog::seal::Vault;
+use crate::catalog::snapshot::Snapshot;
+use crate::catalog::usage::Batch;
+use crate::config::Config;
+use crate::db::Db;
+
+/// API keys cached at most.
+const KEYS: usize = 65_536;
+
+/// MCP sessions cached at most.
+const SESSIONS: usize = 262_144;
+
+/// Look-ups that guessing sources may have under way together.
+const GUESSERS: usize = 2;
+
+/// What is cached of an API key's attendee.
+pub struct Known {
+    pub live: Arc<Live>,
+    /// The generation of the attendee's row that this was read from.
+    pub generation: u64,
+    pub active: bool,
+    pub daily_cap: Option<u32>,
+}
+
+pub type Keys = Cache<Digest, Arc<Known>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
+
+pub struct DataPlane {
+    pub config: Config,
+    pub db: Arc<Db>,
+    pub vault: Arc<Vault>,
+    /// Where everything that touches the store runs.
+    pub control: Handle,
+    pub snapshot: ArcSwap<Snapshot>,
+    pub keys: Keys,
+    pub lives: Lives,
+    pub sessions: Sessions,
+    pub throttle: Throttle,
+    pub guessers: Semaphore,
+    pub origins: Origins,
+    pub dialer: Dialer,
+    pub started: Instant,
+    /// The counters of each worker.
+    pub tallies: Mutex<Vec<Arc<Tally>>>,
+    /// A batch of usage that the store has not confirmed.
+    pub unwritten: tokio::sync::Mutex<Option<Batch>>,
+    draining: AtomicBool,
+}
+
+impl DataPlane {
+    pub fn new(
+        config: Config,
+        db: Arc<Db>,
+        vault: Arc<Vault>,
+        snapshot: Snapshot,
+        control: Handle,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            dialer: Dialer::new(config.endpoint_policy, config.connect_timeout.0)?,
+            origins: Origins::new(config.public_url.as_ref(), &config.allowed_origins),
+            config,
+            db,
+            vault,
+            control,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            keys: Keys::with(
+                KEYS,
+                KEYS as u64,
+                Default::default(),
+                Default::default(),
+                Default::default(),
+            ),
+            lives: Lives::default(),
+            sessions: Sessions::with(
+                SESSIONS,
+                SESSIONS as u64,
+                Default::default(),
+                Default::default(),
+                Default::default(),
+            ),
+            throttle: Throttle::default(),
+            guessers: Semaphore::new(GUESSERS),
+            started: Instant::now(),
+            tallies: Mutex::default(),
+            unwritten: tokio::sync::Mutex::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs what touches the store on the control runtime, to its end even if
+    /// the client leaves. Any failure means that the store cannot be asked.
+    pub async fn on_control<T, F>(&self, work: F) -> Result<T, ProxyError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, catalog::Error>> + Send + 'static,
+    {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::warn!(%error, "the store could not be asked");
+            ProxyError::StoreUnavailable
+        };
+        match self.control.spawn(work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// No new work from here on; clients' GET streams end.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        for live in self.lives.all() {
+            live.end_gets();
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The burst limit of one attendee: so many requests a minute, so many at once.
+//!
+//! GCRA on one atomic. A caller over the limit is not refused but given the
+//! instant of its turn, in the order of asking, because MCP clients lose their
+//! whole session on a 429 and lose nothing by a delay. (The `governor` crate
+//! can neither reserve a later turn nor bound the wait, hence our own.)
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The longest that a request is held back for its turn.
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// When the next request may go, in nanoseconds since the process's start.
+#[derive(Default)]
+pub struct Rate {
+    arrival: AtomicU64,
+}
+
+/// More than [`MAX_WAIT`] away; the turn was not reserved.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooFar {
+    /// How long until a turn within [`MAX_WAIT`] can be had.
+    pub retry_after: Duration,
+}
+
+impl Rate {
+    /// Reserves the next turn and says how long to wait for it: zero within
+    /// the burst. `now` is the time since the process's start.
+    pub fn reserve(&self, now: Duration, per_minute: u32, burst: u32) -> Result<Duration, TooFar> {
+        let now = nanos(now);
+        let interval = 60_000_000_000 / u64::from(per_minute.max(1));
+        let tolerance = interval * u64::from(burst.max(1));
+        let mut arrival = self.arrival.load(Ordering::Relaxed);
+        loop {
+            let next = arrival.max(now) + interval;
+            let wait = Duration::from_nanos(next.saturating_sub(now + tolerance));
+            if wait > MAX_WAIT {
+                return Err(TooFar { retry_after: wait - MAX_WAIT });
+            }
+            match self.arrival.compare_exchange_weak(
+                arrival,
+                next,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Ok(wait),
+                Err(actual) => arrival = actual,
+            }
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once_then_turns_are_evenly_spaced() {
+        let rate = Rate::default();
+        let now = Duration::from_secs(100);
+        for _ in 0..60 {
+            assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::ZERO));
+        }
+        assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::from_millis(100)));
+        assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn a_turn_beyond_ten_seconds_is_refused_and_not_reserved() {
+        let rate = Rate::default();
+        let now = Duration::from_secs(100);
+        let granted = (0..1000).filter(|_| rate.reserve(now, 60, 5).is_ok()).count();
+        assert_eq!(granted, 15, "a burst of 5 and ten seconds of one a second");
+        let TooFar { retry_after } = rate.reserve(now, 60, 5).unwrap_err();
+        assert_eq!(retry_after, Duration::from_secs(1));
+        assert!(rate.reserve(now + retry_after, 60, 5).is_ok());
+    }
+
+    #[test]
+    fn the_burst_comes_back_with_time() {
+        let rate = Rate::default();
+        for second in [100, 200] {
+            for _ in 0..5 {
+                assert_eq!(rate.reserve(Duration::from_secs(second), 60, 5), Ok(Duration::ZERO));
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The backend's answer on its way to the client: every chunk as it comes, and
+//! what hangs on its end.
+//!
+//! A relay holds what the call holds (its place among the open requests, its
+//! record, its connection) and lets go of it at the answer's end or when the
+//! client leaves, which also aborts the backend's side.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::backend::Connection;
+use super::body::BoxError;
+use super::keep_alive::KeepAlive;
+use super::live::{Ending, OpenRequest};
+use super::meter::Meter;
+
+/// How a stream ends when it is ended by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As if the backend had finished: a client's GET stream.
+    Cleanly,
+    /// Visibly cut: an answer that is not whole must not look so.
+    Reset,
+}
+
+/// The attendee, the event or the process came to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream was ended by the proxy")]
+struct Ended;
+
+pub struct Relay {
+    incoming: Incoming,
+    keep_alive: Option<KeepAlive>,
+    ending: Arc<Ending>,
+    signal: Pin<Box<WaitForCancellationFutureOwned>>,
+    manner: Manner,
+    connection: Option<Connection>,
+    meter: Meter,
+    _open: OpenRequest,
+}
+
+impl Relay {
+    pub fn new(
+        incoming: Incoming,
+        keep_alive: Option<KeepAlive>,
+        (ending, manner): (Arc<Ending>, Manner),
+        connection: Connection,
+        meter: Meter,
+        open: OpenRequest,
+    ) -> Self {
+        let signal = Box::pin(ending.ended_owned());
+        let connection = Some(connection);
+        Self { incoming, keep_alive, ending, signal, manner, connection, meter, _open: open }
+    }
+
+    fn end(&self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        match self.manner {
+            Manner::Cleanly => None,
+            Manner::Reset => Some(Err(Ended.into())),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.keep();
+        }
+    }
+
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.ending.is_over() {
+            return Poll::Ready(self.end());
+        }
+        loop {
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers belong to the hop (RFC 9110 §6.5.1).
+                    let Ok(data) = frame.into_data() else { continue };
+                    if let Some(keep_alive) = &mut self.keep_alive {
+                        keep_alive.saw(&data);
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.meter.failed();
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                Poll::Ready(None) => {
+                    self.finish();
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.signal.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(self.end());
+        }
+        match &mut self.keep_alive {
+            Some(keep_alive) => {
+                keep_alive.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment))))
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    pub fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // An answer of known length is not polled past its last byte.
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+}

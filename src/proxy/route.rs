@@ -1,0 +1,90 @@
+//! The paths of the data plane, and what each serves.
+
+use super::tally::Family;
+
+/// What a request's path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'path> {
+    /// `/api/v1/mcp/{deployment}{rest}`; `rest` is empty or begins with `/`.
+    Mcp {
+        deployment: &'path str,
+        rest: &'path str,
+    },
+    /// What the caller's event offers.
+    EventInfo,
+    /// An event as anybody may see it.
+    Event {
+        id: &'path str,
+    },
+    /// The caller's own usage.
+    Usage,
+    /// The process is alive.
+    Healthz,
+    /// The process can serve.
+    Readyz,
+    Unknown,
+}
+
+impl<'path> Route<'path> {
+    /// Reads a path as it was sent; nothing is decoded here.
+    pub fn of(path: &'path str) -> Self {
+        let Some(api) = path.strip_prefix("/api/v1/") else {
+            return match path {
+                "/healthz" => Route::Healthz,
+                "/readyz" => Route::Readyz,
+                _ => Route::Unknown,
+            };
+        };
+        if let Some(target) = api.strip_prefix("mcp/") {
+            let (deployment, rest) = target.split_at(target.find('/').unwrap_or(target.len()));
+            return Route::Mcp { deployment, rest };
+        }
+        match api {
+            "eventinfo" => Route::EventInfo,
+            "usage" => Route::Usage,
+            _ => match api.strip_prefix("event/") {
+                Some(id) if !id.is_empty() && !id.contains('/') => Route::Event { id },
+                _ => Route::Unknown,
+            },
+        }
+    }
+
+    /// The family it is counted in.
+    pub fn family(self) -> Family {
+        match self {
+            Route::Mcp { .. } => Family::Mcp,
+            Route::EventInfo => Family::EventInfo,
+            Route::Event { .. } => Family::Event,
+            Route::Usage => Family::Usage,
+            Route::Healthz | Route::Readyz | Route::Unknown => Family::Other,
+        }
+    }
+
+    /// The methods served, as an `Allow` header lists them.
+    pub fn allow(self) -> &'static str {
+        match self {
+            Route::Mcp { .. } => "GET, POST, DELETE",
+            Route::EventInfo => "POST",
+            Route::Event { .. } | Route::Usage | Route::Healthz | Route::Readyz => "GET",
+            Route::Unknown => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_as_sent() {
+        let mcp = |deployment, rest| Route::Mcp { deployment, rest };
+        assert_eq!(Route::of("/api/v1/mcp/demo"), mcp("demo", ""));
+        assert_eq!(Route::of("/api/v1/mcp/demo/"), mcp("demo", "/"));
+        assert_eq!(Route::of("/api/v1/mcp/demo/a%2Fb/c"), mcp("demo", "/a%2Fb/c"));
+        assert_eq!(Route::of("/api/v1/event/a1b2-c3d4"), Route::Event { id: "a1b2-c3d4" });
+        assert_eq!(Route::of("/api/v1/eventinfo"), Route::EventInfo);
+        for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register", "/.well-known/x"] {
+            assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Guessing keys is slowed down by source address; knowing one is not.
+//!
+//! Thirty unknown keys or wrong codes a minute from one address, and further
+//! unknown ones are refused. A known key never meets this: a whole room shares
+//! one address.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use dashmap::DashMap;
+use http::HeaderMap;
+use ipnet::IpNet;
+
+const ATTEMPTS_A_MINUTE: u32 = 30;
+
+/// Sources kept at most; when more guess in one minute, the new ones are
+/// counted together.
+const SOURCES: usize = 65_536;
+
+#[derive(Default)]
+pub struct Throttle {
+    /// The minute, and the wrong attempts in it.
+    attempts: DashMap<IpAddr, (i64, u32)>,
+}
+
+impl Throttle {
+    /// Counts a wrong attempt; the seconds to wait where there were too many.
+    pub fn wrong(&self, source: IpAddr, now_ms: i64) -> Result<(), u64> {
+        let minute = now_ms.div_euclid(60_000);
+        let mut source = network(source);
+        if self.attempts.len() >= SOURCES && !self.attempts.contains_key(&source) {
+            source = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        }
+        let mut entry = self.attempts.entry(source).or_insert((minute, 0));
+        if entry.0 != minute {
+            *entry = (minute, 0);
+        }
+        entry.1 = entry.1.saturating_add(1);
+        if entry.1 <= ATTEMPTS_A_MINUTE {
+            return Ok(());
+        }
+        let ends = (minute + 1) * 60_000;
+        Err(u64::try_from((ends - now_ms) / 1000).unwrap_or(0).max(1))
+    }
+
+    /// Whether further unknown keys from here are refused at the moment.
+    pub fn is_throttled(&self, source: IpAddr, now_ms: i64) -> bool {
+        let minute = now_ms.div_euclid(60_000);
+        self.attempts
+            .get(&network(source))
+            .is_some_and(|entry| entry.0 == minute && entry.1 >= ATTEMPTS_A_MINUTE)
+    }
+
+    /// Forgets the minutes that are over.
+    pub fn sweep(&self, now_ms: i64) {
+        let minute = now_ms.div_euclid(60_000);
+        self.attempts.retain(|_, entry| entry.0 == minute);
+    }
+}
+
+/// IPv6 hosts own a /64: its addresses count as one source.
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        v4 => v4,
+    }
+}
+
+/// Where a request comes from: the socket's peer, or, where that is a trusted
+/// proxy, the last address of `X-Forwarded-For` that is not one.
+pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| {
+        let address = address.to_canonical();
+        trusted.iter().any(|network| network.contains(&address))
+    };
+    if !is_trusted(peer) {
+        return peer;
+    }
+    let hops: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    // From the right: what is left of a hop that we do not trust, or cannot
+    // read, was written by the client.
+    hops.iter()
+        .rev()
+        .map_while(|hop| hop.trim().parse().ok())
+        .find(|hop| !is_trusted(*hop))
+        .unwrap_or(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_31st_wrong_attempt_of_a_minute_waits_for_the_next() {
+        let throttle = Throttle::default();
+        let source = "192.0.2.1".parse().unwrap();
+        for _ in 0..30 {
+            assert_eq!(throttle.wrong(source, 60_000), Ok(()));
+        }
+        assert!(throttle.is_throttled(source, 60_000));
+        assert_eq!(throttle.wrong(source, 80_000), Err(40));
+        assert_eq!(throttle.wrong("192.0.2.2".parse().unwrap(), 80_000), Ok(()));
+        assert_eq!(throttle.wrong(source, 120_000), Ok(()));
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "198.51.100.7, 203.0.113.9, 10.0.0.2".parse().unwrap());
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client: IpAddr = "203.0.113.9".parse().unwrap();
+        assert_eq!(source("10.0.0.1".parse().unwrap(), &headers, &trusted), client);
+        let stranger: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(source(stranger, &headers, &trusted), stranger);
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_are_one_source() {
+        let a = "2001:db8::1".parse().unwrap();
+        let b = "2001:db8::2".parse().unwrap();
+        assert_eq!(network(a), network(b));
+    }
+}

@@ -1,0 +1,54 @@
+//! What belongs to one worker thread and is shared with no other: its backend
+//! connections, its counters, its supply of request ids.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::HeaderValue;
+
+use super::backend::Pool;
+use super::plane::DataPlane;
+use super::tally::Tally;
+
+pub struct Worker {
+    pub plane: Arc<DataPlane>,
+    pub pool: Arc<Pool>,
+    pub tally: Arc<Tally>,
+    /// Random, so that ids of several replicas and starts do not meet.
+    prefix: u64,
+    issued: AtomicU64,
+}
+
+impl Worker {
+    pub fn new(plane: Arc<DataPlane>) -> Self {
+        let mut prefix = [0; 8];
+        let random = aws_lc_rs::rand::fill(&mut prefix);
+        debug_assert!(random.is_ok(), "the system's random source failed");
+        let tally = Arc::<Tally>::default();
+        plane.tallies.lock().push(tally.clone());
+        Self {
+            plane,
+            pool: Arc::default(),
+            tally,
+            prefix: u64::from_ne_bytes(prefix),
+            issued: AtomicU64::new(0),
+        }
+    }
+
+    /// The request's id: the client's own where that is harmless, else a new one.
+    pub fn request_id(&self, given: Option<&HeaderValue>) -> HeaderValue {
+        match given {
+            Some(given) if is_harmless(given.as_bytes()) => given.clone(),
+            _ => {
+                let n = self.issued.fetch_add(1, Ordering::Relaxed);
+                let id = format!("{:016x}-{n:x}", self.prefix);
+                HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
+            }
+        }
+    }
+}
+
+fn is_harmless(id: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=128).contains(&id.len()) && id.iter().all(is_plain)
+}

@@ -1,0 +1,235 @@
+//! One client connection, from accept to close.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::head_guard::{HeadGuard, Progress, Verdict};
+use crate::net;
+use crate::proxy;
+use crate::proxy::body::{Body, BoxError};
+use crate::proxy::worker::Worker;
+
+/// Header lines of a request at most.
+const MAX_HEADERS: usize = 128;
+
+/// Streams that a client may have open on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 256;
+
+/// How long to leave the listening socket alone when it fails, which it does
+/// when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all client connections have in common.
+pub struct Connections {
+    pub tls: Option<TlsAcceptor>,
+    /// One for each connection that may be open.
+    pub slots: Arc<Semaphore>,
+    pub open: TaskTracker,
+    pub header_timeout: Duration,
+    pub max_header_bytes: usize,
+    /// Tells open connections to close once nothing is under way.
+    pub drain: CancellationToken,
+}
+
+impl Connections {
+    /// Accepts until `stop`. Connections beyond the limit wait in the backlog.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        worker: Arc<Worker>,
+        stop: CancellationToken,
+    ) {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "a listening socket cannot be used");
+                return;
+            }
+        };
+        let sweep = tokio::spawn({
+            let worker = worker.clone();
+            async move {
+                let mut ticks = tokio::time::interval(Duration::from_secs(1));
+                loop {
+                    ticks.tick().await;
+                    worker.pool.sweep();
+                }
+            }
+        });
+        loop {
+            let slot = tokio::select! {
+                () = stop.cancelled() => break,
+                slot = self.slots.clone().acquire_owned() => slot,
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let (connections, worker) = (self.clone(), worker.clone());
+                    tokio::spawn(self.open.track_future(async move {
+                        connections.run(stream, peer, worker).await;
+                        drop(slot);
+                    }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        sweep.abort();
+    }
+
+    /// Resolves once no connection is open.
+    pub async fn all_closed(&self) {
+        self.open.close();
+        self.open.wait().await;
+    }
+
+    async fn run(&self, stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+        net::tune(&stream);
+        let Some(tls) = &self.tls else {
+            return self.http1(stream, peer.ip(), worker).await;
+        };
+        let accepted = tokio::time::timeout(self.header_timeout, tls.accept(stream)).await;
+        let stream = match accepted {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(reason)) => return tracing::debug!(%reason, "no TLS with a client"),
+            Err(_) => return,
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            self.http2(stream, peer.ip(), worker).await;
+        } else {
+            self.http1(stream, peer.ip(), worker).await;
+        }
+    }
+
+    async fn http1<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let progress = Progress::new();
+        let service = service_fn(|request: Request<Incoming>| {
+            let (worker, progress) = (worker.clone(), progress.clone());
+            async move {
+                let is_ambiguous = progress.take_ambiguous();
+                let response = proxy::serve(&worker, peer, is_ambiguous, request).await;
+                Ok::<_, Infallible>(response.map(|body| Sent { body, progress }))
+            }
+        });
+        let io = TokioIo::new(HeadGuard::new(stream, progress.clone()));
+        // Time-outs of heads are the guard's: hyper's would also cut idle
+        // connections short, and costs a timer for each request.
+        let connection = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_header_size(self.max_header_bytes)
+            .header_read_timeout(None)
+            .serve_connection(io, service);
+        let mut connection = pin!(connection);
+        let mut watch = tokio::time::interval(self.header_timeout / 4);
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(reason) = ended {
+                        tracing::debug!(%reason, "a client connection ended early");
+                    }
+                    return;
+                }
+                () = self.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                _ = watch.tick() => match progress.verdict(self.header_timeout) {
+                    Verdict::Keep => {}
+                    Verdict::Idle => connection.as_mut().graceful_shutdown(),
+                    Verdict::Stalled => return,
+                },
+            }
+        }
+    }
+
+    async fn http2<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let worker = worker.clone();
+            async move { Ok::<_, Infallible>(proxy::serve(&worker, peer, false, request).await) }
+        });
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(u32::try_from(self.max_header_bytes).unwrap_or(u32::MAX))
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(reason) = ended {
+                        tracing::debug!(%reason, "a client connection ended early");
+                    }
+                    return;
+                }
+                () = self.drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// A response body that tells the guard when it is done.
+struct Sent {
+    body: Body,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.progress.served();
+    }
+}
+
+impl HttpBody for Sent {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
