@@ -68,6 +68,32 @@ impl Default for Draft {
     }
 }
 
+/// What is stored, as a form to change some of it.
+impl From<&Event> for Draft {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: Some(event.id.clone()),
+            name: event.name.clone(),
+            description: event.description.clone(),
+            organizer_name: event.organizer_name.clone(),
+            organizer_email: event.organizer_email.clone(),
+            start: event.start_local.clone(),
+            end: event.end_local.clone(),
+            time_zone: event.time_zone.clone(),
+            resources: event.resources.iter().map(|resource| resource.id.clone()).collect(),
+            max_token_cap: event.max_token_cap,
+            daily_request_cap: event.daily_request_cap,
+            requests_per_minute: event.requests_per_minute,
+            burst: event.burst,
+            max_open_requests: event.max_open_requests,
+            shared_code: event.shared_code.clone(),
+            shared_code_limit: event.shared_code_limit,
+            registration: event.registration.clone(),
+            active: event.active,
+        }
+    }
+}
+
 pub(super) struct Valid<'a> {
     draft: &'a Draft,
     pub name: String,
