@@ -70,7 +70,7 @@ impl Db {
     async fn open_postgres(url: &str) -> Result<Self, OpenError> {
         // Not through the pool, which would only say that it waited in vain.
         let mut connection = AnyConnection::connect(url).await?;
-        MIGRATIONS.run(&mut connection).await?;
+        migrate(&mut connection).await?;
         connection.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
@@ -97,7 +97,7 @@ impl Db {
         let url = format!("sqlite:{file}?mode=rwc");
         let writers = sqlite_pool(1).connect(&url).await?;
         let mut tx = writers.begin_with(begin).await?;
-        MIGRATIONS.run(&mut *tx).await?;
+        migrate(&mut tx).await?;
         tx.commit().await?;
         let readers = sqlite_pool(SQLITE_READERS).connect(&url).await?;
         Ok(Self { readers, writers, begin })
@@ -124,6 +124,11 @@ impl Db {
         self.readers.close().await;
         self.writers.close().await;
     }
+}
+
+/// `Migrator::run`, of which rustc cannot tell that its future may be sent.
+async fn migrate(connection: &mut AnyConnection) -> Result<(), MigrateError> {
+    MIGRATIONS.run_direct(None, connection, false).await
 }
 
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
