@@ -83,6 +83,8 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
 /// GET `/usage`: what the caller has used of today's cap, and for what.
 pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let caller = call.authenticate().await?;
+    let _open = caller.open()?;
+    call.await_turn(&caller).await?;
     let plane = call.worker.plane.clone();
     let day = clock::day_of(clock::now_ms());
     let attendee_id = caller.live.attendee_id.clone();

@@ -35,9 +35,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use self::authenticate::Caller;
@@ -73,6 +73,17 @@ impl Call<'_> {
         let caller = self.worker.plane.authenticate(&self.head.headers, self.peer).await?;
         self.caller = Some(caller.clone());
         Ok(caller)
+    }
+
+    /// Waits for the caller's turn under the burst limit. Whether there was a
+    /// wait: then what was checked before must be checked again.
+    pub async fn await_turn(&self, caller: &Caller) -> Result<bool, ProxyError> {
+        let wait = caller.turn(self.worker.plane.started.elapsed())?;
+        if wait.is_zero() {
+            return Ok(false);
+        }
+        tokio::time::sleep(wait).await;
+        Ok(true)
     }
 }
 
@@ -116,6 +127,9 @@ pub async fn serve(
     }
     if let Some(origin) = page {
         origin::grant(origin, headers);
+    }
+    if worker.plane.is_draining() && call.head.version <= Version::HTTP_11 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let deployment = call.resource.as_ref().map(|resource| &resource.deployment);
     worker.tally.request(route.family(), Some(response.status()), deployment);

@@ -33,6 +33,9 @@ const MAX_HEADERS: usize = 128;
 /// Streams that a client may have open on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
 
+/// The shortest pause between two looks at a connection's progress.
+const MIN_WATCH: Duration = Duration::from_millis(10);
+
 /// How long to leave the listening socket alone when it fails, which it does
 /// when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -50,7 +53,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Accepts until `stop`. Connections beyond the limit wait in the backlog.
+    /// Accepts until `stop`. Connections beyond the limit wait for their turn.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
@@ -75,27 +78,27 @@ impl Connections {
             }
         });
         loop {
-            let slot = tokio::select! {
-                () = stop.cancelled() => break,
-                slot = self.slots.clone().acquire_owned() => slot,
-            };
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (connections, worker) = (self.clone(), worker.clone());
-                    tokio::spawn(self.open.track_future(async move {
-                        connections.run(stream, peer, worker).await;
-                        drop(slot);
-                    }));
-                }
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
-            }
+            };
+            let slot = tokio::select! {
+                () = stop.cancelled() => break,
+                slot = self.slots.clone().acquire_owned() => slot,
+            };
+            let (connections, worker) = (self.clone(), worker.clone());
+            tokio::spawn(self.open.track_future(async move {
+                connections.run(stream, peer, worker).await;
+                drop(slot);
+            }));
         }
         sweep.abort();
     }
@@ -146,8 +149,9 @@ impl Connections {
             .header_read_timeout(None)
             .serve_connection(io, service);
         let mut connection = pin!(connection);
-        let mut watch = tokio::time::interval(self.header_timeout / 4);
-        let mut is_draining = false;
+        let mut watch = tokio::time::interval((self.header_timeout / 4).max(MIN_WATCH));
+        // One that comes during the drain is still told so, and closed after that.
+        let mut is_draining = self.drain.is_cancelled();
         loop {
             tokio::select! {
                 biased;

@@ -59,13 +59,11 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     };
 
     let open = caller.open()?;
-    let wait = caller.turn(plane.started.elapsed())?;
-    let (caller, target) = if wait.is_zero() {
-        (caller, target)
-    } else {
-        tokio::time::sleep(wait).await;
+    let (caller, target) = if call.await_turn(&caller).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
+        (caller, target)
+    } else {
         (caller, target)
     };
     let permit = plane.admit(&caller, peek.counts).await?;
