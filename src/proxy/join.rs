@@ -92,6 +92,8 @@ fn sets(query: &str, wanted: Cow<'_, [u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -147,6 +149,46 @@ mod tests {
         }
         for good in ["", "/", "/mcp", "/mcp/", "/a/b/", "/...", "/a.b", "/%252e%252e", "/a%20b"] {
             assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    proptest! {
+        /// Whatever passes the check stays below the endpoint's path, byte for byte.
+        #[test]
+        fn what_passes_stays_below_the_endpoint(
+            path in "(/[a-z]{1,4}){0,3}/?",
+            rest in r"(/([a-z]|\.|%2[eE]|%41|%c3%a9|%252f){1,3}){0,4}/?",
+            query in proptest::option::of("[a-z=&%0-9]{0,12}"),
+        ) {
+            prop_assume!(check(&rest).is_ok());
+            let joined = join(&path, None, &rest, query.as_deref());
+            let (target, joined_query) = match joined.split_once('?') {
+                Some((target, query)) => (target, Some(query)),
+                None => (&*joined, None),
+            };
+            prop_assert_eq!(joined_query, query.as_deref());
+            let base = path.trim_end_matches('/');
+            prop_assert!(target.starts_with(base));
+            let below = &target[base.len()..];
+            prop_assert!(below == rest || (below.len() <= 1 && ends_with(&path, &rest)));
+            for segment in target.split('/') {
+                let decoded: Vec<u8> = percent_decode_str(segment).collect();
+                prop_assert!(decoded != b".." && decoded != b"." && !decoded.contains(&b'/'));
+            }
+        }
+
+        /// No parameter of the client overrides one that the endpoint URL sets.
+        #[test]
+        fn the_endpoints_own_parameters_win(
+            own in "(tenant|a|b)=[0-9]",
+            client in "((tenant|a|b|%61|t%65nant)=[0-9x]&?){0,6}",
+        ) {
+            let joined = join("/mcp", Some(&own), "", Some(&client));
+            let (name, value) = own.split_once('=').unwrap();
+            let url = url::Url::parse(&format!("http://h{joined}")).unwrap();
+            let values: Vec<_> = url.query_pairs().filter(|(key, _)| key == name).collect();
+            prop_assert_eq!(values.len(), 1);
+            prop_assert_eq!(&*values[0].1, value);
         }
     }
 }
