@@ -8,39 +8,60 @@ mod workshop;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use self::backend::Backend;
 use self::greeting::Greeting;
 use self::workshop::Workshop;
-use crate::catalog::change;
-use crate::catalog::seal::Vault;
-use crate::db::Db;
+use crate::app::App;
+use crate::catalog::resource::Resource;
+use crate::catalog::snapshot::Snapshot;
+use crate::clock;
+use crate::proxy::authenticate::is_open;
 
 const DEPLOYMENT: &str = "mcp-demo";
 const EVENT_NAME: &str = "Demo workshop";
 
-/// A demo that can be called through a proxy on the same store. Its MCP server
-/// runs until this is dropped.
+/// How long a data plane may take to see what was written: it looks each second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A demo that can be called. Its MCP server runs until this is dropped.
 pub struct Demo {
     workshop: Workshop,
-    /// The catalog's revision that a proxy must have read to serve the demo.
-    pub revision: i64,
     _backend: Backend,
 }
 
-/// Starts the MCP server and writes the rows that lead to it.
+/// Starts the MCP server, writes the rows that lead to it, and waits until
+/// `app`, which must be serving, has taken them in. After the sockets are bound,
+/// so that a demo that cannot have its port leaves a running one's rows alone.
 ///
 /// # Errors
 /// The store cannot be written, or there is no free loopback port.
-pub async fn prepare(db: &Db, vault: &Vault) -> anyhow::Result<Demo> {
+pub async fn prepare(app: &App) -> anyhow::Result<Demo> {
     let backend = Backend::start().await.context("the demo's MCP server could not start")?;
-    let workshop = workshop::prepare(db, vault, &backend)
+    let workshop = workshop::prepare(&app.db, &app.vault, &backend)
         .await
         .context("the demo's event could not be made")?;
-    let revision = change::revision(db).await?;
-    Ok(Demo { workshop, revision, _backend: backend })
+    let taken_in = async {
+        while !leads_to(&app.plane.snapshot.load(), &workshop, &backend) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken_in)
+        .await
+        .context("the proxy does not see the demo's event; the log says why")?;
+    Ok(Demo { workshop, _backend: backend })
+}
+
+fn leads_to(snapshot: &Snapshot, workshop: &Workshop, backend: &Backend) -> bool {
+    let Some(event) = snapshot.events.get(&workshop.event_id) else { return false };
+    let is_backend = |resource: &Arc<Resource>| resource.endpoint.url.as_str() == backend.endpoint;
+    is_open(event, clock::now_ms()).is_ok() && event.resources.iter().any(is_backend)
 }
 
 impl Demo {

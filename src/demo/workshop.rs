@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(event.resources.len(), 1);
         let resource = &event.resources[0];
         assert_eq!(&*resource.deployment, "mcp-demo");
-        assert_eq!(resource.endpoint, resource::Endpoint::parse(&backend.endpoint).unwrap());
+        assert_eq!(resource.endpoint.url.as_str(), backend.endpoint);
         let key = resource.key.as_ref().unwrap().expose_secret();
         assert_eq!(key, backend.key.expose_secret());
     }
