@@ -1,0 +1,6 @@
+//! That the documentation is true: what it lists is what there is, and what it
+//! shows to paste works.
+
+mod pages;
+mod refusals;
+mod snippets;
