@@ -104,6 +104,15 @@ pub(super) struct Valid<'a> {
 }
 
 impl Draft {
+    /// Whether the fields by themselves meet the rules; saving checks them again, against
+    /// the store as well.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.
+    pub fn check(&self) -> Result<()> {
+        self.validate().map(drop)
+    }
+
     pub(super) fn validate(&self) -> Result<Valid<'_>> {
         if self.id.as_deref().is_some_and(|id| !is_event_id(id)) {
             return Err(invalid("id", "must be of the form a1b2-c3d4 (lower-case hexadecimal)"));

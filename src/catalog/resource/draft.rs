@@ -60,6 +60,15 @@ pub(super) struct Valid<'a> {
 }
 
 impl Draft {
+    /// Whether the fields by themselves meet the rules; saving checks them again, against
+    /// the store as well.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.
+    pub fn check(&self) -> Result<()> {
+        self.validate().map(drop)
+    }
+
     pub(super) fn validate(&self) -> Result<Valid<'_>> {
         let deployment = line("deployment", &self.deployment, 64)?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
