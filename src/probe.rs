@@ -1,0 +1,111 @@
+//! Asks an MCP server whether it can serve a workshop.
+//!
+//! [`check`] connects as an MCP client does: it opens (`initialize`, or
+//! `server/discover` where the server speaks only the revision without
+//! sessions), lists the tools and leaves. What it says of a failure is the exact
+//! reason and never holds the backend key. The command line and a page's
+//! *Test connection* stand above; the data plane is not involved.
+
+mod connect;
+mod exchange;
+mod failure;
+mod sse;
+mod talk;
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde::Serialize;
+use url::Url;
+
+pub use failure::Failure;
+
+use crate::config::EndpointPolicy;
+
+/// What is to be asked, and as whom.
+#[derive(Clone)]
+pub struct Target {
+    /// The endpoint URL of the resource, as registered.
+    pub url: Url,
+    /// The header that carries the backend key.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// Which addresses may be connected to.
+    pub policy: EndpointPolicy,
+    /// How long connecting may take, to each address.
+    pub connect_timeout: Duration,
+    /// How long each answer may take.
+    pub answer_timeout: Duration,
+}
+
+/// What a working MCP server said of itself.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub server: Server,
+    /// The revision that was agreed on, such as `2025-11-25`.
+    pub protocol_version: String,
+    /// The names of its tools, in its order.
+    pub tools: Vec<String>,
+    /// Milliseconds until the connection stood: DNS, TCP and TLS.
+    pub connect_ms: u64,
+    /// Milliseconds from the opening request to its answer.
+    pub latency_ms: u64,
+}
+
+/// The server's name for itself.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Server {
+    pub name: String,
+    pub version: String,
+}
+
+/// Connects to an MCP server and lists its tools.
+///
+/// # Errors
+/// The reason why attendees could not use it. Where the path is what is wrong,
+/// the usual path is tried as well, and named if it answers.
+pub async fn check(target: &Target) -> Result<Report, Failure> {
+    let failure = match talk::with(target).await {
+        Err(failure) if failure.may_be_the_path() => failure,
+        outcome => return outcome,
+    };
+    for url in usual_places(&target.url) {
+        let elsewhere = Target { url, ..target.clone() };
+        if talk::with(&elsewhere).await.is_ok() {
+            return Err(Failure::WrongPath {
+                path: target.url.path().to_owned(),
+                works: elsewhere.url.path().to_owned(),
+            });
+        }
+    }
+    Err(failure)
+}
+
+/// Where MCP servers usually answer: `/mcp` below the given path, and at the root.
+fn usual_places(url: &Url) -> Vec<Url> {
+    let below = format!("{}/mcp", url.path().trim_end_matches('/'));
+    let mut places = Vec::new();
+    for path in [below.as_str(), "/mcp"] {
+        let mut place = url.clone();
+        place.set_path(path);
+        if place.path() != url.path().trim_end_matches('/') && !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_places_are_tried_once_each_and_never_the_given_one() {
+        let places = |url: &str| {
+            let places = usual_places(&url.parse().unwrap());
+            places.iter().map(Url::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(places("http://h/"), ["http://h/mcp"]);
+        assert_eq!(places("http://h/a?t=1"), ["http://h/a/mcp?t=1", "http://h/mcp?t=1"]);
+        assert_eq!(places("http://h/mcp/"), ["http://h/mcp/mcp"]);
+    }
+}

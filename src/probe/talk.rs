@@ -1,0 +1,240 @@
+//! The conversation: open, list the tools, leave. Both eras of MCP are spoken:
+//! with sessions (`initialize`, up to 2025-11-25) and without (2026-07-28).
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::connect;
+use super::exchange::{self, Answer, Content, plain};
+use super::{Failure, Report, Server, Target};
+
+const WITH_SESSIONS: &str = "2025-11-25";
+const WITHOUT_SESSIONS: &str = "2026-07-28";
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// Pages of `tools/list` that are read: a backend must not keep us for ever.
+const MOST_PAGES: usize = 50;
+
+/// Opens in whichever way the server understands and lists its tools.
+pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
+    let first = Session::initialize(target).await;
+    let (session, report) = match first {
+        Err(Refusal { failure, another_era: true }) => Session::discover(target)
+            .await
+            .map_err(|second| more_telling(failure, second.failure))?,
+        first => first.map_err(|refusal| refusal.failure)?,
+    };
+    let tools = session.tools().await;
+    session.leave().await;
+    Ok(Report { tools: tools?, ..report })
+}
+
+/// Of the refusals to open in the one era and in the other, that which says more:
+/// a server of the other era says only that it has no such method.
+fn more_telling(first: Failure, second: Failure) -> Failure {
+    const METHOD_NOT_FOUND: i64 = -32601;
+    match (&first, &second) {
+        (Failure::Protocol { code, .. }, _) if *code != METHOD_NOT_FOUND => first,
+        (_, Failure::Protocol { .. }) => second,
+        _ => first,
+    }
+}
+
+/// Why an opening failed, and whether the other era's opening may fare better.
+struct Refusal {
+    failure: Failure,
+    another_era: bool,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal { failure, another_era: false }
+    }
+}
+
+struct Session<'a> {
+    target: &'a Target,
+    version: String,
+    id: Option<HeaderValue>,
+    has_tools: bool,
+}
+
+impl<'a> Session<'a> {
+    async fn initialize(target: &'a Target) -> Result<(Self, Report), Refusal> {
+        let params = json!({
+            "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
+        });
+        let answer = post(target, HeaderMap::new(), "initialize", params).await?;
+        let result = opening(target, "initialize", &answer).await?;
+        let version = result["protocolVersion"].as_str().ok_or(Failure::Malformed {
+            method: "initialize",
+            reason: "it names no protocol version",
+        })?;
+        let session = Session {
+            target,
+            version: version.to_owned(),
+            id: answer.headers.get(SESSION_ID).cloned(),
+            has_tools: result["capabilities"].get("tools").is_some(),
+        };
+        let mut headers = common_headers();
+        session.put_headers(&mut headers);
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        exchange::ask(target, Method::POST, headers, Some(&ready)).await?;
+        let report = session.report(&answer, &result["serverInfo"]);
+        Ok((session, report))
+    }
+
+    async fn discover(target: &'a Target) -> Result<(Self, Report), Refusal> {
+        let version = WITHOUT_SESSIONS.to_owned();
+        let session = Session { target, version, id: None, has_tools: true };
+        let answer = session.ask("server/discover", json!({})).await?;
+        let result = opening(target, "server/discover", &answer).await?;
+        let has_tools = result["capabilities"].get("tools").is_some();
+        let report =
+            session.report(&answer, &result["_meta"]["io.modelcontextprotocol/serverInfo"]);
+        Ok((Session { has_tools, ..session }, report))
+    }
+
+    async fn tools(&self) -> Result<Vec<String>, Failure> {
+        const METHOD: &str = "tools/list";
+        let mut names = Vec::new();
+        let mut params = json!({});
+        for _ in 0..if self.has_tools { MOST_PAGES } else { 0 } {
+            let answer = self.ask(METHOD, params).await?;
+            let result = result(self.target, METHOD, &answer)?;
+            let tools = result["tools"].as_array().ok_or(Failure::Malformed {
+                method: METHOD,
+                reason: "it holds no list of tools",
+            })?;
+            let listed = tools.iter().filter_map(|tool| tool["name"].as_str());
+            names.extend(listed.map(|name| plain(self.target, name)));
+            match result["nextCursor"].as_str() {
+                Some(cursor) => params = json!({"cursor": cursor}),
+                None => break,
+            }
+        }
+        Ok(names)
+    }
+
+    /// Ends the session, so that the backend need not keep it; whether it agrees is its affair.
+    async fn leave(&self) {
+        if self.id.is_some() {
+            let mut headers = common_headers();
+            self.put_headers(&mut headers);
+            drop(exchange::ask(self.target, Method::DELETE, headers, None).await);
+        }
+    }
+
+    async fn ask(&self, method: &'static str, mut params: Value) -> Result<Answer, Failure> {
+        let mut headers = HeaderMap::new();
+        self.put_headers(&mut headers);
+        if self.version == WITHOUT_SESSIONS {
+            headers.insert(MCP_METHOD, HeaderValue::from_static(method));
+            params["_meta"] = json!({
+                "io.modelcontextprotocol/protocolVersion": self.version,
+                "io.modelcontextprotocol/clientInfo": client_info(),
+                "io.modelcontextprotocol/clientCapabilities": {},
+            });
+        }
+        post(self.target, headers, method, params).await
+    }
+
+    fn put_headers(&self, headers: &mut HeaderMap) {
+        if let Ok(version) = HeaderValue::from_str(&self.version) {
+            headers.insert(PROTOCOL_VERSION, version);
+        }
+        if let Some(id) = &self.id {
+            headers.insert(SESSION_ID, id.clone());
+        }
+    }
+
+    fn report(&self, answer: &Answer, server: &Value) -> Report {
+        let text = |field: &str| plain(self.target, server[field].as_str().unwrap_or_default());
+        Report {
+            server: Server { name: text("name"), version: text("version") },
+            protocol_version: plain(self.target, &self.version),
+            tools: Vec::new(),
+            connect_ms: millis(answer.connected_in),
+            latency_ms: millis(answer.answered_in),
+        }
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn client_info() -> Value {
+    json!({"name": "ai-proxy", "version": env!("CARGO_PKG_VERSION")})
+}
+
+fn common_headers() -> HeaderMap {
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    let json = HeaderValue::from_static("application/json");
+    HeaderMap::from_iter([(header::ACCEPT, both), (header::CONTENT_TYPE, json)])
+}
+
+async fn post(
+    target: &Target,
+    headers: HeaderMap,
+    method: &'static str,
+    params: Value,
+) -> Result<Answer, Failure> {
+    let mut all = common_headers();
+    all.extend(headers);
+    let message = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
+    exchange::ask(target, Method::POST, all, Some(&message)).await
+}
+
+/// The result of an opening request, or why there is none.
+async fn opening(target: &Target, method: &'static str, answer: &Answer) -> Result<Value, Refusal> {
+    let failure = match result(target, method, answer) {
+        Ok(result) => return Ok(result),
+        Err(failure) => failure,
+    };
+    let spoke_json_rpc = matches!(answer.content, Content::Message(_));
+    let elsewhere = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    if elsewhere && !spoke_json_rpc && is_sse_only(target).await {
+        return Err(Failure::SseOnly.into());
+    }
+    let settled = matches!(failure, Failure::Unauthorized { .. });
+    let another_era = spoke_json_rpc || (answer.status.is_client_error() && !elsewhere && !settled);
+    Err(Refusal { failure, another_era })
+}
+
+/// The result in an answer, or what stands in its place.
+fn result(target: &Target, method: &'static str, answer: &Answer) -> Result<Value, Failure> {
+    let status = answer.status;
+    match (&answer.content, status) {
+        (_, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            let sent_as = target.credential.as_ref().map(|(header, _)| header.clone());
+            Err(Failure::Unauthorized { status, sent_as })
+        }
+        (Content::Message(message), _) => match message.get("result") {
+            Some(result) if status.is_success() => Ok(result.clone()),
+            _ => {
+                let error = &message["error"];
+                let message = plain(target, error["message"].as_str().unwrap_or_default());
+                let code = error["code"].as_i64().unwrap_or_default();
+                Err(Failure::Protocol { method, code, message })
+            }
+        },
+        (_, StatusCode::TOO_MANY_REQUESTS) => Err(Failure::BackendError { status }),
+        (_, status) if status.is_server_error() => Err(Failure::BackendError { status }),
+        (_, StatusCode::MISDIRECTED_REQUEST) => {
+            Err(Failure::HostRefused { host: connect::authority(&target.url)? })
+        }
+        (_, StatusCode::NOT_FOUND) => Err(Failure::NotFound { path: target.url.path().to_owned() }),
+        (Content::SseEndpoint, _) => Err(Failure::SseOnly),
+        (Content::Other(what), status) => Err(Failure::NotMcp { status, what }),
+    }
+}
+
+/// Whether a GET opens a stream of the HTTP+SSE transport of 2024-11-05.
+async fn is_sse_only(target: &Target) -> bool {
+    let accept = HeaderValue::from_static("text/event-stream");
+    let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+    let answer = exchange::ask(target, Method::GET, headers, None).await;
+    answer.is_ok_and(|answer| matches!(answer.content, Content::SseEndpoint))
+}

@@ -1,0 +1,41 @@
+//! Log lines on stderr: for a person, or one JSON object a line.
+//!
+//! What is our own is logged as the filter says. Our dependencies stay at `info`
+//! whatever it says: below that they write down what they carry, and they carry keys.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+use crate::config::LogFormat;
+
+/// Starts logging for the process.
+///
+/// # Errors
+/// Where the filter cannot be read, or logging has been started already.
+pub fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+    let wanted = EnvFilter::try_new(filter).with_context(|| {
+        format!(
+            "--log '{filter}' cannot be read; write a level, as in info, or ai_proxy=debug,warn"
+        )
+    })?;
+    let harmless = filter_fn(|line| {
+        *line.level() <= Level::INFO || line.target().split("::").next() == Some("ai_proxy")
+    });
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => Box::new(lines.with_filter(harmless)),
+        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_filter(harmless)),
+    };
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(wanted)
+        .try_init()
+        .context("logging runs already")
+}
