@@ -1,1 +1,91 @@
-fn main() {}
+//! The process, phase by phase: config, telemetry, store, app, serve, drain.
+
+use std::process::ExitCode;
+
+use ai_proxy::app::App;
+use ai_proxy::cli::{Cli, Command};
+use ai_proxy::config::Config;
+use ai_proxy::{demo, server, telemetry};
+use anyhow::{Context as _, bail};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::from_env().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.install_default().expect("nobody has set TLS up before");
+    match command {
+        Command::Serve(config) => serve(*config, false),
+        Command::Demo(demo) => serve(demo.config, true),
+        Command::Task(task) => runtime(1)?.block_on(task.run()),
+    }
+}
+
+fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
+    telemetry::start(config.log_format, &config.log)?;
+    // The control runtime; the data plane has threads of its own.
+    runtime(2)?.block_on(async {
+        let mut stop = Stop::listen()?;
+        let data_dir = config.store.data_dir.clone();
+        let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+        let app = App::open(config).await?;
+        let running = server::start(app.clone()).await?;
+        tracing::info!("listening on {scheme}://{}", running.addr());
+        let _demo = if with_demo {
+            let demo = demo::prepare(&app).await?;
+            println!("{}", demo.greeting(running.addr(), &data_dir));
+            Some(demo)
+        } else {
+            None
+        };
+        stop.asked().await;
+        tracing::info!("draining: no new work, running requests may finish");
+        tokio::select! {
+            drained = running.shutdown() => drained?,
+            () = stop.asked() => bail!("stopped before the drain was done"),
+        }
+        // What SQLite keeps beside its file goes into it, so that the folder can be copied.
+        app.db.close().await;
+        Ok(())
+    })
+}
+
+fn runtime(threads: usize) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().context("the runtime could not be made")
+}
+
+/// SIGTERM and Ctrl-C.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one of either.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

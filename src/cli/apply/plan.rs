@@ -1,0 +1,226 @@
+//! What applying a workshop file will save: checked whole before anything is.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::{Applied, AppliedEvent, AppliedResource, key};
+use crate::catalog::Error;
+use crate::catalog::event::{self, Event};
+use crate::catalog::resource;
+use crate::cli::store::Catalog;
+use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
+
+/// Drafts in the file's order. An event's draft holds deployment names where it will
+/// hold resource ids, because resources that are new have none yet.
+pub struct Plan {
+    resources: Vec<resource::Draft>,
+    events: Vec<event::Draft>,
+    /// Resource ids by deployment name.
+    ids: HashMap<String, String>,
+}
+
+impl Plan {
+    /// Reads the catalog, and writes nothing.
+    ///
+    /// # Errors
+    /// The first value that breaks a rule, with its line.
+    pub async fn new(
+        source: &Source<'_>,
+        workshop: &Workshop,
+        folder: &Path,
+        catalog: &Catalog,
+    ) -> anyhow::Result<Self> {
+        let Catalog { db, vault, by } = catalog;
+        let stored = resource::list(db, vault, &by.owner_id).await?;
+        let ids: HashMap<_, _> =
+            stored.into_iter().map(|stored| (stored.deployment.to_string(), stored.id)).collect();
+        let mut resources = Vec::new();
+        for (index, entry) in workshop.resources.iter().enumerate() {
+            let at = Entry { source, table: "resource", index, name: &entry.deployment };
+            resources.push(resource_draft(at, entry, folder, &ids)?);
+        }
+        let stored = event::list(db, vault, &by.owner_id).await?;
+        let mut namesakes = Namesakes::new(&stored, workshop);
+        let mut events = Vec::new();
+        for (index, entry) in workshop.events.iter().enumerate() {
+            let at = Entry { source, table: "event", index, name: &entry.name };
+            let stored = namesakes.stored(entry).map_err(|rule| at.refuse("name", rule))?;
+            let draft = event_draft(entry, stored);
+            draft.check().map_err(|error| at.place(error))?;
+            let planned = |name: &String| resources.iter().any(|r| r.deployment.trim() == name);
+            let unknown = |name: &&String| !ids.contains_key(*name) && !planned(name);
+            if let Some(name) = draft.resources.iter().find(unknown) {
+                return Err(at
+                    .refuse("resources", format!("there is no resource '{name}'"))
+                    .into());
+            }
+            events.push(draft);
+        }
+        Ok(Self { resources, events, ids })
+    }
+
+    /// Saves what differs from the catalog.
+    pub async fn carry_out(
+        mut self,
+        source: &Source<'_>,
+        catalog: &Catalog,
+    ) -> anyhow::Result<Applied> {
+        let Catalog { db, vault, by } = catalog;
+        let mut applied = Applied::default();
+        for (index, draft) in self.resources.into_iter().enumerate() {
+            let at = Entry { source, table: "resource", index, name: &draft.deployment };
+            let saved =
+                resource::save(db, vault, by, &draft).await.map_err(|error| at.place(error))?;
+            let deployment = draft.deployment.trim().to_owned();
+            self.ids.insert(deployment.clone(), saved.id.clone());
+            let change = saved.outcome.as_str();
+            applied.resources.push(AppliedResource { deployment, id: saved.id, change });
+        }
+        for (index, mut draft) in self.events.into_iter().enumerate() {
+            let ids = draft.resources.iter().filter_map(|name| self.ids.get(name).cloned());
+            draft.resources = ids.collect();
+            let at = Entry { source, table: "event", index, name: &draft.name };
+            let saved =
+                event::save(db, vault, by, &draft).await.map_err(|error| at.place(error))?;
+            let name = draft.name.trim().to_owned();
+            let change = saved.outcome.as_str();
+            applied.events.push(AppliedEvent { id: saved.id, name, change });
+        }
+        Ok(applied)
+    }
+}
+
+/// One entry of the file, for telling what is wrong with it.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    source: &'a Source<'a>,
+    table: &'static str,
+    index: usize,
+    name: &'a str,
+}
+
+impl Entry<'_> {
+    fn refuse(&self, field: &str, rule: impl std::fmt::Display) -> Wrong {
+        let Entry { source, table, index, name } = *self;
+        source.refuse(Place { table, index, entry: name.trim(), field }, rule)
+    }
+
+    /// The catalog's refusal, with the line that it is about.
+    fn place(&self, error: Error) -> anyhow::Error {
+        match error {
+            Error::Invalid { field, reason } => self.refuse(field, reason).into(),
+            Error::Conflict { reason } => self.refuse("id", reason).into(),
+            error => error.into(),
+        }
+    }
+}
+
+fn resource_draft(
+    at: Entry<'_>,
+    entry: &workshop::Resource,
+    folder: &Path,
+    ids: &HashMap<String, String>,
+) -> anyhow::Result<resource::Draft> {
+    let draft = resource::Draft {
+        id: ids.get(entry.deployment.trim()).cloned(),
+        deployment: entry.deployment.clone(),
+        name: entry.name.clone().unwrap_or_default(),
+        kind: entry.kind.parse().map_err(|rule: String| at.refuse("type", rule))?,
+        endpoint: entry.endpoint.clone(),
+        auth: entry.auth.parse().map_err(|rule: String| at.refuse("auth", rule))?,
+        key: key::fetch(entry.key.as_ref(), folder).map_err(|rule| at.refuse("key", rule))?,
+        region: entry.region.clone(),
+        active: entry.active,
+    };
+    draft.check().map_err(|error| at.place(error))?;
+    Ok(draft)
+}
+
+/// Finds the event that an entry updates: the one with its id, else with its name.
+struct Namesakes<'a> {
+    stored: &'a [Event],
+    /// Events that another entry names by id, or has found already.
+    taken: HashSet<&'a str>,
+}
+
+impl<'a> Namesakes<'a> {
+    fn new(stored: &'a [Event], workshop: &'a Workshop) -> Self {
+        let taken = workshop.events.iter().filter_map(|entry| entry.id.as_deref()).collect();
+        Self { stored, taken }
+    }
+
+    fn stored(&mut self, entry: &workshop::Event) -> Result<Option<&'a Event>, String> {
+        let by_id = self.stored.iter().find(|event| Some(&event.id) == entry.id.as_ref());
+        if by_id.is_some() {
+            return Ok(by_id);
+        }
+        let named: Vec<_> = self
+            .stored
+            .iter()
+            .filter(|event| event.name == entry.name.trim())
+            .filter(|event| !self.taken.contains(event.id.as_str()))
+            .collect();
+        if let [_, _, ..] = named[..] {
+            let ids: Vec<_> = named.iter().map(|event| event.id.as_str()).collect();
+            return Err(format!(
+                "several events are called so; add the id of one: {}",
+                ids.join(", ")
+            ));
+        }
+        self.taken.extend(named.iter().map(|event| event.id.as_str()));
+        Ok(named.first().copied())
+    }
+}
+
+/// What the file cannot say stays as it is stored. A window that it leaves out was
+/// made up when the event was new, and stays as well.
+fn event_draft(entry: &workshop::Event, stored: Option<&Event>) -> event::Draft {
+    let new = event::Draft::default();
+    let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
+    let start = entry.start.clone().or_else(|| stored.map(|stored| stored.start_local.clone()));
+    let start = start.unwrap_or_else(|| next_full_hour(&time_zone));
+    let end = entry.end.clone().or_else(|| stored.map(|stored| stored.end_local.clone()));
+    let end = end.unwrap_or_else(|| a_week_after(&start));
+    event::Draft {
+        id: stored.map(|stored| stored.id.clone()).or_else(|| entry.id.clone()),
+        name: entry.name.clone(),
+        description: entry.description.clone(),
+        organizer_name: entry.organizer_name.clone(),
+        organizer_email: entry.organizer_email.clone(),
+        start,
+        end,
+        time_zone,
+        resources: entry.resources.iter().map(|name| name.trim().to_owned()).collect(),
+        max_token_cap: entry.max_token_cap.unwrap_or(new.max_token_cap),
+        daily_request_cap: entry.daily_request_cap.unwrap_or(new.daily_request_cap),
+        requests_per_minute: entry.requests_per_minute.unwrap_or(new.requests_per_minute),
+        burst: stored.map_or(new.burst, |stored| stored.burst),
+        max_open_requests: stored.map_or(new.max_open_requests, |stored| stored.max_open_requests),
+        shared_code: Some(entry.shared_code.clone().into()),
+        shared_code_limit: stored.map_or(new.shared_code_limit, |stored| stored.shared_code_limit),
+        registration: stored.map_or(new.registration, |stored| stored.registration.clone()),
+        active: entry.active,
+    }
+}
+
+fn next_full_hour(time_zone: &str) -> String {
+    // That a zone is unknown is told when the draft is checked.
+    let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
+    let now = Timestamp::now().to_zoned(zone).datetime();
+    let hour = now.with().minute(0).second(0).subsec_nanosecond(0).build().unwrap_or(now);
+    wall_clock(hour.saturating_add(1.hour()))
+}
+
+/// Empty where the start is not a wall clock, which is told when the draft is checked.
+fn a_week_after(start: &str) -> String {
+    let start: Option<DateTime> = start.trim().parse().ok();
+    start.map(|start| wall_clock(start.saturating_add(7.days()))).unwrap_or_default()
+}
+
+fn wall_clock(at: DateTime) -> String {
+    at.strftime("%Y-%m-%dT%H:%M").to_string()
+}

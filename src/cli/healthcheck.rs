@@ -1,0 +1,170 @@
+//! `ai-proxy healthcheck`: asks a running server for /readyz, for containers
+//! that have neither curl nor a shell.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::output::{self, Json};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example, in a Dockerfile:
+  HEALTHCHECK CMD [\"ai-proxy\", \"healthcheck\"]")]
+pub struct Healthcheck {
+    /// Where the server listens; of 0.0.0.0 and [::], the loopback address is asked
+    #[arg(long, env = "AI_PROXY_LISTEN", default_value = "127.0.0.1:8910", value_name = "ADDR")]
+    listen: SocketAddr,
+
+    /// The certificate of the server, where it has one: it is then asked over HTTPS
+    #[arg(long, env = "AI_PROXY_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    #[command(flatten)]
+    output: Json,
+}
+
+impl Healthcheck {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let address = reachable(self.listen);
+        let asking = ask(address, self.tls_cert.is_some());
+        let status = tokio::time::timeout(PATIENCE, asking)
+            .await
+            .with_context(|| format!("{address} did not answer within {} s", PATIENCE.as_secs()))?
+            .with_context(|| format!("no server answers on {address}"))?;
+        if self.output.json {
+            output::json(&json!({"ready": status == StatusCode::OK, "status": status.as_u16()}))?;
+        }
+        match status {
+            StatusCode::OK if self.output.json => Ok(()),
+            StatusCode::OK => Ok(output::line("ready")?),
+            status => {
+                bail!("the server on {address} is not ready: /readyz answers {}", status.as_u16())
+            }
+        }
+    }
+}
+
+/// The address at which one's own server answers that listens on this one.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+async fn ask(address: SocketAddr, tls: bool) -> anyhow::Result<StatusCode> {
+    let stream = TcpStream::connect(address).await?;
+    if tls {
+        let connector = TlsConnector::from(Arc::new(tls_config()?));
+        get(address, connector.connect(ServerName::from(address.ip()), stream).await?).await
+    } else {
+        get(address, stream).await
+    }
+}
+
+async fn get(
+    address: SocketAddr,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> anyhow::Result<StatusCode> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get("/readyz")
+        .header(header::HOST, address.to_string())
+        .body(Empty::<Bytes>::new())?;
+    tokio::select! {
+        response = sender.send_request(request) => Ok(response?.status()),
+        broken = connection => {
+            broken?;
+            bail!("the connection was closed")
+        }
+    }
+}
+
+fn tls_config() -> anyhow::Result<rustls::ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(OurOwn { algorithms }))
+        .with_no_client_auth())
+}
+
+/// Takes any certificate, as the probes of Kubernetes do: the server is our own, it is
+/// asked by an address that no certificate names, and nothing secret is sent.
+#[derive(Debug)]
+struct OurOwn {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for OurOwn {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_asked_on_loopback() {
+        for (listen, asked) in [
+            ("0.0.0.0:8910", "127.0.0.1:8910"),
+            ("[::]:80", "[::1]:80"),
+            ("10.1.2.3:80", "10.1.2.3:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}
