@@ -12,10 +12,10 @@ BINARY = ROOT / os.environ.get("AI_PROXY_BINARY", "target/debug/ai-proxy")
 EVENT = "Client tests"
 
 
-def ai_proxy(data: Path, *arguments: str) -> str:
+def ai_proxy(data: Path, *arguments: str, **variables: str) -> str:
     """Runs one command on a data folder and returns what it prints."""
     command = [str(BINARY), *arguments, "--data-dir", str(data)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(command, env=environment(**variables), capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from fastmcp import Client
-from fastmcp.client.transports import StreamableHttpTransport
+from fastmcp.client.transports import SSETransport, StreamableHttpTransport
 from job import Heard, Job, causes, run
 
 
@@ -120,6 +120,12 @@ async def large(job: Job) -> dict:
         return {"down": len(down), "up": len(up), "same": down == up}
 
 
+async def sse(job: Job) -> dict:
+    """Connects as clients did before Streamable HTTP."""
+    async with Client(SSETransport(job.url, headers=job.headers)):
+        return {}
+
+
 async def workers(job: Job) -> dict:
     """Every worker has a session of its own and makes three calls a round."""
     failures = []
@@ -143,4 +149,4 @@ async def workers(job: Job) -> dict:
 
 
 if __name__ == "__main__":
-    run(tools, progress, sampling, elicitation, resources, prompts, notifications, resume, end, cancel, large, workers)
+    run(tools, progress, sampling, elicitation, resources, prompts, notifications, resume, end, cancel, large, sse, workers)

@@ -62,12 +62,15 @@ class Heard:
 
 
 def causes(error: BaseException) -> list[str]:
-    """Every message in an error, its causes and its group, outermost first."""
-    found = [f"{type(error).__name__}: {error}"]
-    for inner in [*getattr(error, "exceptions", []), error.__cause__ or error.__context__]:
-        if inner is not None:
-            found += causes(inner)
-    return found
+    """Every message in an error, its group and its causes, which may run in a circle."""
+    seen: dict[int, str] = {}
+    waiting = [error]
+    while waiting:
+        next_one = waiting.pop(0)
+        if next_one is not None and id(next_one) not in seen:
+            seen[id(next_one)] = f"{type(next_one).__name__}: {next_one}"
+            waiting += [*getattr(next_one, "exceptions", []), next_one.__cause__, next_one.__context__]
+    return list(seen.values())
 
 
 Scenario = Callable[[Job], Awaitable[dict]]

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 from job import Heard, Job, run
 from mcp import ClientSession, types
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 
@@ -130,5 +131,12 @@ async def large(job: Job) -> dict:
         return {"down": len(down), "up": len(up), "same": down == up}
 
 
+async def sse(job: Job) -> dict:
+    """Connects as clients did before Streamable HTTP."""
+    async with sse_client(job.url, headers=job.headers) as (read, write), ClientSession(read, write) as mcp:
+        await mcp.initialize()
+        return {}
+
+
 if __name__ == "__main__":
-    run(tools, progress, sampling, elicitation, resources, prompts, notifications, resume, end, cancel, large)
+    run(tools, progress, sampling, elicitation, resources, prompts, notifications, resume, end, cancel, large, sse)
