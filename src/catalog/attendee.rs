@@ -70,23 +70,22 @@ fn new_api_key() -> Result<SecretString> {
     Ok(hex(&*bytes).into())
 }
 
-/// Who has the key with one of these digests: that of the current master key
-/// and, while keys are being changed, that of the old one.
+/// Who has the key with one of these digests, one or two: that of the current
+/// master key and, while keys are being changed, that of the old one.
 pub async fn find_by_digest(db: &Db, digests: &[Digest]) -> Result<Option<Attendee>> {
-    for digest in digests {
-        let row = sqlx::query(
-            "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
-                last_seen_at, last_error, last_error_at
-             from attendee where key_digest = $1",
-        )
-        .bind(digest.hex())
-        .fetch_optional(db.pool())
-        .await?;
-        if let Some(row) = row {
-            return Attendee::read(&row).map(Some);
-        }
-    }
-    Ok(None)
+    debug_assert!(digests.len() <= 2, "there are no more than two master keys");
+    let (Some(current), Some(old)) = (digests.first(), digests.last()) else { return Ok(None) };
+    // Both in one statement: between two, `rekey` could replace the one by the other.
+    let row = sqlx::query(
+        "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
+            last_seen_at, last_error, last_error_at
+         from attendee where key_digest in ($1, $2)",
+    )
+    .bind(current.hex())
+    .bind(old.hex())
+    .fetch_optional(db.pool())
+    .await?;
+    row.as_ref().map(Attendee::read).transpose()
 }
 
 /// The attendees of an owner's event, in the order in which they came.

@@ -1,10 +1,8 @@
 //! Daily request caps, exact over all replicas: a replica leases requests of
-//! (attendee, UTC day) before it admits them, and gives back what it does not
-//! spend.
+//! (attendee, UTC day) before it admits them. What it does not spend goes back
+//! with the next batch of `usage`.
 //!
-//! A lease is one conditional upsert, so no interleaving passes the cap. Each
-//! write is read to its end, because the row that `returning` yields may come
-//! before the commit has succeeded.
+//! A lease is one conditional upsert, so no interleaving passes the cap.
 
 use super::Result;
 use crate::db::{Columns, Db};
@@ -29,6 +27,7 @@ pub async fn lease(
     n: u32,
     cap: u32,
 ) -> Result<Option<Lease>> {
+    // Read to the end: the row may come before the commit has succeeded.
     let rows = sqlx::query(
         "insert into quota (attendee_id, day, granted, spent)
          select $1, $2, $3, 0 where $3 <= $4
@@ -44,22 +43,6 @@ pub async fn lease(
     .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     Ok(Some(Lease { granted: row.count("granted")?, spent: row.count("spent")? }))
-}
-
-/// Gives back `n` leased requests that were not spent.
-///
-/// Not to be repeated after an error: it may have been done.
-pub async fn give_back(db: &Db, attendee_id: &str, day: u32, n: u32) -> Result<()> {
-    sqlx::query(
-        "update quota set granted = granted - $3
-         where attendee_id = $1 and day = $2 and granted >= $3",
-    )
-    .bind(attendee_id)
-    .bind(i64::from(day))
-    .bind(i64::from(n))
-    .execute(db.writer())
-    .await?;
-    Ok(())
 }
 
 /// What replicas have reported as spent of `day`.

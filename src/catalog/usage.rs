@@ -4,7 +4,7 @@
 //! rows in the order of their keys, so that two replicas never wait for each
 //! other crosswise.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Figures {
 }
 
 /// What a replica has yet to write.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// Tells it from every other, so that it is written once however often it
     /// is sent: after a broken connection nobody knows whether it was.
@@ -88,9 +88,23 @@ pub struct Batch {
     pub sessions: HashMap<(Digest, Digest), i64>,
 }
 
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Batch {
     pub fn new() -> Self {
-        Self { id: new_id(), ..Self::default() }
+        Self {
+            id: new_id(),
+            usage: HashMap::new(),
+            spent: HashMap::new(),
+            returned: HashMap::new(),
+            seen: HashMap::new(),
+            refusals: HashMap::new(),
+            sessions: HashMap::new(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -103,11 +117,11 @@ impl Batch {
     }
 }
 
-/// Writes a batch, all or nothing. What belongs to a deleted event or attendee
-/// is dropped.
+/// Writes a batch, all or nothing, and once however often it is sent. What
+/// belongs to a deleted event or attendee is dropped.
 ///
-/// After an error it may have been written, if the connection broke at the very
-/// end; repeating it can count figures twice, but never admits anybody.
+/// After an error it is to be sent again: also where the store ended this
+/// transaction for being in the way of a deletion.
 pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
@@ -122,46 +136,12 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     if first_time.rows_affected() == 0 {
         return Ok(());
     }
+    // One pass over each table, or the second would go back to earlier rows.
     for (key, figures) in sorted(&batch.usage) {
         add_figures(&mut tx, key, figures).await?;
     }
-    for ((attendee_id, day), spent) in sorted(&batch.spent) {
-        sqlx::query("update quota set spent = spent + $3 where attendee_id = $1 and day = $2")
-            .bind(&**attendee_id)
-            .bind(i64::from(*day))
-            .bind(*spent)
-            .execute(&mut *tx)
-            .await?;
-    }
-    for ((attendee_id, day), n) in sorted(&batch.returned) {
-        sqlx::query("update quota set granted = granted - $3 where attendee_id = $1 and day = $2")
-            .bind(&**attendee_id)
-            .bind(i64::from(*day))
-            .bind(i64::from(*n))
-            .execute(&mut *tx)
-            .await?;
-    }
-    for (attendee_id, at) in sorted(&batch.seen) {
-        sqlx::query(
-            "update attendee set last_seen_at = $2
-             where id = $1 and (last_seen_at is null or last_seen_at < $2)",
-        )
-        .bind(&**attendee_id)
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
-    }
-    for (attendee_id, (code, at)) in sorted(&batch.refusals) {
-        sqlx::query(
-            "update attendee set last_error = $2, last_error_at = $3
-             where id = $1 and (last_error_at is null or last_error_at <= $3)",
-        )
-        .bind(&**attendee_id)
-        .bind(*code)
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
-    }
+    settle_quotas(&mut tx, batch).await?;
+    note_attendees(&mut tx, batch).await?;
     for ((endpoint, session), at) in sorted(&batch.sessions) {
         sqlx::query(
             "update mcp_session set last_seen_at = $3
@@ -175,6 +155,48 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
         .await?;
     }
     tx.commit().await?;
+    Ok(())
+}
+
+async fn settle_quotas(tx: &mut Tx, batch: &Batch) -> Result<()> {
+    let keys: BTreeSet<_> = batch.spent.keys().chain(batch.returned.keys()).collect();
+    for key in keys {
+        let (attendee_id, day) = key;
+        sqlx::query(
+            "update quota set spent = spent + $3, granted = granted - $4
+             where attendee_id = $1 and day = $2",
+        )
+        .bind(&**attendee_id)
+        .bind(i64::from(*day))
+        .bind(batch.spent.get(key).copied().unwrap_or(0))
+        .bind(i64::from(batch.returned.get(key).copied().unwrap_or(0)))
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn note_attendees(tx: &mut Tx, batch: &Batch) -> Result<()> {
+    let ids: BTreeSet<_> = batch.seen.keys().chain(batch.refusals.keys()).collect();
+    for id in ids {
+        let refusal = batch.refusals.get(id).copied();
+        sqlx::query(
+            "update attendee set
+                last_seen_at = case when $2 > coalesce(last_seen_at, 0) then $2
+                    else last_seen_at end,
+                last_error = case when $4 >= coalesce(last_error_at, 0) then $3
+                    else last_error end,
+                last_error_at = case when $4 >= coalesce(last_error_at, 0) then $4
+                    else last_error_at end
+             where id = $1",
+        )
+        .bind(&**id)
+        .bind(batch.seen.get(id).copied())
+        .bind(refusal.map(|(code, _)| code))
+        .bind(refusal.map(|(_, at)| at))
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 

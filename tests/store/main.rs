@@ -1,1 +1,18 @@
-//! Tests of the store: the same on SQLite and on PostgreSQL.
+//! Tests of the store: each runs on SQLite and on PostgreSQL, on a database of
+//! its own.
+
+mod attendee;
+mod change;
+mod event;
+mod harness;
+mod master_key;
+mod mcp_session;
+mod open;
+mod outage;
+mod owner;
+mod quota;
+mod rekey;
+mod resource;
+mod seal;
+mod snapshot;
+mod usage;

@@ -1,0 +1,62 @@
+//! Owners without a password, and the links by which they get one.
+
+use ai_proxy::catalog::owner::{self, Role};
+use ai_proxy::catalog::{Digest, Error};
+use secrecy::ExposeSecret;
+
+use crate::harness::{Store, on_both};
+
+on_both![
+    a_local_owner_is_made_once,
+    a_setup_link_is_stored_hashed_and_expires,
+    a_reset_ends_the_owners_earlier_links_only,
+];
+
+async fn a_local_owner_is_made_once(store: Store) {
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let db = store.db.clone();
+            tokio::spawn(async move { owner::local(&db, " grace ").await.unwrap().id })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for start in starts {
+        ids.push(start.await.unwrap());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    let grace = owner::find(&store.db, "grace").await.unwrap().unwrap();
+    assert_eq!((&grace.id, grace.role, grace.active), (&ids[0], Role::Owner, true));
+    assert_eq!(store.number("select count(*) from owner where password_hash is null").await, 2);
+    assert_eq!(store.number("select count(*) from audit where noun = 'owner'").await, 2);
+    assert!(matches!(owner::local(&store.db, " ").await, Err(Error::Invalid { .. })));
+}
+
+async fn a_setup_link_is_stored_hashed_and_expires(store: Store) {
+    let link = owner::setup_link(&store.db).await.unwrap();
+    let (digest, created_at, expires_at): (String, i64, i64) =
+        sqlx::query_as("select digest, created_at, expires_at from setup_link")
+            .fetch_one(store.db.pool())
+            .await
+            .unwrap();
+    assert_eq!(digest, Digest::sha256(link.token.expose_secret().as_bytes()).hex());
+    assert_eq!(expires_at - created_at, 3_600_000);
+    assert_eq!(expires_at, link.expires_at);
+    assert!(!format!("{link:?}").contains(link.token.expose_secret()));
+
+    store.execute("update setup_link set expires_at = 1").await;
+    owner::setup_link(&store.db).await.unwrap();
+    assert_eq!(store.number("select count(*) from setup_link").await, 1, "the expired one went");
+}
+
+async fn a_reset_ends_the_owners_earlier_links_only(store: Store) {
+    owner::setup_link(&store.db).await.unwrap();
+    store.another_owner().await;
+    owner::reset(&store.db, "another").await.unwrap();
+    let first = owner::reset(&store.db, "local").await.unwrap();
+    let second = owner::reset(&store.db, "local").await.unwrap();
+    assert_ne!(first.token.expose_secret(), second.token.expose_secret());
+    assert_eq!(store.number("select count(*) from setup_link").await, 3);
+    let missing = owner::reset(&store.db, "nobody").await.unwrap_err();
+    assert_eq!(missing.to_string(), "there is no owner \"nobody\"");
+}
