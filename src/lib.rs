@@ -3,7 +3,8 @@
 //! A request walks down [`proxy`]; what it is checked against comes from
 //! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
 //! [`app`] holds what all requests share, and [`server`] owns sockets,
-//! threads and the drain. `ARCHITECTURE.md` tells the walks in prose.
+//! threads and the drain. [`probe`] asks a backend from outside of the data
+//! plane whether it can be used. `ARCHITECTURE.md` tells the walks in prose.
 //!
 //! Arrows point down only: `cli → server → app → proxy → catalog → db`.
 

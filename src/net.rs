@@ -1,7 +1,7 @@
-//! What holds for every socket to a backend: which addresses may be connected
-//! to, and how a peer that is gone is noticed.
+//! Addresses and sockets: which backend addresses may be connected to, how a
+//! peer that is gone is noticed, and where our own server is found.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -86,9 +86,31 @@ pub fn tune(stream: &TcpStream) {
     }
 }
 
+/// Where a client on this machine finds what listens on `address`.
+pub fn from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_listens_on_every_address_is_found_on_loopback() {
+        for (listens, found) in [
+            ("127.0.0.1:8910", "127.0.0.1:8910"),
+            ("0.0.0.0:8910", "127.0.0.1:8910"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.5:80", "10.0.0.5:80"),
+        ] {
+            assert_eq!(from_here(listens.parse().unwrap()), found.parse().unwrap());
+        }
+    }
 
     fn allowed(address: &str, policy: EndpointPolicy) -> bool {
         is_allowed(address.parse().unwrap(), policy)

@@ -1,11 +1,12 @@
 //! Log lines on stderr: for a person, or one JSON object a line.
 //!
 //! What is our own is logged as the filter says. Our dependencies stay at `info`
-//! whatever it says: below that they write down what they carry, and they carry keys.
+//! whatever it says: below that, rmcp writes down requests with their headers and
+//! arguments, and rustls the names of backends.
 
 use std::io::IsTerminal as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tracing::Level;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,10 +20,8 @@ use crate::config::LogFormat;
 /// # Errors
 /// Where the filter cannot be read, or logging has been started already.
 pub fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
-    let wanted = EnvFilter::try_new(filter).with_context(|| {
-        format!(
-            "--log '{filter}' cannot be read; write a level, as in info, or ai_proxy=debug,warn"
-        )
+    let wanted = EnvFilter::try_new(filter).map_err(|_| {
+        anyhow!("--log '{filter}' is not a filter; write a level, or as in ai_proxy=debug,warn")
     })?;
     let harmless = filter_fn(|line| {
         *line.level() <= Level::INFO || line.target().split("::").next() == Some("ai_proxy")

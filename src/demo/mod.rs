@@ -6,7 +6,7 @@ mod backend;
 mod greeting;
 mod workshop;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use self::workshop::Workshop;
 use crate::app::App;
 use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
-use crate::clock;
 use crate::proxy::authenticate::is_open;
+use crate::{clock, net};
 
 const DEPLOYMENT: &str = "mcp-demo";
 const EVENT_NAME: &str = "Demo workshop";
@@ -69,39 +69,12 @@ impl Demo {
     /// key: for the terminal, not for a log.
     pub fn greeting(&self, addr: SocketAddr, data_dir: &Path) -> String {
         let greeting = Greeting {
-            base_url: &format!("http://{}", reachable(addr)),
+            base_url: &format!("http://{}", net::from_here(addr)),
             api_key: &self.workshop.api_key,
             event_name: EVENT_NAME,
             event_id: &self.workshop.event_id,
             data_dir,
         };
         greeting.text()
-    }
-}
-
-/// Where a client on this machine finds what listens on `addr`.
-fn reachable(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, addr.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_address_is_printed_as_one_that_can_be_called() {
-        for (listens, printed) in [
-            ("127.0.0.1:8910", "127.0.0.1:8910"),
-            ("0.0.0.0:8910", "127.0.0.1:8910"),
-            ("[::]:1", "[::1]:1"),
-            ("10.0.0.5:80", "10.0.0.5:80"),
-        ] {
-            assert_eq!(reachable(listens.parse().unwrap()).to_string(), printed);
-        }
     }
 }

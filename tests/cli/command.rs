@@ -1,7 +1,7 @@
 //! The real binary over a data folder of its own.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -42,7 +42,20 @@ impl Workshop {
     }
 
     pub fn run_with(&self, environment: &[(&str, &str)], args: &[&str]) -> Done {
-        run_in(self.folder.path(), environment, args)
+        let output = self.command(environment, args).output().unwrap();
+        Done {
+            code: output.status.code().expect("it was not killed"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The command that [`run_with`](Self::run_with) runs.
+    pub fn command(&self, environment: &[(&str, &str)], args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy"));
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_clear().envs(environment.iter().copied());
+        command
     }
 
     /// Runs a command that must work, and reads the JSON it prints.
@@ -73,21 +86,5 @@ impl Done {
         let sentence = sentence.unwrap_or_else(|| panic!("{self:?}")).to_owned();
         assert!(!sentence.contains('\n'), "{sentence}");
         sentence
-    }
-}
-
-fn run_in(folder: &Path, environment: &[(&str, &str)], args: &[&str]) -> Done {
-    let output: Output = Command::new(env!("CARGO_BIN_EXE_ai-proxy"))
-        .args(args)
-        .current_dir(folder)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    Done {
-        code: output.status.code().expect("it was not killed"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }

@@ -6,3 +6,4 @@ mod command;
 mod fake;
 mod operate;
 mod probe;
+mod serve;

@@ -21,7 +21,7 @@ fn target(url: Url) -> Target {
     }
 }
 
-fn with_key(url: Url, key: &str) -> Target {
+pub fn with_key(url: Url, key: &str) -> Target {
     let credential = (HeaderName::from_static("api-key"), HeaderValue::from_str(key).unwrap());
     Target { credential: Some(credential), ..target(url) }
 }
