@@ -100,7 +100,10 @@ impl<'a> Session<'a> {
         const METHOD: &str = "tools/list";
         let mut names = Vec::new();
         let mut params = json!({});
-        for _ in 0..if self.has_tools { MOST_PAGES } else { 0 } {
+        if !self.has_tools {
+            return Ok(names);
+        }
+        for _ in 0..MOST_PAGES {
             let answer = self.ask(METHOD, params).await?;
             let result = result(self.target, METHOD, &answer)?;
             let tools = result["tools"].as_array().ok_or(Failure::Malformed {
