@@ -28,8 +28,11 @@ pub struct Origins {
 
 impl Origins {
     pub fn new(public_url: Option<&Url>, allowed: &[String]) -> Self {
-        let ascii = |origin: &str| {
-            Url::parse(origin).map_or_else(|_| origin.to_owned(), |url| serialised(&url))
+        // An origin of another scheme than http (an editor's web view) has no
+        // serialisation but `null`, which any sandboxed page can send.
+        let ascii = |origin: &str| match Url::parse(origin) {
+            Ok(url) if url.origin().is_tuple() => serialised(&url),
+            _ => origin.to_owned(),
         };
         Self {
             public: public_url.map(serialised),
@@ -116,7 +119,8 @@ mod tests {
 
     fn allows(public: Option<&str>, origin: &str, host: &str) -> bool {
         let public = public.map(|url| Url::parse(url).unwrap());
-        let origins = Origins::new(public.as_ref(), &["https://lab.example".into()]);
+        let allowed = ["https://lab.example/".into(), "app://editor".into()];
+        let origins = Origins::new(public.as_ref(), &allowed);
         origins.allows(origin, Some(&HeaderValue::from_str(host).unwrap()))
     }
 
@@ -125,6 +129,7 @@ mod tests {
         let public = Some("https://proxy.example/base");
         assert!(allows(public, "https://proxy.example", "anything"));
         assert!(allows(public, "https://lab.example", "proxy.example"));
+        assert!(allows(public, "app://editor", "proxy.example"));
         assert!(allows(public, "http://localhost:5173", "proxy.example"));
         assert!(allows(public, "http://[::1]:5173", "proxy.example"));
         assert!(!allows(public, "http://proxy.example", "proxy.example"));
