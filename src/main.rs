@@ -1,5 +1,6 @@
 //! The process, phase by phase: config, telemetry, store, app, serve, drain.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use ai_proxy::app::App;
@@ -51,14 +52,14 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
     // The control runtime; the data plane has threads of its own.
     runtime(2)?.block_on(async {
         let mut stop = Stop::listen()?;
-        let data_dir = config.store.data_dir.clone();
         let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
         let app = App::open(config).await?;
         let running = server::start(app.clone()).await?;
         tracing::info!("listening on {scheme}://{}", running.addr());
         let _demo = if with_demo {
             let demo = demo::prepare(&app).await?;
-            println!("{}", demo.greeting(running.addr(), &data_dir));
+            writeln!(io::stdout(), "{}", demo.greeting(&app.config, running.addr()))
+                .context("what to paste could not be printed")?;
             Some(demo)
         } else {
             None

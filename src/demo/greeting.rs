@@ -43,7 +43,7 @@ impl Greeting<'_> {
             text += &format!("\n── {heading}\n\n{snippet}\n");
         }
         text + &format!(
-            "\n── Ctrl-C stops it. The next start has the same event and key; they are in {}.\n",
+            "\n── Ctrl-C stops it. The next start has the same event and key; they are in {}.",
             self.data_dir.display()
         )
     }

@@ -7,7 +7,6 @@ mod greeting;
 mod workshop;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use self::workshop::Workshop;
 use crate::app::App;
 use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
+use crate::config::Config;
 use crate::proxy::authenticate::is_open;
 use crate::{clock, net};
 
@@ -65,16 +65,24 @@ fn leads_to(snapshot: &Snapshot, workshop: &Workshop, backend: &Backend) -> bool
 }
 
 impl Demo {
-    /// What to print once a proxy serves at `addr`. It holds the attendee's
-    /// key: for the terminal, not for a log.
-    pub fn greeting(&self, addr: SocketAddr, data_dir: &Path) -> String {
+    /// What to print once `addr` is served. It holds the attendee's key: for the
+    /// terminal, not for a log.
+    pub fn greeting(&self, config: &Config, addr: SocketAddr) -> String {
         let greeting = Greeting {
-            base_url: &format!("http://{}", net::from_here(addr)),
+            base_url: &base_url(config, addr),
             api_key: &self.workshop.api_key,
             event_name: EVENT_NAME,
             event_id: &self.workshop.event_id,
-            data_dir,
+            data_dir: &config.store.data_dir,
         };
         greeting.text()
     }
+}
+
+fn base_url(config: &Config, addr: SocketAddr) -> String {
+    if let Some(public) = &config.public_url {
+        return public.as_str().trim_end_matches('/').to_owned();
+    }
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", net::from_here(addr))
 }

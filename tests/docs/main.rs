@@ -3,4 +3,5 @@
 
 mod pages;
 mod refusals;
+mod settings;
 mod snippets;
