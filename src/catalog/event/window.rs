@@ -67,3 +67,85 @@ fn wall_clock(field: &'static str, text: &str) -> Result<DateTime> {
         _ => Err(invalid(field, "must be a wall clock such as 2026-11-22T09:00")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends of a window in UTC.
+    fn utc(start: &str, end: &str, time_zone: &str) -> (String, String) {
+        let window = Window::parse(start, end, time_zone).unwrap();
+        let print = |ms| jiff::Timestamp::from_millisecond(ms).unwrap().to_string();
+        (print(window.starts_at), print(window.ends_at))
+    }
+
+    fn berlin(start: &str, end: &str) -> (String, String) {
+        utc(start, end, "Europe/Berlin")
+    }
+
+    fn instants(start: &str, end: &str) -> (String, String) {
+        (start.to_owned(), end.to_owned())
+    }
+
+    #[test]
+    fn summer_time_moves_the_instants_and_not_the_wall_clock() {
+        assert_eq!(
+            berlin("2026-03-28T09:00", "2026-03-29T09:00"),
+            instants("2026-03-28T08:00:00Z", "2026-03-29T07:00:00Z")
+        );
+        assert_eq!(
+            utc("2026-01-01T00:00", "2026-07-01T00:00", "America/New_York"),
+            instants("2026-01-01T05:00:00Z", "2026-07-01T04:00:00Z")
+        );
+        assert_eq!(
+            utc("2026-01-01T00:00", "2026-01-02T00:00", "Asia/Kathmandu"),
+            instants("2025-12-31T18:15:00Z", "2026-01-01T18:15:00Z")
+        );
+    }
+
+    #[test]
+    fn a_skipped_hour_is_moved_on() {
+        // On 2026-03-29, 02:00 to 03:00 does not exist in Berlin.
+        assert_eq!(
+            berlin("2026-03-29T02:30", "2026-03-29T12:00"),
+            instants("2026-03-29T01:30:00Z", "2026-03-29T10:00:00Z")
+        );
+        assert_eq!(
+            berlin("2026-03-28T12:00", "2026-03-29T02:30"),
+            instants("2026-03-28T11:00:00Z", "2026-03-29T01:30:00Z")
+        );
+        assert_eq!(
+            berlin("2026-03-29T01:59", "2026-03-29T03:00"),
+            instants("2026-03-29T00:59:00Z", "2026-03-29T01:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_repeated_hour_begins_at_its_first_and_ends_at_its_second() {
+        // On 2026-10-25, 02:00 to 03:00 occurs twice in Berlin.
+        assert_eq!(
+            berlin("2026-10-25T02:30", "2026-10-25T02:30"),
+            instants("2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z")
+        );
+        assert_eq!(
+            berlin("2026-10-25T02:45", "2026-10-25T02:15"),
+            instants("2026-10-25T00:45:00Z", "2026-10-25T01:15:00Z"),
+            "an hour that the wall clock goes back"
+        );
+    }
+
+    #[test]
+    fn zones_are_kept_by_their_own_name() {
+        let zone =
+            |name| Window::parse("2026-01-01T00:00", "2026-01-02T00:00", name).unwrap().time_zone;
+        assert_eq!(zone(" asia/tokyo "), "Asia/Tokyo");
+        assert_eq!(zone("utc"), "UTC");
+    }
+
+    #[test]
+    fn what_the_calendar_cannot_hold_is_refused() {
+        let parse = |end| Window::parse("9999-12-01T00:00", end, "Pacific/Pago_Pago");
+        assert!(parse("9999-12-30T00:00").is_ok());
+        assert!(parse("9999-12-31T23:59").is_err());
+    }
+}

@@ -89,3 +89,45 @@ impl FromStr for Auth {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_prints_as_it_is_written() {
+        for text in ["api-key", "bearer", "none", "header:x-token", "header:authorization"] {
+            assert_eq!(text.parse::<Auth>().unwrap().to_string(), text);
+        }
+        assert_eq!("header: X-Token ".parse::<Auth>().unwrap().to_string(), "header:x-token");
+        assert_eq!(Auth::default(), Auth::ApiKey);
+    }
+
+    #[test]
+    fn a_header_that_frames_or_routes_cannot_carry_a_key() {
+        for name in [
+            "Host",
+            "Content-Length",
+            "Transfer-Encoding",
+            "TE",
+            "Trailer",
+            "Connection",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "Proxy-Authorization",
+            "Upgrade",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+            "",
+            "a b",
+            "a:b",
+            "é",
+            "x\r\ny",
+        ] {
+            assert!(format!("header:{name}").parse::<Auth>().is_err(), "{name}");
+        }
+        for text in ["", "API-KEY", "basic", "header", "x-token"] {
+            assert!(text.parse::<Auth>().is_err(), "{text}");
+        }
+    }
+}

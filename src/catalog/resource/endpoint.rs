@@ -149,3 +149,122 @@ fn digest(url: &Url) -> Digest {
     url.set_path(&path);
     Digest::sha256(url.as_str().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Endpoint {
+        Endpoint::parse(text).unwrap_or_else(|reason| panic!("{text}: {reason}"))
+    }
+
+    #[test]
+    fn what_connecting_needs_is_read_from_the_url() {
+        for (text, https, host, port, authority, path, query) in [
+            ("http://h", false, "h", 80, "h", "", None),
+            ("http://h/", false, "h", 80, "h", "/", None),
+            ("http://h:80/mcp", false, "h", 80, "h", "/mcp", None),
+            ("https://h/mcp/", true, "h", 443, "h", "/mcp/", None),
+            ("https://h:8443/a?b=c&d", true, "h", 8443, "h:8443", "/a", Some("b=c&d")),
+            ("http://h?x=1", false, "h", 80, "h", "", Some("x=1")),
+            (
+                " HTTP://H.Example:8000/Mcp ",
+                false,
+                "h.example",
+                8000,
+                "h.example:8000",
+                "/Mcp",
+                None,
+            ),
+            ("http://[::1]:8000/mcp", false, "::1", 8000, "[::1]:8000", "/mcp", None),
+            ("http://[2001:db8::1]", false, "2001:db8::1", 80, "[2001:db8::1]", "", None),
+            ("http://127.1/mcp", false, "127.0.0.1", 80, "127.0.0.1", "/mcp", None),
+            ("http://h/a%2Fb/%C3%A9?q=%20", false, "h", 80, "h", "/a%2Fb/%C3%A9", Some("q=%20")),
+        ] {
+            let endpoint = parse(text);
+            assert_eq!(
+                (endpoint.https, endpoint.host.as_str(), endpoint.port),
+                (https, host, port)
+            );
+            assert_eq!(endpoint.authority, authority);
+            assert_eq!(endpoint.host_header, authority);
+            assert_eq!(
+                (endpoint.path.as_str(), endpoint.query.as_deref()),
+                (path, query),
+                "{text}"
+            );
+            assert!(parse(&endpoint.as_written()) == endpoint, "{text} survives being stored");
+            assert_eq!(format!("{endpoint:?}"), "Endpoint(…)");
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for text in [
+            "",
+            "h/mcp",
+            "ftp://h/",
+            "file:///etc/passwd",
+            "http:/h",
+            "http:h",
+            "http://",
+            "http:///mcp",
+            "http://?x",
+            "http://user@h/",
+            "http://user:password@h/",
+            "http://@h/",
+            "http://h/#top",
+            "http://h#",
+            "http://h/a b",
+            "http://h/a\tb",
+            "http://h/\r\nHost: x",
+            "http://h\\@evil/",
+            "http://h/é",
+            "http://höst/",
+            "http://h/../x",
+            "http://h/a/./b",
+            "http://h/a/%2e%2e/b",
+            "http://h/a/%2E",
+            "http://h/{x}",
+            "http://h/a\"b",
+            "http://h/?a\"b",
+            "http://h:0x50/",
+            "http://h:65536/",
+            "http://h h/",
+            "http://[::1/",
+        ] {
+            assert!(Endpoint::parse(text).is_err(), "{text}");
+        }
+        assert!(Endpoint::parse(&format!("http://h/{}", "a".repeat(2040))).is_err());
+        let normal = Endpoint::parse("http://h/a/../b?c=d").unwrap_err();
+        assert!(normal.contains("/b?c=d"), "says what to write instead: {normal}");
+    }
+
+    #[test]
+    fn the_digest_tells_servers_apart_and_not_spellings() {
+        let same =
+            ["http://h/mcp", "http://h/mcp/", "HTTP://H:80/mcp"].map(|text| parse(text).digest);
+        assert!(same.iter().all(|digest| *digest == same[0]));
+        for other in
+            ["http://h/", "https://h/mcp", "http://h:81/mcp", "http://g/mcp", "http://h/mcp?x"]
+        {
+            assert!(parse(other).digest != same[0], "{other}");
+        }
+        assert!(parse("http://h").digest == parse("http://h/").digest);
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let endpoint = parse("https://h/mcp");
+        assert!(endpoint.same_origin(&parse("https://H:443/x?y")));
+        for other in ["http://h/mcp", "https://h:444/mcp", "https://g/mcp"] {
+            assert!(!endpoint.same_origin(&parse(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_found_by_its_decoded_name() {
+        let endpoint = parse("http://h/?a=1&api%2Dversion=2");
+        assert!(endpoint.sets("a") && endpoint.sets("api-version") && !endpoint.sets("version"));
+    }
+}
