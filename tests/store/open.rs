@@ -1,9 +1,13 @@
 //! Opening a store, and telling whether the master key is its own.
 
+use std::sync::Arc;
+
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Error, owner, seal};
 use ai_proxy::db::{Db, OpenError};
+
+use tokio::sync::Barrier;
 
 use crate::harness::{Store, master_key, on_both, run};
 
@@ -16,10 +20,12 @@ on_both![
 
 async fn replicas_start_together_on_an_empty_store(store: Store) {
     let url = store.empty_url().await;
-    let starts: Vec<_> = (0..8)
+    let together = Arc::new(Barrier::new(16));
+    let starts: Vec<_> = (0..16)
         .map(|_| {
-            let url = url.clone();
+            let (url, together) = (url.clone(), together.clone());
             tokio::spawn(async move {
+                together.wait().await;
                 let db = Db::open(&url).await?;
                 Vault::new(&master_key(7), None).check(&db).await?;
                 Ok::<_, anyhow::Error>(db)

@@ -1,5 +1,6 @@
 //! What is metered is added up, once, whoever writes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_proxy::catalog::usage::{self, Batch, Figures, Line, UsageKey};
@@ -196,12 +197,12 @@ async fn a_batch_counts_once_however_often_it_is_sent(store: Store) {
     replica.db.close().await;
 }
 
-/// Two replicas write the same rows at once, each row in another part of
-/// its batch: they must not wait for each other crosswise.
+/// Two replicas write the same rows at once, of each attendee some in one half
+/// of a batch and some in the other. They must not wait for each other crosswise.
 async fn replicas_that_flush_at_once_add_up(store: Store) {
     let event = store.event().await;
-    let attendees: Vec<_> =
-        store.issue(&event, 30).await.into_iter().map(|new| new.attendee_id).collect();
+    let attendees: Vec<Arc<str>> =
+        store.issue(&event, 30).await.into_iter().map(|new| new.attendee_id.into()).collect();
     for attendee in &attendees {
         quota::lease(&store.db, attendee, DAY, 100, 100).await.unwrap();
     }
@@ -212,19 +213,22 @@ async fn replicas_that_flush_at_once_add_up(store: Store) {
             let (event_id, attendees) = (event.id.clone(), attendees.clone());
             tokio::spawn(async move {
                 for _ in 0..5 {
-                    let mut batch = Batch::new();
+                    let [mut figures, mut quotas, mut notes] =
+                        std::array::from_fn(|_| Batch::new());
                     for (index, attendee) in attendees.iter().enumerate() {
-                        let id: std::sync::Arc<str> = attendee.as_str().into();
-                        batch.usage.insert(key(&event_id, attendee, "echo", MIDNIGHT), calls(&[1]));
+                        let key = key(&event_id, attendee, "echo", MIDNIGHT);
+                        figures.usage.insert(key, calls(&[1]));
                         if index % 2 == n % 2 {
-                            batch.spent.insert((id.clone(), DAY), 1);
-                            batch.seen.insert(id, n as i64);
+                            quotas.spent.insert((attendee.clone(), DAY), 1);
+                            notes.seen.insert(attendee.clone(), n as i64);
                         } else {
-                            batch.returned.insert((id.clone(), DAY), 1);
-                            batch.refusals.insert(id, ("rate_limited", n as i64));
+                            quotas.returned.insert((attendee.clone(), DAY), 1);
+                            notes.refusals.insert(attendee.clone(), ("rate_limited", n as i64));
                         }
                     }
-                    usage::flush(&db, &batch).await.unwrap();
+                    for batch in [figures, quotas, notes] {
+                        usage::flush(&db, &batch).await.unwrap();
+                    }
                 }
             })
         })
@@ -232,7 +236,8 @@ async fn replicas_that_flush_at_once_add_up(store: Store) {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(store.number("select cast(sum(requests) as bigint) from usage").await, 30 * 8 * 5);
+    let all = 30 * 8 * 5;
+    assert_eq!(store.number("select cast(sum(requests) as bigint) from usage").await, all);
     assert_eq!(store.number("select min(spent) from quota").await, 4 * 5);
     assert_eq!(store.number("select max(granted) from quota").await, 100 - 4 * 5);
     assert_eq!(store.number("select min(last_seen_at) from attendee").await, 6);
