@@ -16,31 +16,31 @@ run: ## the demo: a proxy, an MCP server behind it and the commands to paste
 
 test: test-rust test-clients ## everything that can fail
 
-test-rust: .system/postgresql ## the Rust tests, the store's on SQLite and on PostgreSQL
+test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
 	tests/postgres.sh cargo test --locked --all-targets
 
 # PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
 	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
 
-soak: clients ## 50 workers, 200 rounds each, through a release build
+soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through a release build
 	cargo build --release --locked
 	AI_PROXY_BINARY=target/release/ai-proxy AI_PROXY_SOAK_ROUNDS=200 $(VENVS)/runner/bin/pytest $(CLIENTS) -k soak $(PYTEST)
 
-lint: .system/cargo-deny ## format, lints, and what may enter the binary
+lint: .system/cc .system/cargo-deny ## format, lints, and what may enter the binary
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo deny --locked check bans licenses sources
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients .system/postgresql .system/cargo-deny .system/python .system/node FORCE
+.PHONY: clients FORCE .system/cc .system/curl .system/python .system/node .system/cargo-deny
 
-$(PROXY): FORCE
+$(PROXY): FORCE | .system/cc
 	cargo build --locked
 
 # One virtual environment for each generation of clients: they pin one another's libraries.
-clients: $(PACKAGES:%=$(VENVS)/%/.installed) $(CLIENTS)/typescript/node_modules/.installed
+clients: $(PACKAGES:%=$(VENVS)/%/.installed) $(CLIENTS)/typescript/node_modules/.installed | .system/curl
 
 $(VENVS)/%/.installed: $(CLIENTS)/requirements/%.txt | .system/python
 	rm -rf $(@D)
@@ -56,8 +56,11 @@ $(CLIENTS)/typescript/node_modules/.installed: $(CLIENTS)/typescript/package-loc
 debian = { $(sudo) apt-get update -qq && $(sudo) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $1; }
 sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.system/postgresql:
-	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || $(call debian,postgresql)
+.system/cc:
+	command -v cc >/dev/null || $(call debian,build-essential)
+
+.system/curl:
+	command -v curl >/dev/null || $(call debian,curl)
 
 .system/python:
 	$(PYTHON) -c 'import ensurepip, venv' || $(call debian,python3 python3-venv)

@@ -6,24 +6,22 @@ anywhere on the way, the tool would wait for it in vain and fail.
 
 import pytest
 
-HANDSHAKE_CLIENTS = ["fastmcp2", "fastmcp3", "fastmcp4", "mcp1", "mcp2", "typescript1", "typescript2"]
 DISCOVER_CLIENTS = ["fastmcp4", "mcp2", "typescript2"]
+HANDSHAKE_CLIENTS = ["fastmcp2", "fastmcp3", "mcp1", "typescript1", *DISCOVER_CLIENTS]
 
-handshake_era = pytest.mark.parametrize(
-    ("server_name", "client_name"),
-    [("handshake-fastmcp3", client) for client in HANDSHAKE_CLIENTS]
-    + [("handshake-fastmcp2", client) for client in ("fastmcp2", "typescript1")],
-)
-discover_era = pytest.mark.parametrize("client_name", DISCOVER_CLIENTS)
-both_eras = pytest.mark.parametrize(
-    ("server_name", "client_name"),
-    [("handshake-fastmcp3", client) for client in HANDSHAKE_CLIENTS]
-    + [("handshake-fastmcp2", client) for client in ("fastmcp2", "typescript1")]
-    + [("discover-mcp2", client) for client in DISCOVER_CLIENTS],
-)
+HANDSHAKES = [("handshake-fastmcp3", client) for client in HANDSHAKE_CLIENTS] + [
+    ("handshake-fastmcp2", client) for client in ("fastmcp2", "typescript1")
+]
+DISCOVERIES = [("discover-mcp2", client) for client in DISCOVER_CLIENTS]
+# A server of the newer era goes back to the older one for clients that know no other.
+FALLBACKS = [("discover-mcp2", client) for client in ("fastmcp2", "mcp1", "typescript1")]
 
 
-@both_eras
+def pairs(*lists: list[tuple[str, str]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("server_name", "client_name"), sum(lists, []))
+
+
+@pairs(HANDSHAKES, DISCOVERIES, FALLBACKS)
 def test_progress_arrives_step_by_step(server_name, client_name, client, reach):
     facts = client(client_name).do("progress", reach(server_name), count=5)
 
@@ -31,7 +29,7 @@ def test_progress_arrives_step_by_step(server_name, client_name, client, reach):
     assert facts["result"] == "5 steps"
 
 
-@both_eras
+@pairs(HANDSHAKES, DISCOVERIES)
 def test_the_server_asks_the_clients_model(server_name, client_name, client, reach):
     facts = client(client_name).do("sampling", reach(server_name))
 
@@ -39,7 +37,7 @@ def test_the_server_asks_the_clients_model(server_name, client_name, client, rea
     assert facts["result"] == "the model said: forty-two"
 
 
-@both_eras
+@pairs(HANDSHAKES, DISCOVERIES)
 def test_the_server_asks_the_person(server_name, client_name, client, reach):
     facts = client(client_name).do("elicitation", reach(server_name))
 
@@ -47,7 +45,7 @@ def test_the_server_asks_the_person(server_name, client_name, client, reach):
     assert facts["result"] == "the person said: Ada"
 
 
-@both_eras
+@pairs(HANDSHAKES, DISCOVERIES, FALLBACKS)
 def test_reads_resources(server_name, client_name, client, reach):
     facts = client(client_name).do("resources", reach(server_name))
 
@@ -58,21 +56,21 @@ def test_reads_resources(server_name, client_name, client, reach):
     }
 
 
-@both_eras
+@pairs(HANDSHAKES, DISCOVERIES, FALLBACKS)
 def test_gets_prompts(server_name, client_name, client, reach):
     facts = client(client_name).do("prompts", reach(server_name))
 
     assert facts == {"listed": ["greet"], "prompt": "Say hello to Ada."}
 
 
-@both_eras
+@pairs(HANDSHAKES, DISCOVERIES, FALLBACKS)
 def test_large_messages_pass_both_ways(server_name, client_name, client, reach):
     facts = client(client_name).do("large", reach(server_name), times=60_000)
 
     assert facts == {"down": 180_000, "up": 180_000, "same": True}
 
 
-@handshake_era
+@pairs(HANDSHAKES)
 def test_hears_the_server_on_the_get_stream(server_name, client_name, client, reach):
     way = reach(server_name)
 
@@ -93,7 +91,7 @@ def test_hears_the_server_on_a_subscription(client_name, client, reach):
     assert "subscriptions/listen" in {header(request, "mcp-method") for request in way.requests()}
 
 
-@handshake_era
+@pairs(HANDSHAKES)
 def test_resumes_a_dropped_stream(server_name, client_name, client, reach):
     way = reach(server_name)
 
@@ -103,7 +101,7 @@ def test_resumes_a_dropped_stream(server_name, client_name, client, reach):
     assert facts["result"] == f"resumed after {last_event_id}"
 
 
-@handshake_era
+@pairs(HANDSHAKES, FALLBACKS)
 def test_ends_its_session(server_name, client_name, client, reach):
     way = reach(server_name)
 
@@ -114,13 +112,13 @@ def test_ends_its_session(server_name, client_name, client, reach):
     assert header(delete, "mcp-session-id")
 
 
-@handshake_era
+@pairs(HANDSHAKES, FALLBACKS)
 def test_cancels_a_call(server_name, client_name, client, reach):
     assert client(client_name).do("cancel", reach(server_name))["tools"] > 0
 
 
 @pytest.mark.parametrize("speak", [False, True], ids=["before-headers", "mid-stream"])
-@discover_era
+@pytest.mark.parametrize("client_name", DISCOVER_CLIENTS)
 def test_cancels_a_call_by_leaving(client_name, speak, client, reach):
     assert client(client_name).do("cancel", reach("discover-mcp2"), speak=speak)["tools"] > 0
 

@@ -1,7 +1,8 @@
 """A server of the discover era (2026-07-28), for the `mcp` SDK 2.
 
-No sessions and no calls back: what it wants from the client it asks for in
-an `input_required` result; what it has to tell goes to `subscriptions/listen`.
+In this era there are no sessions and no calls back: what the server wants from
+the client it asks for in an `input_required` result; what it has to tell goes
+to `subscriptions/listen`. With older clients it still shakes hands.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ async def steps(token: str, count: int, ctx: Context) -> str:
 
 
 @mcp.tool()
-async def hang(token: str, speak: bool, ctx: Context) -> str:
+async def hang(token: str, ctx: Context, speak: bool = False) -> str:
     """Never ends by itself. Silent, it has not even sent response headers."""
     if speak:
         await ctx.report_progress(1, 2, "hanging")
