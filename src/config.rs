@@ -12,6 +12,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
+use crate::db::sqlite_url;
+
 /// Where the rows live: shared by every command that opens the store.
 #[derive(Args, Clone, Debug)]
 pub struct StoreArgs {
@@ -29,7 +31,7 @@ impl StoreArgs {
     pub fn url(&self) -> String {
         match &self.database_url {
             Some(url) if !url.is_empty() => url.clone(),
-            _ => format!("sqlite://{}", self.data_dir.join("ai-proxy.db").display()),
+            _ => sqlite_url(&self.data_dir.join("ai-proxy.db")),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
@@ -53,9 +54,9 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens `sqlite://<file>` (made when missing; `%`, `?` and `#` in its name
-    /// percent-encoded) or `postgres://…`, and brings its tables up to date.
-    /// Replicas may do so at the same time.
+    /// Opens `sqlite://<file>` (made when missing; see [`sqlite_url`]) or
+    /// `postgres://…`, and brings its tables up to date. Replicas may do so at
+    /// the same time.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
@@ -88,7 +89,7 @@ impl Db {
         if file.is_empty() || file.contains('?') || file == ":memory:" {
             return Err(OpenError::SqliteFile);
         }
-        let decoded = percent_encoding::percent_decode_str(file).decode_utf8_lossy();
+        let decoded = percent_decode_str(file).decode_utf8_lossy();
         if let Some(folder) = Path::new(&*decoded).parent() {
             let mut builder = DirBuilder::new();
             builder.recursive(true).mode(0o700).create(folder).map_err(OpenError::Folder)?;
@@ -124,6 +125,12 @@ impl Db {
         self.readers.close().await;
         self.writers.close().await;
     }
+}
+
+/// The URL of a SQLite file, whatever its name holds.
+pub fn sqlite_url(file: &Path) -> String {
+    const SPECIAL: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#');
+    format!("sqlite://{}", utf8_percent_encode(&file.to_string_lossy(), SPECIAL))
 }
 
 /// `Migrator::run`, of which rustc cannot tell that its future may be sent.

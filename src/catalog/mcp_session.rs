@@ -30,8 +30,9 @@ pub enum Claim {
     Ended,
 }
 
-/// Claims a session for an attendee who names it, before it is forwarded. Of
-/// several who claim an unseen one at once, exactly one gets `New`.
+/// Claims a session for an attendee who names it, before it is forwarded, and
+/// notes that it is in use. Of several who claim an unseen one at once, exactly
+/// one gets `New`.
 pub async fn claim(
     db: &Db,
     endpoint: &Digest,
@@ -40,8 +41,8 @@ pub async fn claim(
     now: i64,
 ) -> Result<Claim> {
     loop {
-        if let Some(claim) = look(db, endpoint, session, attendee_id, now).await? {
-            return Ok(claim);
+        if touch(db, endpoint, session, attendee_id, now).await? {
+            return Ok(Claim::Mine);
         }
         let inserted = sqlx::query(
             "insert into mcp_session (endpoint_digest, session_digest, attendee_id, created_at,
@@ -59,10 +60,38 @@ pub async fn claim(
             make_room(db, endpoint, session, attendee_id, now).await?;
             return Ok(Claim::New);
         }
-        // Somebody was first: look whose it is, unless they let go meanwhile.
+        if let Some(refusal) = look(db, endpoint, session, attendee_id, now).await? {
+            return Ok(refusal);
+        }
+        // It was let go, or became the attendee's own, between the statements.
     }
 }
 
+/// Notes the use of a live session of the attendee's; `false` where it is not.
+async fn touch(
+    db: &Db,
+    endpoint: &Digest,
+    session: &Digest,
+    attendee_id: &str,
+    now: i64,
+) -> Result<bool> {
+    let touched = sqlx::query(
+        "update mcp_session
+         set last_seen_at = case when last_seen_at < $4 then $4 else last_seen_at end
+         where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
+           and ended_at is null and last_seen_at >= $5",
+    )
+    .bind(endpoint.hex())
+    .bind(session.hex())
+    .bind(attendee_id)
+    .bind(now)
+    .bind(now - IDLE_MS)
+    .execute(db.writer())
+    .await?;
+    Ok(touched.rows_affected() > 0)
+}
+
+/// Why a session that is there cannot be claimed.
 async fn look(
     db: &Db,
     endpoint: &Digest,
@@ -79,14 +108,11 @@ async fn look(
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let ended = row.try_get::<Option<i64>, _>("ended_at")?.is_some();
-    Ok(Some(if ended || row.int("last_seen_at")? < now - IDLE_MS {
-        Claim::Ended
-    } else if row.text("attendee_id")? == attendee_id {
-        Claim::Mine
-    } else {
-        Claim::Foreign
-    }))
+    let has_ended = row.try_get::<Option<i64>, _>("ended_at")?.is_some();
+    if has_ended || row.int("last_seen_at")? < now - IDLE_MS {
+        return Ok(Some(Claim::Ended));
+    }
+    Ok((row.text("attendee_id")? != attendee_id).then_some(Claim::Foreign))
 }
 
 /// Binds a session id that the backend issued, before the client sees it.

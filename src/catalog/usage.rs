@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Digest, Result, new_id};
+use super::{Result, new_id};
 use crate::clock;
 use crate::db::{Columns, Db, Tx};
 
@@ -84,8 +84,6 @@ pub struct Batch {
     pub seen: HashMap<Arc<str>, i64>,
     /// Attendees' last refusal: its code, and when.
     pub refusals: HashMap<Arc<str>, (&'static str, i64)>,
-    /// When MCP sessions (endpoint, session) were last used.
-    pub sessions: HashMap<(Digest, Digest), i64>,
 }
 
 impl Default for Batch {
@@ -103,7 +101,6 @@ impl Batch {
             returned: HashMap::new(),
             seen: HashMap::new(),
             refusals: HashMap::new(),
-            sessions: HashMap::new(),
         }
     }
 
@@ -113,7 +110,6 @@ impl Batch {
             && self.returned.is_empty()
             && self.seen.is_empty()
             && self.refusals.is_empty()
-            && self.sessions.is_empty()
     }
 }
 
@@ -142,18 +138,6 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     }
     settle_quotas(&mut tx, batch).await?;
     note_attendees(&mut tx, batch).await?;
-    for ((endpoint, session), at) in sorted(&batch.sessions) {
-        sqlx::query(
-            "update mcp_session set last_seen_at = $3
-             where endpoint_digest = $1 and session_digest = $2 and ended_at is null
-               and last_seen_at < $3",
-        )
-        .bind(endpoint.hex())
-        .bind(session.hex())
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
-    }
     tx.commit().await?;
     Ok(())
 }

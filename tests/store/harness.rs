@@ -10,7 +10,7 @@ use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::resource::{self, KeyChange, Resource};
 use ai_proxy::catalog::seal::{MasterKey, Vault};
 use ai_proxy::catalog::{Error, owner};
-use ai_proxy::db::Db;
+use ai_proxy::db::{Db, sqlite_url};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
@@ -69,7 +69,7 @@ pub fn master_key(byte: u8) -> MasterKey {
 impl Store {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("ai-proxy.db").display());
+        let url = sqlite_url(&folder.path().join("ai-proxy.db"));
         Self::open(url, Place::Sqlite(Arc::new(folder))).await
     }
 
@@ -100,9 +100,7 @@ impl Store {
     /// Another database of this test, without a table in it.
     pub async fn empty_url(&self) -> String {
         match &self.place {
-            Place::Sqlite(folder) => {
-                format!("sqlite://{}", folder.path().join("made/on open.db").display())
-            }
+            Place::Sqlite(folder) => sqlite_url(&folder.path().join("made/on open.db")),
             Place::Postgres { admin, name } => {
                 execute(admin, &format!("create database {name}_empty")).await;
                 format!("{}_empty", self.url)

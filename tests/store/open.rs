@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Error, owner, seal};
-use ai_proxy::db::{Db, OpenError};
+use ai_proxy::db::{Db, OpenError, sqlite_url};
 
 use tokio::sync::Barrier;
 
@@ -85,9 +85,9 @@ async fn only_a_file_or_a_server_is_a_store() {
 #[tokio::test]
 async fn a_sqlite_file_may_have_any_name() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/it%27s 100%25 new%3F.db", folder.path().display());
-    Db::open(&url).await.unwrap().close().await;
-    assert!(folder.path().join("it's 100% new?.db").exists());
+    let file = folder.path().join("it's #1, 100%25 new?é/x y.db");
+    Db::open(&sqlite_url(&file)).await.unwrap().close().await;
+    assert!(file.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
