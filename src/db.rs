@@ -73,15 +73,8 @@ impl Db {
         let mut connection = AnyConnection::connect(url).await?;
         migrate(&mut connection).await?;
         connection.close().await?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect(url)
-            .await?;
-        // Whatever the server's default is: statements must see what was
-        // committed while they waited for a lock.
-        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
-        Ok(Self { readers: pool.clone(), writers: pool, begin })
+        let pool = postgres_pool().connect(url).await?;
+        Ok(Self { readers: pool.clone(), writers: pool, begin: "BEGIN" })
     }
 
     async fn open_sqlite(file: &str) -> Result<Self, OpenError> {
@@ -138,21 +131,43 @@ async fn migrate(connection: &mut AnyConnection) -> Result<(), MigrateError> {
     MIGRATIONS.run_direct(None, connection, false).await
 }
 
+fn postgres_pool() -> AnyPoolOptions {
+    pool(
+        POSTGRES_CONNECTIONS,
+        &[
+            // Whatever the server's default is: statements must see what was
+            // committed while they waited for a lock.
+            "set default_transaction_isolation = 'read committed'",
+            // A replica that vanished in the middle must not hold its locks for hours.
+            "set idle_in_transaction_session_timeout = '5s'",
+            "set lock_timeout = '10s'",
+        ],
+    )
+}
+
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    pool(
+        connections,
+        &[
+            // First, because the switch to WAL has to wait for others, too.
+            "pragma busy_timeout = 5000",
+            "pragma journal_mode = wal",
+            "pragma synchronous = normal",
+            "pragma foreign_keys = on",
+        ],
+    )
+    .test_before_acquire(false)
+}
+
+/// A pool whose connections run `setup` first.
+fn pool(connections: u32, setup: &'static [&'static str]) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                // In this order: the switch to WAL needs to wait for others, too.
-                for pragma in [
-                    "pragma busy_timeout = 5000",
-                    "pragma journal_mode = wal",
-                    "pragma synchronous = normal",
-                    "pragma foreign_keys = on",
-                ] {
-                    sqlx::raw_sql(pragma).execute(&mut *connection).await?;
+                for statement in setup {
+                    sqlx::raw_sql(*statement).execute(&mut *connection).await?;
                 }
                 Ok(())
             })

@@ -14,11 +14,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-mod master_key;
-
 use super::Error as CatalogError;
 use super::digest::{Digest, hex};
 use crate::db::Db;
+
+mod master_key;
+
 pub use master_key::{MasterKey, MasterKeyError};
 
 const VERSION: &str = "v1";

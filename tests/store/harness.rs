@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Makes of each `async fn name(store: Store)` a test on either database.
 macro_rules! on_both {
@@ -58,7 +59,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Place {
     Sqlite(Arc<TempDir>),
-    Postgres { admin: String, name: String },
+    Postgres { admin: String, name: String, _turn: Arc<SemaphorePermit<'static>> },
 }
 
 /// A master key made of one repeated byte.
@@ -75,13 +76,16 @@ impl Store {
 
     pub async fn postgres() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // On a machine of many cores, more tests at once than the server has connections for.
+        static TURNS: Semaphore = Semaphore::const_new(8);
+        let turn = Arc::new(TURNS.acquire().await.unwrap());
         let admin = postgres_url();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("store_{}_{number}", std::process::id());
         let (server, _) = admin.rsplit_once('/').expect("an URL with a database");
         let url = format!("{server}/{name}");
         execute(&admin, &format!("create database {name}")).await;
-        Self::open(url, Place::Postgres { admin, name }).await
+        Self::open(url, Place::Postgres { admin, name, _turn: turn }).await
     }
 
     async fn open(url: String, place: Place) -> Self {
@@ -101,7 +105,7 @@ impl Store {
     pub async fn empty_url(&self) -> String {
         match &self.place {
             Place::Sqlite(folder) => sqlite_url(&folder.path().join("made/on open.db")),
-            Place::Postgres { admin, name } => {
+            Place::Postgres { admin, name, .. } => {
                 execute(admin, &format!("create database {name}_empty")).await;
                 format!("{}_empty", self.url)
             }
@@ -110,7 +114,7 @@ impl Store {
 
     async fn remove(self) {
         self.db.close().await;
-        if let Place::Postgres { admin, name } = &self.place {
+        if let Place::Postgres { admin, name, .. } = &self.place {
             execute(admin, &format!("drop database {name} with (force)")).await;
             execute(admin, &format!("drop database if exists {name}_empty with (force)")).await;
         }
@@ -120,7 +124,7 @@ impl Store {
     pub async fn take_away(&self) {
         match &self.place {
             Place::Sqlite(_) => execute(&self.url, "alter table quota rename to away").await,
-            Place::Postgres { admin, name } => {
+            Place::Postgres { admin, name, .. } => {
                 execute(admin, &format!("alter database {name} allow_connections false")).await;
                 let terminate =
                     "select pg_terminate_backend(pid) from pg_stat_activity where datname";
@@ -132,7 +136,7 @@ impl Store {
     pub async fn bring_back(&self) {
         match &self.place {
             Place::Sqlite(_) => execute(&self.url, "alter table away rename to quota").await,
-            Place::Postgres { admin, name } => {
+            Place::Postgres { admin, name, .. } => {
                 execute(admin, &format!("alter database {name} allow_connections true")).await;
             }
         }
