@@ -5,7 +5,7 @@
 //! a key, or anything of the caller's body save its JSON-RPC id.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -321,3 +321,7 @@ impl ProxyError {
         response
     }
 }
+        if self == ProxyError::AmbiguousFraming {
+            // Nobody knows where a next request would begin.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::head_guard::{HeadGuard, Progress, Verdict};
+use super::head_guard::{HeadGuard, Progress, Serving, Verdict};
 use crate::net;
 use crate::proxy;
 use crate::proxy::body::{Body, BoxError};
@@ -133,11 +133,10 @@ impl Connections {
     {
         let progress = Progress::new();
         let service = service_fn(|request: Request<Incoming>| {
-            let (worker, progress) = (worker.clone(), progress.clone());
+            let (worker, serving) = (worker.clone(), progress.begin());
             async move {
-                let is_ambiguous = progress.take_ambiguous();
-                let response = proxy::serve(&worker, peer, is_ambiguous, request).await;
-                Ok::<_, Infallible>(response.map(|body| Sent { body, progress }))
+                let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
+                Ok::<_, Infallible>(response.map(|body| Sent { body, _serving: serving }))
             }
         });
         let io = TokioIo::new(HeadGuard::new(stream, progress.clone()));
@@ -148,46 +147,43 @@ impl Connections {
             .max_header_size(self.max_header_bytes)
             .header_read_timeout(None)
             .serve_connection(io, service);
-        let mut connection = pin!(connection);
-        let mut watch = tokio::time::interval((self.header_timeout / 4).max(MIN_WATCH));
         // One that comes during the drain is still told so, and closed after that.
-        let mut is_draining = self.drain.is_cancelled();
-        loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => {
-                    if let Err(reason) = ended {
-                        tracing::debug!(%reason, "a client connection ended early");
-                    }
-                    return;
-                }
-                () = self.drain.cancelled(), if !is_draining => {
-                    is_draining = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                _ = watch.tick() => match progress.verdict(self.header_timeout) {
-                    Verdict::Keep => {}
-                    Verdict::Idle => connection.as_mut().graceful_shutdown(),
-                    Verdict::Stalled => return,
-                },
-            }
-        }
+        let is_closing = self.drain.is_cancelled();
+        self.drive(connection, |connection| connection.graceful_shutdown(), is_closing, &progress)
+            .await;
     }
 
     async fn http2<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = service_fn(move |request: Request<Incoming>| {
-            let worker = worker.clone();
-            async move { Ok::<_, Infallible>(proxy::serve(&worker, peer, false, request).await) }
+        let progress = Progress::new();
+        let service = service_fn(|request: Request<Incoming>| {
+            let (worker, serving) = (worker.clone(), progress.begin_framed());
+            async move {
+                let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
+                Ok::<_, Infallible>(response.map(|body| Sent { body, _serving: serving }))
+            }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(self.max_header_bytes).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(stream), service);
+        self.drive(connection, |connection| connection.graceful_shutdown(), false, &progress).await;
+    }
+
+    /// Runs a connection to its end, which may be ours to bring about.
+    async fn drive<C>(
+        &self,
+        connection: C,
+        close: impl Fn(Pin<&mut C>),
+        mut is_closing: bool,
+        progress: &Progress,
+    ) where
+        C: Future<Output = hyper::Result<()>>,
+    {
         let mut connection = pin!(connection);
-        let mut is_draining = false;
+        let mut watch = tokio::time::interval((self.header_timeout / 4).max(MIN_WATCH));
         loop {
             tokio::select! {
                 biased;
@@ -197,25 +193,24 @@ impl Connections {
                     }
                     return;
                 }
-                () = self.drain.cancelled(), if !is_draining => {
-                    is_draining = true;
-                    connection.as_mut().graceful_shutdown();
+                () = self.drain.cancelled(), if !is_closing => {
+                    is_closing = true;
+                    close(connection.as_mut());
                 }
+                _ = watch.tick() => match progress.verdict(self.header_timeout) {
+                    Verdict::Keep => {}
+                    Verdict::Idle => close(connection.as_mut()),
+                    Verdict::Stalled => return,
+                },
             }
         }
     }
 }
 
-/// A response body that tells the guard when it is done.
+/// A response body; the request is being served until it is dropped.
 struct Sent {
     body: Body,
-    progress: Arc<Progress>,
-}
-
-impl Drop for Sent {
-    fn drop(&mut self) {
-        self.progress.served();
-    }
+    _serving: Serving,
 }
 
 impl HttpBody for Sent {

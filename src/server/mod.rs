@@ -6,6 +6,7 @@
 //! that is not a call, lives on the control runtime that `main` made.
 
 mod connection;
+pub mod framing;
 mod head_guard;
 mod listener;
 mod metrics;

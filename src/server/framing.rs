@@ -1,0 +1,271 @@
+//! Where each request of a connection begins and ends, read from its bytes
+//! before the HTTP parser gets them.
+//!
+//! The parser accepts, quite legally, what somebody before us may have read
+//! differently: bare line feeds, a Content-Length beside a Transfer-Encoding
+//! (RFC 9112 §2.2, §6.3, §11.2). To refuse that, the heads must be found exactly,
+//! pipelined ones too, hence bodies are followed to their ends. Whatever is not
+//! plain loses the thread, and nothing that comes after it is vouched for.
+
+/// How much of a line is kept: enough for the fields that frame a message.
+const KEPT: usize = 64;
+
+/// Follows one connection.
+#[derive(Default)]
+pub struct Framing {
+    at: At,
+    line: Partial,
+    length: Option<u64>,
+    is_chunked: bool,
+    is_ambiguous: bool,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    /// Nothing yet: empty lines may precede a request line (RFC 9112 §2.2).
+    #[default]
+    Between,
+    Head,
+    /// A body, or a chunk with its line end, of so many bytes more.
+    Body(u64),
+    Chunk(u64),
+    ChunkSize,
+    Trailers,
+    /// Who knows.
+    Lost,
+}
+
+/// The beginning of a line of which the end has not come.
+#[derive(Default)]
+struct Partial {
+    start: Vec<u8>,
+    length: usize,
+    last: u8,
+}
+
+/// A line without its end.
+struct Line<'b> {
+    /// Its first bytes.
+    start: &'b [u8],
+    is_cut: bool,
+    is_empty: bool,
+    has_bare_lf: bool,
+}
+
+impl Partial {
+    fn add(&mut self, part: &[u8]) {
+        let room = KEPT - self.start.len();
+        self.start.extend_from_slice(&part[..part.len().min(room)]);
+        self.length += part.len();
+        self.last = part.last().copied().unwrap_or(self.last);
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line::new(&self.start, self.length, self.last)
+    }
+}
+
+impl<'b> Line<'b> {
+    fn new(start: &'b [u8], length: usize, last: u8) -> Self {
+        let ends_in_cr = length > 0 && last == b'\r';
+        Self {
+            start: &start[..start.len().min(KEPT)],
+            is_cut: length > KEPT,
+            is_empty: length == usize::from(ends_in_cr),
+            has_bare_lf: !ends_in_cr,
+        }
+    }
+}
+
+impl Framing {
+    /// Whether bytes of a head have come whose end has not.
+    pub fn is_in_head(&self) -> bool {
+        self.at == At::Head || (self.at == At::Between && self.line.length > 0)
+    }
+
+    /// Reads on. `head` is told of every head that ends here, and whether two
+    /// readers could frame its request differently.
+    pub fn read(&mut self, mut bytes: &[u8], mut head: impl FnMut(bool)) {
+        while !bytes.is_empty() {
+            match self.at {
+                At::Lost => return,
+                At::Body(left) => bytes = self.skip(bytes, left, At::Body, At::Between),
+                At::Chunk(left) => bytes = self.skip(bytes, left, At::Chunk, At::ChunkSize),
+                At::Between | At::Head | At::ChunkSize | At::Trailers => {
+                    let Some(end) = memchr::memchr(b'\n', bytes) else {
+                        self.line.add(bytes);
+                        return;
+                    };
+                    let (part, rest) = (&bytes[..end], &bytes[end + 1..]);
+                    let mut line = std::mem::take(&mut self.line);
+                    if line.length == 0 {
+                        let last = part.last().copied().unwrap_or_default();
+                        self.take(&Line::new(part, part.len(), last), &mut head);
+                    } else {
+                        line.add(part);
+                        self.take(&line.line(), &mut head);
+                    }
+                    bytes = rest;
+                }
+            }
+        }
+    }
+
+    fn skip<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        left: u64,
+        within: impl Fn(u64) -> At,
+        after: At,
+    ) -> &'b [u8] {
+        let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let left = left - taken as u64;
+        self.at = if left > 0 { within(left) } else { after };
+        &bytes[taken..]
+    }
+
+    fn take(&mut self, line: &Line<'_>, head: &mut impl FnMut(bool)) {
+        match self.at {
+            At::Between if line.is_empty => {}
+            At::Between | At::Head if !line.is_empty => {
+                self.at = At::Head;
+                self.is_ambiguous |= line.has_bare_lf;
+                self.note(line);
+            }
+            At::Between | At::Head => {
+                let is_ambiguous = self.is_ambiguous
+                    || line.has_bare_lf
+                    || (self.is_chunked && self.length.is_some());
+                self.at = match self.length {
+                    _ if is_ambiguous => At::Lost,
+                    _ if self.is_chunked => At::ChunkSize,
+                    Some(length) if length > 0 => At::Body(length),
+                    _ => At::Between,
+                };
+                (self.length, self.is_chunked) = (None, false);
+                head(is_ambiguous);
+            }
+            At::ChunkSize => {
+                self.at = match chunk_size(line) {
+                    Some(0) => At::Trailers,
+                    Some(size) => At::Chunk(size),
+                    None => At::Lost,
+                };
+            }
+            At::Trailers if line.has_bare_lf => self.at = At::Lost,
+            At::Trailers if line.is_empty => self.at = At::Between,
+            At::Trailers | At::Body(_) | At::Chunk(_) | At::Lost => {}
+        }
+    }
+
+    /// Notes what a field says of the body. More than one such field, or one
+    /// that is not of the plainest form, is read differently somewhere.
+    fn note(&mut self, line: &Line<'_>) {
+        let Some(colon) = memchr::memchr(b':', line.start) else { return };
+        let (name, value) = (&line.start[..colon], line.start[colon + 1..].trim_ascii());
+        if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
+            let length = decimal(value).filter(|_| !line.is_cut && self.length.is_none());
+            self.is_ambiguous |= length.is_none();
+            self.length = length.or(self.length);
+        } else if name.trim_ascii().eq_ignore_ascii_case(b"transfer-encoding") {
+            let is_plain = value.eq_ignore_ascii_case(b"chunked") && !line.is_cut;
+            self.is_ambiguous |= self.is_chunked || !is_plain;
+            self.is_chunked = true;
+        }
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+}
+
+/// How many bytes the chunk has after this line, with the line end that
+/// follows it; zero for the last one.
+fn chunk_size(line: &Line<'_>) -> Option<u64> {
+    let ends = |byte: &u8| matches!(byte, b';' | b' ' | b'\t' | b'\r');
+    let end = line.start.iter().position(ends).filter(|_| !line.has_bare_lf)?;
+    let digits = &line.start[..end];
+    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
+    let digits = std::str::from_utf8(digits).ok().filter(|_| is_plain)?;
+    match u64::from_str_radix(digits, 16).ok()? {
+        0 => Some(0),
+        size => size.checked_add(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found of the heads in `stream`, however it is cut.
+    fn heads(stream: &str) -> Vec<bool> {
+        let bytes = stream.as_bytes();
+        let mut found = Vec::new();
+        for cut in 0..=bytes.len() {
+            let (mut framing, mut heads) = (Framing::default(), Vec::new());
+            framing.read(&bytes[..cut], |is_ambiguous| heads.push(is_ambiguous));
+            framing.read(&bytes[cut..], |is_ambiguous| heads.push(is_ambiguous));
+            found.push(heads);
+        }
+        found.dedup();
+        assert_eq!(found.len(), 1, "{stream:?} is read differently when it is cut");
+        found.remove(0)
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[test]
+    fn plain_requests_are_followed_to_their_ends() {
+        assert_eq!(heads(GET), [false]);
+        assert_eq!(heads("GET / HTTP/1.1\r\nHost: x\r\n"), [false; 0]);
+        assert_eq!(heads(&GET.repeat(3)), [false; 3]);
+        assert_eq!(heads(&format!("\r\n\n{GET}\r\n{GET}")), [false; 2]);
+        let long = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n{GET}", "x".repeat(200));
+        assert_eq!(heads(&long), [false; 2]);
+        let sized = format!("POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\n\r\n\r\n{{}}\n{GET}");
+        assert_eq!(heads(&sized), [false; 2]);
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n";
+        let chunks = "2;x=\"y\"\r\n\r\n\r\nA \r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n";
+        assert_eq!(heads(&format!("{chunked}{chunks}{GET}")), [false; 2]);
+    }
+
+    #[test]
+    fn what_may_be_framed_in_two_ways_is_ambiguous_and_the_last_that_is_judged() {
+        for field in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: \r\n",
+            "Content-Length:                                                       1\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: \u{b}chunked\r\n",
+            "X: y\n",
+        ] {
+            let request = format!("POST / HTTP/1.1\r\n{field}\r\n");
+            assert_eq!(heads(&format!("{request}{GET}")), [true], "{field:?}");
+            assert_eq!(heads(&format!("{GET}{request}{GET}")), [false, true], "{field:?}");
+        }
+        assert_eq!(heads("GET / HTTP/1.1\nHost: x\r\n\r\n"), [true]);
+        assert_eq!(heads("GET / HTTP/1.1\r\nHost: x\r\n\n"), [true]);
+    }
+
+    #[test]
+    fn after_a_body_that_is_not_plain_nothing_is_vouched_for() {
+        for chunks in [
+            "5\nhello\r\n0\r\n\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "\r\n",
+            "0\r\nX: 1\n\r\n",
+            "ffffffffffffffff\r\n",
+        ] {
+            let chunked = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+            assert_eq!(heads(&format!("{chunked}{GET}")), [false], "{chunks:?}");
+        }
+    }
+}
