@@ -1,7 +1,7 @@
 //! The call to the backend: its request made from the client's, sent, repeated
 //! where that is safe, redirected where that stays inside, and answered.
 
-use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -77,12 +77,16 @@ async fn follow(
     outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Answer, ProxyError> {
+    let deployment = || target.resource.deployment.to_string();
     let mut path = target.path.clone();
     for _ in 0..=MAX_REDIRECTS {
         let again = outgoing.body.again();
         let body = outgoing.body.take();
         let answer = send(worker, target, outgoing.request(&path, body), permit).await?;
         let status = answer.response.status();
+        if status.is_informational() || has_two_lengths(answer.response.headers()) {
+            return Err(ProxyError::BackendProtocol { deployment: deployment() });
+        }
         if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
@@ -97,7 +101,12 @@ async fn follow(
             _ => break,
         }
     }
-    Err(ProxyError::BackendRedirect { deployment: target.resource.deployment.to_string() })
+    Err(ProxyError::BackendRedirect { deployment: deployment() })
+}
+
+/// An answer whose end could be seen in two places (RFC 9112 §6.3).
+fn has_two_lengths(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Where a redirect leads, if that is on the registered host. The scheme may
