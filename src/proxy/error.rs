@@ -41,6 +41,7 @@ pub enum ProxyError {
     AmbiguousFraming,
     MethodNotAllowed { allow: &'static str },
     BodyTooLarge { limit: u64 },
+    UnsupportedMediaType,
     RateLimited { retry_after: u64 },
     TooManyOpenRequests { limit: u32 },
     TooManyAttempts { retry_after: u64 },
@@ -98,6 +99,7 @@ impl ProxyError {
             InvalidPath | AmbiguousFraming => StatusCode::BAD_REQUEST,
             MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RateLimited { .. }
             | TooManyOpenRequests { .. }
             | TooManyAttempts { .. }
@@ -129,6 +131,7 @@ impl ProxyError {
             AmbiguousFraming => "ambiguous_framing",
             MethodNotAllowed { .. } => "method_not_allowed",
             BodyTooLarge { .. } => "body_too_large",
+            UnsupportedMediaType => "unsupported_media_type",
             RateLimited { .. } => "rate_limited",
             TooManyOpenRequests { .. } => "too_many_open_requests",
             TooManyAttempts { .. } => "too_many_attempts",
@@ -199,6 +202,11 @@ impl ProxyError {
             }
             BodyTooLarge { limit } => {
                 format!("The request body is larger than the {limit} bytes that are accepted here.")
+            }
+            UnsupportedMediaType => {
+                "The request body is compressed or not in UTF-8, so the calls in it \
+                                     cannot be counted. Send plain JSON."
+                    .into()
             }
             RateLimited { retry_after } => format!(
                 "You are calling faster than your event allows. Try again in {retry_after} s."
@@ -315,13 +323,13 @@ impl ProxyError {
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self == ProxyError::AmbiguousFraming {
+            // Nobody knows where a next request would begin.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let ProxyError::MethodNotAllowed { allow } = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         response
     }
 }
-        if self == ProxyError::AmbiguousFraming {
-            // Nobody knows where a next request would begin.
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }

@@ -1,6 +1,7 @@
 //! A call to an MCP server, from the key to the last byte of the answer: the
 //! stages of the data plane in their order, and what is special to MCP.
 
+pub mod coding;
 pub mod peek;
 pub mod session;
 
@@ -12,7 +13,6 @@ use smallvec::SmallVec;
 
 use self::peek::Peek;
 use self::session::Held;
-use super::Call;
 use super::admit::Permit;
 use super::authenticate::Caller;
 use super::backend::Connection;
@@ -24,6 +24,7 @@ use super::live::{Ending, OpenRequest};
 use super::meter::{Meter, Operation};
 use super::relay::{Manner, Relay};
 use super::resolve::Target;
+use super::{Call, ID_PATIENCE};
 
 /// Everything that a call must hold to be forwarded.
 struct Admitted {
@@ -52,13 +53,22 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
     call.resource = Some(target.resource.clone());
 
-    let peek = read(call).await?;
+    // Held while the body comes in, which may take its time; who has no place
+    // is told so, but not before what else is wrong.
+    let open = caller.open();
+    let peek = match &open {
+        Ok(_) => read(call).await?,
+        Err(full) => {
+            let read = tokio::time::timeout(ID_PATIENCE, read(call)).await;
+            read.unwrap_or_else(|_| Err(full.clone()))?
+        }
+    };
     let session = match session::presented(&call.head.headers)? {
         Some(id) => Some(plane.hold_session(&caller, &target, id).await?),
         None => None,
     };
 
-    let open = caller.open()?;
+    let open = open?;
     let (caller, target) = if call.await_turn(&caller).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
@@ -81,6 +91,9 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
         };
         let operation = Operation { method: method.into(), name: String::new() };
         return Ok(Peek { operations: SmallVec::from_iter([operation]), ..Peek::default() });
+    }
+    if !coding::is_plain(&call.head.headers) {
+        return Err(ProxyError::UnsupportedMediaType);
     }
     let is_complete = call.body.is_complete();
     let mut peek = peek::peek(call.body.ahead(), is_complete)

@@ -44,7 +44,7 @@ enum Form {
 /// that its members cannot be counted.
 pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
     let form = form(body);
-    if form == Form::Batch && !complete {
+    if form != Form::Object && !complete {
         return None;
     }
     let mut messages = Vec::new();
