@@ -16,7 +16,7 @@ use super::error::ProxyError;
 use super::plane::DataPlane;
 use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
-use crate::catalog::usage;
+use crate::catalog::{quota, usage};
 use crate::clock;
 
 /// `/healthz`: the process is alive.
@@ -88,14 +88,16 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let plane = call.worker.plane.clone();
     let day = clock::day_of(clock::now_ms());
     let attendee_id = caller.live.attendee_id.clone();
-    let written = call
+    let (spent, written) = call
         .worker
         .plane
         .on_control(async move {
             super::upkeep::flush(&plane).await?;
-            usage::of_attendee(&plane.db, &attendee_id, day).await
+            let spent = quota::used(&plane.db, &attendee_id, day).await?;
+            Ok((spent, usage::of_attendee(&plane.db, &attendee_id, day).await?))
         })
         .await?;
+    caller.live.learn_spent(day, spent);
     let lines: Vec<Value> = written
         .iter()
         .map(|line| {
