@@ -22,7 +22,7 @@ pub enum Family {
 }
 
 impl Family {
-    fn label(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Family::Mcp => "mcp",
             Family::EventInfo => "eventinfo",
