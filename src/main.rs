@@ -55,6 +55,9 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
         let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
         let app = App::open(config).await?;
         let running = server::start(app.clone()).await?;
+        if let Some(addr) = running.metrics_addr() {
+            tracing::info!("metrics on http://{addr}/metrics");
+        }
         tracing::info!("listening on {scheme}://{}", running.addr());
         let _demo = if with_demo {
             let demo = demo::prepare(&app).await?;
