@@ -1,0 +1,153 @@
+//! Two processes on one PostgreSQL: together they let through what one would.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use crate::rig::eventually;
+use crate::rig::hostile::Hostile;
+use crate::rig::postgres::Database;
+use crate::rig::process::Process;
+use crate::rig::room::{ANSWER, CALL, Room, Seeded};
+use crate::rig::storm::{UNANSWERED, storm};
+
+const PATH: &str = "/api/v1/mcp/demo";
+
+/// Two processes, and the one backend behind them.
+struct Pair {
+    backend: Hostile,
+    seeded: Seeded,
+    one: Process,
+    other: Process,
+}
+
+impl Pair {
+    async fn serve(daily_cap: u32) -> Self {
+        let backend = Hostile::answering(ANSWER).await;
+        let database = Database::create().await;
+        let plan = Room::plan(&backend.url()).daily_cap(daily_cap).store(&database.url());
+        let seeded = plan.seed().await;
+        let settings = seeded.settings();
+        let (one, other) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
+        Self { backend, seeded, one, other }
+    }
+
+    fn addrs(&self) -> [SocketAddr; 2] {
+        [self.one.addr, self.other.addr]
+    }
+
+    fn call(&self) -> String {
+        self.post(PATH, CALL)
+    }
+}
+
+impl Deref for Pair {
+    type Target = Seeded;
+
+    fn deref(&self) -> &Seeded {
+        &self.seeded
+    }
+}
+
+/// As large a part of the cap as a process may hold ahead.
+fn lease(cap: u32) -> usize {
+    (cap as usize / 32).clamp(1, 16)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_let_exactly_the_cap_through() {
+    for cap in [50, 100, 1000] {
+        let pair = Pair::serve(cap).await;
+        let calls = cap as usize;
+        storm(&pair.addrs(), &pair.call(), 4 * calls).await;
+        assert!(pair.backend.calls() <= calls, "{} of {cap}", pair.backend.calls());
+
+        // What one had leased when the other was refused comes back when it is idle.
+        eventually("no part of the cap is stranded", async || {
+            storm(&pair.addrs(), &pair.call(), 20).await;
+            pair.backend.calls() >= calls
+        })
+        .await;
+        storm(&pair.addrs(), &pair.call(), calls).await;
+        assert_eq!(pair.backend.calls(), calls);
+        eventually("both show what was spent", async || {
+            pair.used_at(pair.one.addr).await == u64::from(cap)
+                && pair.used_at(pair.other.addr).await == u64::from(cap)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_killed_half_way_takes_one_lease_with_it_at_most() {
+    for cap in [50, 100, 1000] {
+        let mut pair = Pair::serve(cap).await;
+        let calls = cap as usize;
+        storm(&pair.addrs(), &pair.call(), calls / 2).await;
+        pair.one.kill();
+        eventually("all but one lease is spent", async || {
+            storm(&[pair.other.addr], &pair.call(), 20).await;
+            pair.backend.calls() >= calls - lease(cap)
+        })
+        .await;
+        // Nor does a third find more than that.
+        let third = Process::serve(&pair.settings()).await;
+        storm(&[pair.other.addr, third.addr], &pair.call(), 2 * calls).await;
+        assert!(pair.backend.calls() <= calls, "{} of {cap}", pair.backend.calls());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_killed_under_load_takes_no_more_than_was_under_way() {
+    let cap = 1000;
+    let mut pair = Pair::serve(cap).await;
+    let (addrs, call) = (pair.addrs(), pair.call());
+    let storming = tokio::spawn(async move { storm(&addrs, &call, 4000).await });
+    eventually("they are half-way", async || pair.backend.calls() >= 500).await;
+    pair.one.kill();
+    let outcome = storming.await.expect("the storm passes");
+
+    // Calls that were under way may have been paid for and yet not arrived.
+    let under_way = outcome.get(&UNANSWERED).copied().unwrap_or_default();
+    let least = 1000 - lease(cap) - under_way;
+    eventually("the rest is spent", async || {
+        storm(&[pair.other.addr], &pair.call(), 20).await;
+        pair.backend.calls() >= least
+    })
+    .await;
+    storm(&[pair.other.addr], &pair.call(), 1000).await;
+    assert!(pair.backend.calls() <= 1000, "{}", pair.backend.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_stopped_gives_back_what_it_had_leased() {
+    let mut pair = Pair::serve(1000).await;
+    storm(&pair.addrs(), &pair.call(), 500).await;
+    let status = pair.one.stop().await;
+    assert!(status.success(), "{status}:\n{}", pair.one.output());
+    eventually("what both have spent is shown", async || {
+        pair.used_at(pair.other.addr).await == 500
+    })
+    .await;
+    // At once, without waiting for anything to fall idle.
+    storm(&[pair.other.addr], &pair.call(), 600).await;
+    assert_eq!(pair.backend.calls(), 1000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_are_whole_across_processes() {
+    let pair = Pair::serve(100).await;
+    let batch = pair.post(PATH, &format!("[{}]", [CALL; 9].join(",")));
+    eventually("eleven nines fit into a hundred", async || {
+        storm(&pair.addrs(), &batch, 30).await;
+        pair.backend.calls() >= 11
+    })
+    .await;
+    storm(&pair.addrs(), &batch, 30).await;
+    assert_eq!(pair.backend.calls(), 11);
+    eventually("and the one that is left is usable", async || {
+        storm(&pair.addrs(), &pair.call(), 10).await;
+        pair.backend.calls() >= 12
+    })
+    .await;
+    assert_eq!(pair.backend.calls(), 12);
+}
