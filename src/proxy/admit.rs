@@ -10,7 +10,7 @@ use super::authenticate::Caller;
 use super::error::ProxyError;
 use super::lease::{DayCount, Refill, lease_size};
 use super::live::{Live, OpenRequest};
-use super::plane::DataPlane;
+use super::plane::{DataPlane, STORE_PATIENCE};
 use super::rate::TooFar;
 use crate::catalog::quota;
 use crate::clock;
@@ -80,7 +80,8 @@ impl DataPlane {
             let ask = || {
                 let (plane, live) = (self.clone(), live.clone());
                 let refill = self.control.spawn(refill(plane, live, day, missing, cap));
-                async { refill.await.unwrap_or(Refill::Failed) }.boxed()
+                let answer = tokio::time::timeout(STORE_PATIENCE, refill);
+                answer.map(|answer| answer.map_or(Refill::Failed, or_failed)).boxed()
             };
             match live.lease.refill(ask).await {
                 Refill::Granted => {}
@@ -94,6 +95,10 @@ impl DataPlane {
             }
         }
     }
+}
+
+fn or_failed(refill: Result<Refill, tokio::task::JoinError>) -> Refill {
+    refill.unwrap_or(Refill::Failed)
 }
 
 /// Asks the store for a lease, and where that does not fit for just `missing`.

@@ -15,7 +15,7 @@ use super::plane::{DataPlane, Known};
 use super::throttle;
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
-use crate::catalog::{Digest, quota};
+use crate::catalog::{self, Digest, quota};
 use crate::clock;
 
 /// Shortest name in a shared-code key, in characters.
@@ -170,9 +170,13 @@ impl DataPlane {
         let known = self
             .on_control(async move {
                 let changes = plane.lives.changes();
-                match attendee::join_by_shared_code(&plane.db, &plane.vault, &event, &name).await? {
-                    Joined::Attendee(joined) => plane.learn(&joined, changes).await.map(Ok),
-                    Joined::Full => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
+                let (db, vault) = (&plane.db, &plane.vault);
+                match attendee::join_by_shared_code(db, vault, &event, &name).await {
+                    Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
+                    Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
+                    // Deleted an instant ago, which the snapshot does not show yet.
+                    Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
+                    Err(error) => Err(error),
                 }
             })
             .await??;
@@ -206,7 +210,7 @@ impl DataPlane {
         &self,
         attendee: &attendee::Attendee,
         changes: u64,
-    ) -> Result<Arc<Known>, crate::catalog::Error> {
+    ) -> Result<Arc<Known>, catalog::Error> {
         let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
         if is_new {
             let day = clock::day_of(clock::now_ms());

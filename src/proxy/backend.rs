@@ -146,17 +146,11 @@ impl Pool {
     fn take(&self, origin: &str) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle.lock();
         let connections = idle.get_mut(origin)?;
-        while let Some(Idle { sender, since }) = connections.pop() {
-            if since.elapsed() >= IDLE {
-                // The ones below it are older still.
-                connections.clear();
-                return None;
-            }
-            if !sender.is_closed() {
-                return Some(sender);
-            }
-        }
-        None
+        // One whose answer was read to the end an instant ago may not be ready
+        // yet; it is when its own task has run.
+        let at = connections.iter().rposition(|idle| idle.sender.is_ready())?;
+        let Idle { sender, since } = connections.swap_remove(at);
+        (since.elapsed() < IDLE).then_some(sender)
     }
 
     /// Closes connections that lay idle too long.

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -35,6 +35,10 @@ const SESSIONS: usize = 262_144;
 
 /// Look-ups that guessing sources may have under way together.
 const GUESSERS: usize = 2;
+
+/// How long a call waits for the store; a connection that broke while a query
+/// was under way may not be noticed for minutes.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is cached of an API key's attendee.
 pub struct Known {
@@ -120,8 +124,9 @@ impl DataPlane {
             tracing::warn!(%error, "the store could not be asked");
             ProxyError::StoreUnavailable
         };
-        match self.control.spawn(work).await {
-            Ok(Ok(done)) => Ok(done),
+        match tokio::time::timeout(STORE_PATIENCE, self.control.spawn(work)).await {
+            Ok(Ok(Ok(done))) => Ok(done),
+            Ok(Ok(Err(error))) => Err(failed(&error)),
             Ok(Err(error)) => Err(failed(&error)),
             Err(error) => Err(failed(&error)),
         }

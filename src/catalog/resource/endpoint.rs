@@ -32,8 +32,10 @@ pub struct Endpoint {
     /// As written; empty where nothing follows the authority.
     pub path: String,
     pub query: Option<String>,
-    /// Equal for URLs that name the same server, however they are written.
-    pub digest: Digest,
+    /// Of the origin alone. Two URLs on it may lead to one server (`/` and
+    /// `/mcp`, or another query), so whose a session is must not depend on the
+    /// rest of the URL.
+    pub origin_digest: Digest,
 }
 
 impl Endpoint {
@@ -94,7 +96,7 @@ impl Endpoint {
             authority,
             path: path.to_owned(),
             query: query.map(str::to_owned),
-            digest: digest(&url),
+            origin_digest: Digest::sha256(url.origin().ascii_serialization().as_bytes()),
             url,
         })
     }
@@ -139,15 +141,6 @@ fn split(text: &str) -> Option<(&str, &str)> {
 
 fn path_and_query(rest: &str) -> Option<PathAndQuery> {
     if rest.starts_with('/') { rest.parse().ok() } else { format!("/{rest}").parse().ok() }
-}
-
-/// FastMCP serves one MCP server at `/mcp` and `/mcp/`, so a slash at the end
-/// makes no other one.
-fn digest(url: &Url) -> Digest {
-    let mut url = url.clone();
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
-    Digest::sha256(url.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -241,16 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_tells_servers_apart_and_not_spellings() {
-        let same =
-            ["http://h/mcp", "http://h/mcp/", "HTTP://H:80/mcp"].map(|text| parse(text).digest);
-        assert!(same.iter().all(|digest| *digest == same[0]));
-        for other in
-            ["http://h/", "https://h/mcp", "http://h:81/mcp", "http://g/mcp", "http://h/mcp?x"]
-        {
-            assert!(parse(other).digest != same[0], "{other}");
+    fn the_digest_is_of_the_server_and_not_of_a_path_on_it() {
+        let digest = |text| parse(text).origin_digest;
+        for same in ["http://h", "http://h/mcp/", "HTTP://H:80/mcp?tenant=2"] {
+            assert!(digest(same) == digest("http://h/mcp"), "{same}");
         }
-        assert!(parse("http://h").digest == parse("http://h/").digest);
+        for other in ["https://h/mcp", "http://h:8000/mcp", "http://g/mcp"] {
+            assert!(digest(other) != digest("http://h/mcp"), "{other}");
+        }
     }
 
     #[test]

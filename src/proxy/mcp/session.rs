@@ -1,8 +1,8 @@
 //! An MCP session belongs to the attendee who opened it.
 //!
 //! All attendees share the backend's key, so only the proxy can keep their
-//! sessions apart. A session is known by the digest of its endpoint URL and its
-//! id; the rows are the truth for all replicas, the table here answers warm calls.
+//! sessions apart. A session is known by the digests of its server's origin and of
+//! its id; the rows are the truth for all replicas, the table here answers warm calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,7 +24,7 @@ pub const HEADER: &str = "mcp-session-id";
 /// often its use is written there; far below the 24 h after which it expires.
 const FRESH_MS: i64 = 10 * 60_000;
 
-/// The endpoint and the id, both as digests.
+/// The server's origin and the id, both as digests.
 pub type SessionKey = (Digest, Digest);
 
 /// What this replica knows of a session.
@@ -95,7 +95,7 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<&str>, ProxyError> {
 }
 
 fn key(target: &Target, id: &str) -> SessionKey {
-    (target.resource.endpoint.digest, Digest::sha256(id.as_bytes()))
+    (target.resource.endpoint.origin_digest, Digest::sha256(id.as_bytes()))
 }
 
 impl DataPlane {
