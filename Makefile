@@ -49,7 +49,7 @@ $(VENVS)/%/.installed: $(CLIENTS)/requirements/%.txt | .system/python
 	touch $@
 
 $(CLIENTS)/typescript/node_modules/.installed: $(CLIENTS)/typescript/package-lock.json | .system/node
-	npm ci --prefix $(@D)/.. --no-fund --no-audit --loglevel=error
+	npm ci --prefix $(CLIENTS)/typescript --no-fund --no-audit --loglevel=error
 	touch $@
 
 # $(call debian,PACKAGES): as root, else by sudo
@@ -64,7 +64,7 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .system/python:
 	$(PYTHON) -c 'import ensurepip, venv' || $(call debian,python3 python3-venv)
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 
 .system/node:
 	command -v npm >/dev/null || $(call debian,nodejs npm)

@@ -78,9 +78,8 @@ def proxy(server: Callable[[str], Server], tmp_path_factory: pytest.TempPathFact
     """The proxy in front of all servers, each under its own name."""
     data = tmp_path_factory.mktemp("proxy")
     apply(data, workshop({name: (f"{server(name).origin}/mcp", server(name).key) for name in SERVERS}))
-    running = AiProxy(data)
-    yield running
-    running.stop()
+    with AiProxy(data) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

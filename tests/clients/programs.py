@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import httpx
 
@@ -75,6 +75,12 @@ class Program:
             said = "".join(self.out[-20:] + self.err[-60:])
             raise AssertionError(f"waited up to {seconds:g} s for {what} from {self.name}, which said:\n{said}")
         return value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         self.process.terminate()

@@ -15,7 +15,9 @@ EVENT = "Client tests"
 def ai_proxy(data: Path, *arguments: str, **variables: str) -> str:
     """Runs one command on a data folder and returns what it prints."""
     command = [str(BINARY), *arguments, "--data-dir", str(data)]
-    done = subprocess.run(command, env=environment(**variables), capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = subprocess.run(
+        command, env=environment(**variables), capture_output=True, text=True, timeout=SECONDS, check=False
+    )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

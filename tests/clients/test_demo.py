@@ -32,9 +32,8 @@ class Demo(Program):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    running = Demo(tmp_path_factory.mktemp("demo"))
-    yield running
-    running.stop()
+    with Demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
 def run(command: list[str], typed: str) -> str:
@@ -46,7 +45,9 @@ def run(command: list[str], typed: str) -> str:
 
 
 def test_the_curl_commands_pasted_one_after_the_other(demo):
-    told = run(["bash", "-s"], demo.section("Open a session") + demo.section("List its tools") + demo.section("Call one"))
+    typed = demo.section("Open a session") + demo.section("List its tools") + demo.section("Call one")
+
+    told = run(["bash", "-s"], typed)
 
     answers = [json.loads(line[line.index("{"):]) for line in told.splitlines() if '"jsonrpc"' in line]
     assert [answer["id"] for answer in answers] == [1, 2, 3]
@@ -72,9 +73,7 @@ def test_every_client_with_the_configuration_for_vs_code(demo, client_name, clie
 
 
 def test_a_second_start_keeps_event_and_key(tmp_path):
-    first = Demo(tmp_path)
-    first.stop()
-    second = Demo(tmp_path)
-    second.stop()
-
-    assert (second.event, second.key) == (first.event, first.key)
+    with Demo(tmp_path) as first:
+        pass
+    with Demo(tmp_path) as second:
+        assert (second.event, second.key) == (first.event, first.key)

@@ -47,8 +47,8 @@ class Documented:
 @pytest.fixture(scope="module")
 def documented(server, tmp_path_factory):
     workshop = Documented(tmp_path_factory.mktemp("docs"), server("guide-fastmcp4"))
-    yield workshop
-    workshop.proxy.stop()
+    with workshop.proxy:
+        yield workshop
 
 
 def run(command: list[str], **variables: str) -> str:

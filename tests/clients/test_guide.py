@@ -59,7 +59,8 @@ def test_the_curl_lines(generation, reach, tmp_path):
     # `-D` only keeps the headers, in which the guide's reader finds the session id.
     opened = bash(filled_in(INITIALIZE, way) + " -s -D headers", tmp_path)
     assert data_of(opened)["result"]["serverInfo"]["name"] == "Demo MCP Server"
-    headers = dict(line.lower().split(": ", 1) for line in (tmp_path / "headers").read_text().splitlines() if ": " in line)
+    lines = (tmp_path / "headers").read_text().splitlines()
+    headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
 
     listed = bash(filled_in(LIST_TOOLS, way, headers["mcp-session-id"]) + " -s", tmp_path)
     assert {tool["name"] for tool in data_of(listed)["result"]["tools"]} == {"echo", "get_current_utc_time"}

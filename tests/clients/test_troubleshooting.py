@@ -33,8 +33,8 @@ class Trouble:
 @pytest.fixture(scope="module")
 def trouble(server, tmp_path_factory) -> Iterator[Trouble]:
     data = tmp_path_factory.mktemp("trouble")
-    guide, slow, sse = server("guide-fastmcp3"), server("discover-mcp2"), Server("sse", "fastmcp3", HERE / "servers/sse.py")
-    with socket.socket() as nobody:
+    guide, slow = server("guide-fastmcp3"), server("discover-mcp2")
+    with Server("sse", "fastmcp3", HERE / "servers/sse.py") as sse, socket.socket() as nobody:
         # Bound but not listening: connections are refused, and nobody else gets the port meanwhile.
         nobody.bind(("127.0.0.1", 0))
         endpoints = {
@@ -45,10 +45,8 @@ def trouble(server, tmp_path_factory) -> Iterator[Trouble]:
             "sse-only": (f"{sse.origin}/mcp", sse.key),
         }
         apply(data, workshop(endpoints))
-        running = AiProxy(data, "--backend-timeout", "2")
-        yield Trouble(running, iter(issue(data, 60)), guide, sse)
-        running.stop()
-    sse.stop()
+        with AiProxy(data, "--backend-timeout", "2") as running:
+            yield Trouble(running, iter(issue(data, 60)), guide, sse)
 
 
 @dataclass

@@ -149,4 +149,7 @@ async def workers(job: Job) -> dict:
 
 
 if __name__ == "__main__":
-    run(tools, progress, sampling, elicitation, resources, prompts, notifications, resume, end, cancel, large, sse, workers)
+    run(
+        tools, progress, sampling, elicitation, resources, prompts, notifications,
+        resume, end, cancel, large, sse, workers,
+    )

@@ -160,5 +160,8 @@ export function scenarios({ connect, on, goodbye }) {
     });
   }
 
-  return [tools, progress, sampling, elicitation, resources, prompts, notifications, listen, resume, end, cancel, large];
+  return [
+    tools, progress, sampling, elicitation, resources, prompts,
+    notifications, listen, resume, end, cancel, large,
+  ];
 }
