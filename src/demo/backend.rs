@@ -114,12 +114,12 @@ struct Echo {
 
 #[tool_router]
 impl DemoServer {
-    #[tool(description = "Echoes the provided message back to the caller.")]
+    #[tool(description = "Sends the message back as it came.")]
     fn echo(&self, Parameters(Echo { message }): Parameters<Echo>) -> String {
         message
     }
 
-    #[tool(description = "Returns the current UTC time in ISO 8601 format.")]
+    #[tool(description = "The time in UTC at this moment, as ISO 8601 writes it.")]
     fn get_current_utc_time(&self) -> String {
         jiff::Timestamp::now().to_string()
     }

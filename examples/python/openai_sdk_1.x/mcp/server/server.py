@@ -55,13 +55,13 @@ class ApiKeyMiddleware:
 
 @mcp.tool()
 def echo(message: str) -> str:
-    """Echoes the provided message back to the caller."""
+    """Sends the message back as it came."""
     return message
 
 
 @mcp.tool()
 def get_current_utc_time() -> str:
-    """Returns the current UTC time in ISO 8601 format."""
+    """The time in UTC at this moment, as ISO 8601 writes it."""
     return datetime.now(timezone.utc).isoformat()
 
 
