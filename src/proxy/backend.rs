@@ -138,7 +138,8 @@ impl Pool {
     ) -> io::Result<Connection> {
         let (sender, reused) = match self.take(&endpoint.origin) {
             Some(sender) => (sender, true),
-            None => (dialer.connect(endpoint).await?, false),
+            // Boxed: what connecting and TLS need would weigh on every open stream.
+            None => (Box::pin(dialer.connect(endpoint)).await?, false),
         };
         Ok(Connection { sender, reused, origin: endpoint.origin.clone(), pool: self.clone() })
     }

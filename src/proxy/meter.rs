@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use http::StatusCode;
 use smallvec::SmallVec;
 
@@ -38,7 +39,7 @@ pub struct Operation {
 }
 
 /// Where a figure belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub resource_id: String,
     pub operation: Arc<str>,
@@ -58,7 +59,8 @@ pub struct Ledger {
 /// What one write to the store takes.
 #[derive(Default)]
 pub struct Page {
-    pub usage: HashMap<Line, Figures, foldhash::fast::RandomState>,
+    /// A few lines, found by looking through them.
+    pub usage: Vec<(Line, Figures)>,
     /// Requests spent, by day; less than none where some came back.
     pub spent: SmallVec<[(u32, i64); 1]>,
     /// Permits that nobody used and that the lease does not keep.
@@ -79,7 +81,10 @@ impl Page {
 #[derive(Default)]
 struct Names {
     day: u32,
-    seen: HashSet<(Arc<str>, Arc<str>), foldhash::fast::RandomState>,
+    /// The names by method.
+    seen: HashMap<Arc<str>, HashSet<Arc<str>, RandomState>, RandomState>,
+    /// Pairs of method and name.
+    count: usize,
 }
 
 impl Ledger {
@@ -119,27 +124,45 @@ impl Ledger {
         self.page.spent.iter().filter(|spent| spent.0 == day).map(|spent| spent.1).sum()
     }
 
-    fn line(&mut self, resource: &Resource, operation: &Operation, now_ms: i64) -> Line {
+    /// The figures that a call of `operation` is added to.
+    fn figures(&mut self, resource: &Resource, operation: &Operation, now_ms: i64) -> &mut Figures {
         let (operation, name) = self.names.intern(operation, clock::day_of(now_ms));
         let minute = now_ms - now_ms.rem_euclid(60_000);
-        Line { resource_id: resource.id.clone(), operation, name, minute }
+        let usage = &mut self.page.usage;
+        let known = usage.iter().rposition(|(line, _)| {
+            line.minute == minute
+                && line.operation == operation
+                && line.name == name
+                && line.resource_id == resource.id
+        });
+        let at = known.unwrap_or_else(|| {
+            let line = Line { resource_id: resource.id.clone(), operation, name, minute };
+            usage.push((line, Figures::default()));
+            usage.len() - 1
+        });
+        &mut usage[at].1
     }
 }
 
 impl Names {
+    /// The name as it is kept; a known one costs no allocation.
     fn intern(&mut self, operation: &Operation, day: u32) -> (Arc<str>, Arc<str>) {
         if self.day != day {
             *self = Self { day, ..Self::default() };
         }
-        let key = (Arc::from(cut(&operation.method)), Arc::from(cut(&operation.name)));
-        if let Some(known) = self.seen.get(&key) {
-            return known.clone();
+        let (method, name) = (cut(&operation.method), cut(&operation.name));
+        if let Some((method, names)) = self.seen.get_key_value(method)
+            && let Some(name) = names.get(name)
+        {
+            return (method.clone(), name.clone());
         }
-        if self.seen.len() >= DISTINCT_NAMES {
+        if self.count >= DISTINCT_NAMES {
             return (OTHER.into(), OTHER.into());
         }
-        self.seen.insert(key.clone());
-        key
+        self.count += 1;
+        let (method, name): (Arc<str>, Arc<str>) = (method.into(), name.into());
+        self.seen.entry(method.clone()).or_default().insert(name.clone());
+        (method, name)
     }
 }
 
@@ -192,8 +215,8 @@ impl Drop for Meter {
         {
             let mut ledger = self.live.ledger.lock();
             for operation in &self.operations {
-                let line = ledger.line(&self.resource, operation, now_ms);
-                ledger.page.usage.entry(line).or_default().add_call(elapsed, is_error);
+                let figures = ledger.figures(&self.resource, operation, now_ms);
+                figures.add_call(elapsed, is_error);
             }
         }
         if self.status.is_none() {

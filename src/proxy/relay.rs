@@ -38,7 +38,8 @@ pub struct Relay {
     incoming: Incoming,
     keep_alive: Option<KeepAlive>,
     ending: Arc<Ending>,
-    signal: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Waits for the ending; made when there is first something to wait for.
+    signal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     manner: Manner,
     connection: Option<Connection>,
     meter: Meter,
@@ -54,9 +55,16 @@ impl Relay {
         meter: Meter,
         open: OpenRequest,
     ) -> Self {
-        let signal = Box::pin(ending.ended_owned());
-        let connection = Some(connection);
-        Self { incoming, keep_alive, ending, signal, manner, connection, meter, _open: open }
+        Self {
+            incoming,
+            keep_alive,
+            ending,
+            signal: None,
+            manner,
+            connection: Some(connection),
+            meter,
+            _open: open,
+        }
     }
 
     fn end(&self) -> Option<Result<Frame<Bytes>, BoxError>> {
@@ -100,7 +108,8 @@ impl Relay {
                 Poll::Pending => break,
             }
         }
-        if self.signal.as_mut().poll(cx).is_ready() {
+        let signal = self.signal.get_or_insert_with(|| Box::pin(self.ending.ended_owned()));
+        if signal.as_mut().poll(cx).is_ready() {
             return Poll::Ready(self.end());
         }
         match &mut self.keep_alive {

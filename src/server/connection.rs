@@ -111,9 +111,20 @@ impl Connections {
 
     async fn run(&self, stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
         net::tune(&stream);
-        let Some(tls) = &self.tls else {
-            return self.http1(stream, peer.ip(), worker).await;
-        };
+        match &self.tls {
+            None => self.http1(stream, peer.ip(), worker).await,
+            // Boxed: TLS would weigh on every plain connection.
+            Some(tls) => Box::pin(self.run_tls(tls, stream, peer.ip(), worker)).await,
+        }
+    }
+
+    async fn run_tls(
+        &self,
+        tls: &TlsAcceptor,
+        stream: TcpStream,
+        peer: IpAddr,
+        worker: Arc<Worker>,
+    ) {
         let accepted = tokio::time::timeout(self.header_timeout, tls.accept(stream)).await;
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
@@ -121,9 +132,9 @@ impl Connections {
             Err(_) => return,
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer.ip(), worker).await;
+            self.http2(stream, peer, worker).await;
         } else {
-            self.http1(stream, peer.ip(), worker).await;
+            self.http1(stream, peer, worker).await;
         }
     }
 
