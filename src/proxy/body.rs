@@ -145,9 +145,11 @@ impl RequestBody {
         Self { ahead: Bytes::new(), gathered: BytesMut::new(), rest: None, allowance: 0, limit: 0 }
     }
 
-    /// Whether all of the body was read ahead, so that it can be sent again.
+    /// Whether all of the body was read ahead, so that it can be sent again. A
+    /// longer one is not, also where its last chunk happened to be here already:
+    /// what becomes of a request must not depend on how it was cut.
     pub fn is_complete(&self) -> bool {
-        self.rest.is_none()
+        self.rest.is_none() && self.ahead.len() + self.gathered.len() <= READ_AHEAD
     }
 
     /// The same body once more, where it [is complete](Self::is_complete).
