@@ -35,7 +35,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
@@ -101,6 +101,12 @@ pub async fn serve(
     let (mut head, incoming) = request.into_parts();
     let id = worker.request_id(head.headers.get(REQUEST_ID));
     head.headers.insert(REQUEST_ID, id.clone());
+    // Where the target names its host, as in HTTP/2, that is the one asked for,
+    // whatever a Host header says (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+    let authority = head.uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
+    if let Some(Ok(host)) = authority {
+        head.headers.insert(HOST, host);
+    }
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let route = Route::of(uri.path());
     let body = RequestBody::new(incoming, worker.plane.config.max_body_bytes);
