@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::head_guard::{HeadGuard, Progress, Serving, Verdict};
+use super::head_guard::{Carrier, HeadGuard, Progress, Serving, Verdict};
 use crate::net;
 use crate::proxy;
 use crate::proxy::body::{Body, BoxError};
@@ -140,14 +140,16 @@ impl Connections {
 
     async fn http1<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Carrier + Send + 'static,
     {
         let progress = Progress::new();
         let service = service_fn(|request: Request<Incoming>| {
             let (worker, serving) = (worker.clone(), progress.begin());
+            // HTTP/1.0 knows no chunks: its answers may end with the connection.
+            let has_chunks = request.version() > Version::HTTP_10;
             async move {
                 let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
-                Ok::<_, Infallible>(response.map(|body| Sent { body, _serving: serving }))
+                Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks }))
             }
         });
         let io = TokioIo::new(HeadGuard::new(stream, progress.clone()));
@@ -173,7 +175,7 @@ impl Connections {
             let (worker, serving) = (worker.clone(), progress.begin_framed());
             async move {
                 let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
-                Ok::<_, Infallible>(response.map(|body| Sent { body, _serving: serving }))
+                Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks: true }))
             }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -221,7 +223,9 @@ impl Connections {
 /// A response body; the request is being served until it is dropped.
 struct Sent {
     body: Body,
-    _serving: Serving,
+    serving: Serving,
+    /// Its framing shows whether it is whole.
+    has_chunks: bool,
 }
 
 impl HttpBody for Sent {
@@ -232,7 +236,12 @@ impl HttpBody for Sent {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if matches!(polled, Poll::Ready(Some(Err(_)))) && !this.has_chunks {
+            this.serving.broke_off();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

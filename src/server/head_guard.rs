@@ -1,6 +1,6 @@
 //! Watches a client's connection before the HTTP parser: for requests that two
 //! readers could frame differently, and for clients that never get to the end
-//! of a head.
+//! of a head. Closes it so that a cut answer never looks whole.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::framing::Framing;
 
@@ -28,6 +31,8 @@ struct State {
     begun: u64,
     served: u64,
     is_in_head: bool,
+    /// An answer broke off that only a reset can tell from a whole one.
+    must_reset: bool,
     /// When the last request was done with, or the head that is coming in began.
     since: Instant,
 }
@@ -57,6 +62,14 @@ impl Drop for Serving {
     }
 }
 
+impl Serving {
+    /// Its answer broke off, and it had no framing but the connection's end: a
+    /// reset is to end that, for whatever reads it as HTTP/1.0.
+    pub fn broke_off(&self) {
+        self.progress.0.lock().must_reset = true;
+    }
+}
+
 impl Progress {
     pub fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
@@ -65,6 +78,7 @@ impl Progress {
             begun: 0,
             served: 0,
             is_in_head: false,
+            must_reset: false,
             since: Instant::now(),
         })))
     }
@@ -117,20 +131,47 @@ impl Progress {
     }
 }
 
+/// What carries a client's connection.
+pub trait Carrier: AsyncRead + AsyncWrite + Unpin {
+    fn socket(&self) -> SockRef<'_>;
+}
+
+impl Carrier for TcpStream {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self)
+    }
+}
+
+impl Carrier for TlsStream<TcpStream> {
+    fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.get_ref().0)
+    }
+}
+
 /// A client's connection with its requests watched.
-pub struct HeadGuard<S> {
+pub struct HeadGuard<S: Carrier> {
     stream: S,
     progress: Arc<Progress>,
     framing: Framing,
 }
 
-impl<S> HeadGuard<S> {
+impl<S: Carrier> HeadGuard<S> {
     pub fn new(stream: S, progress: Arc<Progress>) -> Self {
         Self { stream, progress, framing: Framing::default() }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeadGuard<S> {
+impl<S: Carrier> Drop for HeadGuard<S> {
+    fn drop(&mut self) {
+        if self.progress.0.lock().must_reset
+            && let Err(reason) = self.stream.socket().set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%reason, "a connection could not be reset");
+        }
+    }
+}
+
+impl<S: Carrier> AsyncRead for HeadGuard<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -145,7 +186,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadGuard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeadGuard<S> {
+impl<S: Carrier> AsyncWrite for HeadGuard<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
