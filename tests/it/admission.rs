@@ -83,8 +83,8 @@ async fn a_call_that_the_backend_never_got_is_given_back() {
     let plan = Room::plan(&backend.url()).deployment("gone", &gone).daily_cap(50);
     let room = plan.open().await;
     for _ in 0..3 {
-        let outcome = storm(&[room.addr], &room.post("/api/v1/mcp/gone", CALL), 100).await;
-        assert_eq!(outcome, [(503, 100)].into());
+        let outcome = storm(&[room.addr], &room.post("/api/v1/mcp/gone", CALL), 50).await;
+        assert_eq!(outcome, [(503, 50)].into());
     }
     assert_eq!(room.used().await, 0);
     let outcome = storm(&[room.addr], &room.post(PATH, CALL), 200).await;

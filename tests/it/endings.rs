@@ -1,0 +1,155 @@
+//! When an attendee or an event ends, so do the streams that are open: GET
+//! cleanly, POST visibly cut, both soon.
+
+use std::time::{Duration, Instant};
+
+use ai_proxy::catalog::{attendee, event};
+use ai_proxy::clock;
+
+use crate::harness::attendee::Attendee;
+use crate::harness::backend::{Backend, Visit};
+use crate::harness::event::Event;
+use crate::harness::proxy::Proxy;
+use crate::harness::wire::Wire;
+use crate::harness::{CALL, CHANGE, PING, within};
+
+/// A proxy with three calls under way: a GET and a POST that stream, and a POST
+/// that has no answer yet.
+struct Busy {
+    proxy: Proxy,
+    event: Event,
+    ada: Attendee,
+    _backend: Backend,
+    get: (Wire, Visit),
+    post: (Wire, Visit),
+    unanswered: (Wire, Visit),
+}
+
+impl Busy {
+    async fn start(ends_in: Option<Duration>) -> Self {
+        let (backend, mut visits) = Backend::by_hand().await;
+        let mut proxy = Proxy::new().await;
+        proxy.resource("demo", &backend.url()).await;
+        let event = proxy.event().open().await;
+        let ada = event.attendee().await;
+        if let Some(time) = ends_in {
+            event.end_at(clock::now_ms() + time.as_millis() as i64).await;
+        }
+        proxy.start().await;
+        let mut streams = Vec::new();
+        for request in [ada.get(), ada.post(CALL)] {
+            let mut wire = request.send().await;
+            let (mut visit, _) = visits.request().await;
+            visit.begin_events().await;
+            visit.chunk("data: 1\n\n").await;
+            assert_eq!(wire.head().await.unwrap().status, 200);
+            wire.hears("data: 1\n\n").await;
+            streams.push((wire, visit));
+        }
+        let wire = ada.post(CALL).send().await;
+        let (visit, _) = visits.request().await;
+        let unanswered = (wire, visit);
+        let (post, get) = (streams.remove(1), streams.remove(0));
+        Self { proxy, event, ada, _backend: backend, get, post, unanswered }
+    }
+
+    /// All that was under way ends as it should, before `deadline`.
+    async fn ends(&mut self, deadline: Instant, code: &str) {
+        self.get.0.ends().await;
+        self.post.0.is_cut().await;
+        let answer = self.unanswered.0.answer().await.expect("a refusal");
+        assert_eq!((answer.status, answer.code().as_str()), (401, code));
+        for visit in [&mut self.get.1, &mut self.post.1, &mut self.unanswered.1] {
+            visit.left().await;
+        }
+        assert!(Instant::now() < deadline, "late by {:?}", deadline.elapsed());
+        self.proxy.nothing_is_open().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attendee_who_is_switched_off() {
+    let mut busy = Busy::start(None).await;
+    let deadline = Instant::now() + CHANGE;
+    busy.ada.set_active(false).await;
+    busy.ends(deadline, "attendee_disabled").await;
+    assert_eq!(busy.ada.fares().await, "attendee_disabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attendee_who_is_deleted() {
+    let mut busy = Busy::start(None).await;
+    let deadline = Instant::now() + CHANGE;
+    attendee::delete(&busy.proxy.store.db, &busy.proxy.store.by, &busy.ada.id).await.unwrap();
+    busy.ends(deadline, "attendee_disabled").await;
+    assert_eq!(busy.ada.fares().await, "invalid_api_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_switched_off() {
+    let mut busy = Busy::start(None).await;
+    let deadline = Instant::now() + CHANGE;
+    busy.event.change(|draft| draft.active = false).await;
+    busy.ends(deadline, "event_inactive").await;
+    assert_eq!(busy.ada.fares().await, "event_inactive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_time_is_over() {
+    let time = Duration::from_millis(1500);
+    let end = Instant::now() + time;
+    let mut busy = Busy::start(Some(time)).await;
+    busy.get.0.ends().await;
+    assert!(Instant::now() >= end, "not before its time");
+    busy.post.0.is_cut().await;
+    assert_eq!(busy.unanswered.0.answer().await.unwrap().code(), "event_ended");
+    assert!(Instant::now() < end + CHANGE);
+    assert_eq!(busy.ada.fares().await, "event_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_deleted() {
+    let mut busy = Busy::start(None).await;
+    let deadline = Instant::now() + CHANGE;
+    event::delete(&busy.proxy.store.db, &busy.proxy.store.by, &busy.event.id).await.unwrap();
+    busy.get.0.ends().await;
+    busy.post.0.is_cut().await;
+    assert_eq!(busy.unanswered.0.answer().await.unwrap().status, 401);
+    assert!(Instant::now() < deadline);
+    assert_eq!(busy.ada.fares().await, "invalid_api_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_go_on() {
+    let mut busy = Busy::start(None).await;
+    let bob = busy.event.attendee().await;
+    bob.set_active(false).await;
+    within(CHANGE, "a change was taken in", async || bob.fares().await == "attendee_disabled")
+        .await;
+    busy.event.change(|draft| draft.daily_request_cap = 7).await;
+    within(CHANGE, "another was", async || {
+        let answer = busy.ada.post(PING).send().await;
+        drop(answer);
+        let snapshot = busy.proxy.app().plane.snapshot.load();
+        snapshot.events[&busy.event.id].daily_request_cap == 7
+    })
+    .await;
+    for (wire, visit) in [&mut busy.get, &mut busy.post] {
+        visit.chunk("data: 2\n\n").await;
+        wire.hears("data: 2\n\n").await;
+        visit.chunk("").await;
+        wire.ends().await;
+    }
+    busy.unanswered.1.reply(crate::harness::reply::Reply::json("{}")).await;
+    assert_eq!(busy.unanswered.0.answer().await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_amid_an_event_is_ended_all_the_same() {
+    let mut busy = Busy::start(None).await;
+    busy.get.1.chunk("data: not wh").await;
+    busy.get.0.hears("data: not wh").await;
+    let deadline = Instant::now() + CHANGE;
+    busy.ada.set_active(false).await;
+    busy.ends(deadline, "attendee_disabled").await;
+}
