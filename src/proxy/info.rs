@@ -66,7 +66,6 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
             "event_id": event.id,
             "event_code": event.name,
             "organizer_name": event.organizer_name,
-            "organizer_email": event.organizer_email,
             "event_markdown": event.description,
             "start_timestamp": event.start_local,
             "end_timestamp": event.end_local,
