@@ -1,9 +1,9 @@
 //! The daily cap, counted where it matters: at the backend. On one process.
 
-use crate::rig::eventually;
+use crate::harness::{CALL, eventually};
 use crate::rig::hostile::Hostile;
 use crate::rig::process::Process;
-use crate::rig::room::{ANSWER, CALL, Room};
+use crate::rig::room::{ANSWER, Room};
 use crate::rig::storm::{UNANSWERED, storm};
 
 const PATH: &str = "/api/v1/mcp/demo";

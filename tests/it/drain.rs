@@ -88,7 +88,7 @@ async fn what_comes_during_the_drain_is_told_so() {
     rpc(&ada.call().await, 503, "shutting_down", json!(7));
     rpc(&ada.get().await, 503, "shutting_down", json!(null));
     plain(&ada.ask("GET", "/api/v1/usage").await, 503, "shutting_down");
-    kept.hung_up().await;
+    kept.hung_up("a connection that was kept").await;
 
     visit.reply(Reply::to(&request)).await;
     assert_eq!(busy.answer().await.unwrap().status, 200);
@@ -154,6 +154,6 @@ async fn an_idle_proxy_stops_at_once() {
     let began = Instant::now();
     proxy.stop().await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    kept.hung_up().await;
-    idle.hung_up().await;
+    kept.hung_up("a connection that was kept").await;
+    idle.hung_up("a connection that was never used").await;
 }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use crate::rig::eventually;
+use crate::harness::{CALL, eventually};
 use crate::rig::hostile::Hostile;
 use crate::rig::postgres::Database;
 use crate::rig::process::Process;
-use crate::rig::room::{ANSWER, CALL, Room, Seeded};
+use crate::rig::room::{ANSWER, Room, Seeded};
 use crate::rig::storm::{UNANSWERED, storm};
 
 const PATH: &str = "/api/v1/mcp/demo";

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rig::eventually;
+use crate::harness::{CALL, eventually};
 use crate::rig::hostile::Hostile;
 use crate::rig::postgres::Database;
 use crate::rig::relay::{Cable, Relay};
-use crate::rig::room::{ANSWER, CALL, Room};
+use crate::rig::room::{ANSWER, Room};
 use crate::rig::storm::storm;
 
 const PATH: &str = "/api/v1/mcp/demo";
@@ -35,7 +35,7 @@ async fn outage(cable: Cable) {
     storm(&[room.addr], &room.post(PATH, CALL), 40).await;
     let mut stream = room.wire().await;
     stream.send(room.head("GET", PATH, "accept: text/event-stream\r\n")).await.expect("read");
-    assert_eq!(stream.status().await.expect("a stream"), 200);
+    assert_eq!(stream.head().await.expect("a stream").status, 200);
 
     relay.set(cable);
     // What was leased may still be spent; then the store is needed.
@@ -62,12 +62,12 @@ async fn outage(cable: Cable) {
     let alive = healthz.exchange(room.head("GET", "/healthz", "")).await.expect("an answer");
     assert_eq!(alive.status, 200, "a store that is away is no reason to be restarted");
     for _ in 0..3 {
-        stream.hears("data: tick").await;
+        stream.hears("data: tick\r\n\r\n").await;
     }
 
     relay.set(Cable::Whole);
     eventually("calls go through again", async || room.call().await.status == 200).await;
-    stream.hears("data: tick").await;
+    stream.hears("data: tick\r\n\r\n").await;
     drop(stream);
     storm(&[room.addr], &room.post(PATH, CALL), 4 * cap as usize).await;
     eventually("no part of the cap is stranded", async || {

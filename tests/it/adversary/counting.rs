@@ -1,9 +1,10 @@
 //! Bodies made to run a tool without paying for it: read one way by a careless
 //! proxy, another way by the backend.
 
+use crate::harness::CALL;
+use crate::harness::wire::Answer;
 use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, CALL, Room};
-use crate::rig::wire::Answer;
+use crate::rig::room::{ANSWER, Room};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 

@@ -1,8 +1,9 @@
 //! Requests whose end could be seen in two places (RFC 9112 §11.2), and what
 //! must not be read as a request at all.
 
+use crate::harness::CALL;
 use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, CALL, Room};
+use crate::rig::room::{ANSWER, Room};
 
 /// A request that the proxy must never see as one: it hides in another's body.
 fn hidden(room: &Room) -> String {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::rig::eventually;
+use crate::harness::{CALL, eventually};
 use crate::rig::hostile::{Hostile, Visit};
-use crate::rig::room::{ANSWER, CALL, Room};
+use crate::rig::room::{ANSWER, Room};
 
 /// Answers a request below `/mcp/{n}` with the `n`th of `answers`, others well.
 async fn one_of(answers: Vec<Vec<u8>>) -> Hostile {

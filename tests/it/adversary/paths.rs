@@ -1,8 +1,9 @@
 //! Request targets that could mean another place at the backend than the one
 //! that was checked.
 
+use crate::harness::CALL;
 use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, CALL, Room};
+use crate::rig::room::{ANSWER, Room};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn remainders_that_could_leave_the_endpoint_are_refused() {

@@ -1,10 +1,11 @@
 //! Nothing that opens a door is ever written down: not in the most talkative
 //! log, not in an answer, not in the metrics.
 
+use crate::harness::wire::Wire;
+use crate::harness::{BACKEND_KEY, CALL};
 use crate::rig::hostile::Hostile;
 use crate::rig::process::Process;
-use crate::rig::room::{ANSWER, BACKEND_KEY, CALL, Room};
-use crate::rig::wire::Wire;
+use crate::rig::room::{ANSWER, Room};
 
 /// What a caller put into a request and nobody else is to read.
 const SHARED_CODE: &str = "SharedCodeOfTheRoom";

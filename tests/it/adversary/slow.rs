@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rig::eventually;
+use crate::harness::wire::Wire;
+use crate::harness::{CALL, eventually};
 use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, CALL, Room};
-use crate::rig::wire::Wire;
+use crate::rig::room::{ANSWER, Room};
 
 const HEADER_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -144,7 +144,7 @@ async fn a_thousand_requests_left_half_way_leave_nothing_behind() {
     eventually("the places are free", async || {
         let mut wire = room.wire().await;
         wire.send(room.post("/api/v1/mcp/demo/begin", CALL)).await.expect("read");
-        wire.status().await.is_ok_and(|status| status == 200)
+        wire.head().await.is_ok_and(|head| head.status == 200)
     })
     .await;
 }

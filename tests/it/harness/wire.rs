@@ -130,14 +130,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(bytes)
     }
 
-    /// Waits until the proxy hangs up; panics where it sends anything more.
-    pub async fn hung_up(&mut self) {
+    /// Waits until the proxy hangs up on what `why` names; panics where it sends
+    /// anything more.
+    pub async fn hung_up(&mut self, why: &str) {
         let mut more = Vec::new();
         // A reset hangs up as well as a clean end does.
         let _ = timeout(PATIENCE, self.stream.read_to_end(&mut more))
             .await
-            .expect("the proxy hangs up");
-        assert!(more.is_empty(), "unasked for: {}", String::from_utf8_lossy(&more));
+            .unwrap_or_else(|_| panic!("the proxy does not hang up: {why:?}"));
+        assert!(more.is_empty(), "{why:?} got {:?}", String::from_utf8_lossy(&more));
+    }
+
+    /// Whether the proxy has hung up by now; passes over what it said before.
+    pub async fn is_over(&mut self) -> bool {
+        let mut said = [0; 1024];
+        let read = timeout(Duration::from_millis(1), self.stream.read(&mut said)).await;
+        matches!(read, Ok(Ok(0) | Err(_)))
     }
 
     async fn read_head(&mut self) -> io::Result<Answer> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{PATIENCE, eventually};
+use crate::harness::{PATIENCE, eventually};
 
 /// `ai-proxy serve` on a port of its own; killed when dropped.
 pub struct Process {

@@ -16,15 +16,9 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use url::Url;
 
-use super::eventually;
 use super::hostile::Hostile;
-use super::wire::{Answer, Wire};
-
-pub const BACKEND_KEY: &str = "the-key-of-the-backend";
-
-/// A call of a tool, which counts.
-pub const CALL: &str =
-    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#;
+use crate::harness::wire::{Answer, Wire};
+use crate::harness::{BACKEND_KEY, CALL, eventually};
 
 /// A backend's good answer to it.
 pub const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::wire::Wire;
+use crate::harness::wire::Wire;
 
 /// Calls under way at the same time.
 const LANES: usize = 200;
