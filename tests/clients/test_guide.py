@@ -85,7 +85,6 @@ def test_the_example_client(generation, reach, proxy):
 @every_generation
 @pytest.mark.parametrize("ending", ["", "/", "/mcp", "/mcp/"])
 def test_the_url_with_and_without_the_path(generation, ending, client, reach):
-    """FastMCP answers `/mcp/` with a redirect to `/mcp` on its own address, which no client may see."""
     way = reach(f"guide-fastmcp{generation}")
     way.url = way.url.removesuffix("/mcp") + ending
 

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import httpx
 import pytest
 from conftest import CLIENTS
 from programs import HERE, Client, Reach, Server
@@ -39,6 +40,7 @@ def trouble(server, tmp_path_factory) -> Iterator[Trouble]:
         nobody.bind(("127.0.0.1", 0))
         endpoints = {
             "mcp-demo": (f"{guide.origin}/mcp", guide.key),
+            "slash-too-many": (f"{guide.origin}/mcp/", guide.key),
             "wrong-key": (f"{guide.origin}/mcp", WRONG_KEY),
             "down": (f"http://127.0.0.1:{nobody.getsockname()[1]}/mcp", guide.key),
             "slow": (f"{slow.origin}/mcp", slow.key),
@@ -122,7 +124,7 @@ def test_an_unknown_deployment(client_name, trouble, client):
 
     refused = refusal(way)
     assert (refused.status, refused.source, refused.facts["code"]) == (404, "proxy", "deployment_not_found")
-    assert sorted(refused.facts["available"]) == ["down", "mcp-demo", "slow", "sse-only", "wrong-key"]
+    assert sorted(refused.facts["available"]) == ["down", "mcp-demo", "slash-too-many", "slow", "sse-only", "wrong-key"]
     assert_told(client(client_name), way, refused)
 
 
@@ -187,6 +189,19 @@ def test_a_server_of_the_older_sse_transport(client_name, trouble, client):
     assert (refused.status, refused.source) == (405, "backend")
     direct = Reach(trouble.sse, f"{trouble.sse.origin}/mcp", {"api-key": trouble.sse.key})
     assert_told_the_same(client(client_name), way, direct)
+
+
+@every_client
+def test_an_endpoint_url_with_a_slash_too_many(client_name, trouble, client):
+    """FastMCP answers with a redirect to its own address, which is followed and never shown."""
+    url = f"{trouble.guide.origin}/mcp/"
+    redirect = httpx.post(url, headers={"api-key": trouble.guide.key}, json={}, trust_env=False)
+    assert redirect.status_code == 307
+    assert redirect.headers["location"] == url.removesuffix("/")
+
+    facts = client(client_name).do("tools", trouble.way("slash-too-many"), message="Hello!")
+
+    assert facts["echo"] == "Hello!"
 
 
 # Session errors
