@@ -77,7 +77,7 @@ def client() -> Iterator[Callable[[str], Client]]:
 def proxy(server: Callable[[str], Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[AiProxy]:
     """The proxy in front of all servers, each under its own name."""
     data = tmp_path_factory.mktemp("proxy")
-    apply(data, workshop({name: (f"{server(name).origin}/mcp", server(name).key) for name in SERVERS}))
+    apply(data, workshop({name: server(name).resource() for name in SERVERS}))
     with AiProxy(data) as running:
         yield running
 

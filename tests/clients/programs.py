@@ -108,6 +108,10 @@ class Server(Program):
     def control(self) -> str:
         return f"{self.origin}/control"
 
+    def resource(self, path: str = "/mcp", **fields: str) -> dict[str, str]:
+        """What a workshop file says of it, save for what is said otherwise here."""
+        return {"endpoint": self.origin + path, "key": self.key} | fields
+
     def requests(self, mark: str) -> list[dict]:
         """What the requests that carried this `x-test-mark` brought (servers of `servers/` only)."""
         return httpx.get(f"{self.control}/requests/{mark}", trust_env=False).raise_for_status().json()

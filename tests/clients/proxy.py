@@ -22,11 +22,11 @@ def ai_proxy(data: Path, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def workshop(endpoints: dict[str, tuple[str, str]], *, name: str = EVENT, **event: object) -> str:
-    """A workshop file that links endpoints, given by deployment name with their keys, to an open event."""
+def workshop(resources: dict[str, dict[str, str]]) -> str:
+    """A workshop file with these resources, by deployment name, in one open event without narrow caps."""
     now = datetime.now(timezone.utc)
-    fields = {
-        "name": name,
+    event = {
+        "name": EVENT,
         "description": "# Welcome",
         "organizer_name": "Ada",
         "organizer_email": "ada@example.org",
@@ -35,13 +35,10 @@ def workshop(endpoints: dict[str, tuple[str, str]], *, name: str = EVENT, **even
         "time_zone": "UTC",
         "daily_request_cap": 100_000,
         "requests_per_minute": 100_000,
-        "resources": list(endpoints),
+        "resources": list(resources),
     }
-    tables = [
-        toml("resource", deployment=deployment, endpoint=endpoint, key=key)
-        for deployment, (endpoint, key) in endpoints.items()
-    ]
-    return "\n".join([*tables, toml("event", **(fields | event))])
+    tables = [toml("resource", deployment=deployment, **fields) for deployment, fields in resources.items()]
+    return "\n".join([*tables, toml("event", **event)])
 
 
 def toml(table: str, **fields: object) -> str:

@@ -38,15 +38,15 @@ def trouble(server, tmp_path_factory) -> Iterator[Trouble]:
     with Server("sse", "fastmcp3", HERE / "servers/sse.py") as sse, socket.socket() as nobody:
         # Bound but not listening: connections are refused, and nobody else gets the port meanwhile.
         nobody.bind(("127.0.0.1", 0))
-        endpoints = {
-            "mcp-demo": (f"{guide.origin}/mcp", guide.key),
-            "slash-too-many": (f"{guide.origin}/mcp/", guide.key),
-            "wrong-key": (f"{guide.origin}/mcp", WRONG_KEY),
-            "down": (f"http://127.0.0.1:{nobody.getsockname()[1]}/mcp", guide.key),
-            "slow": (f"{slow.origin}/mcp", slow.key),
-            "sse-only": (f"{sse.origin}/mcp", sse.key),
+        resources = {
+            "mcp-demo": guide.resource(),
+            "slash-too-many": guide.resource(path="/mcp/"),
+            "wrong-key": guide.resource(key=WRONG_KEY),
+            "down": guide.resource(endpoint=f"http://127.0.0.1:{nobody.getsockname()[1]}/mcp"),
+            "slow": slow.resource(),
+            "sse-only": sse.resource(),
         }
-        apply(data, workshop(endpoints))
+        apply(data, workshop(resources))
         with AiProxy(data, "--backend-timeout", "2") as running:
             yield Trouble(running, iter(issue(data, 60)), guide, sse)
 
