@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients soak lint
+.PHONY: run test test-rust test-clients soak bench lint
 
 CLIENTS  := tests/clients
 VENVS    := target/clients
@@ -27,6 +27,14 @@ soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through 
 	cargo build --release --locked
 	AI_PROXY_BINARY=target/release/ai-proxy AI_PROXY_SOAK_ROUNDS=200 $(VENVS)/runner/bin/pytest $(CLIENTS) -k soak $(PYTEST)
 
+# ROUNDS and SECONDS (of each measurement) shorten it: make bench ROUNDS=1 SECONDS=2
+ROUNDS  ?= 5
+SECONDS ?= 5
+
+bench: .system/cc .system/nginx .system/wrk ## next to nginx and to no proxy, as docs/performance.md says
+	cargo build --release --locked --bin ai-proxy --example load
+	benches/run --rounds $(ROUNDS) --seconds $(SECONDS)
+
 lint: .system/cc .system/cargo-deny ## format, lints, and what may enter the binary
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -34,7 +42,7 @@ lint: .system/cc .system/cargo-deny ## format, lints, and what may enter the bin
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients FORCE .system/cc .system/curl .system/python .system/node .system/cargo-deny
+.PHONY: clients FORCE .system/nginx .system/wrk .system/cc .system/curl .system/python .system/node .system/cargo-deny
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
@@ -61,6 +69,13 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .system/curl:
 	command -v curl >/dev/null || $(call debian,curl)
+
+# The program alone, not the server that Debian starts when it is installed.
+.system/nginx:
+	PATH=$$PATH:/usr/sbin command -v nginx >/dev/null || { $(call debian,nginx); $(sudo) service nginx stop; $(sudo) update-rc.d nginx disable; }
+
+.system/wrk:
+	command -v wrk >/dev/null || $(call debian,wrk)
 
 .system/python:
 	$(PYTHON) -c 'import ensurepip, venv' || $(call debian,python3 python3-venv)
