@@ -17,7 +17,7 @@ mod issue;
 mod join;
 
 pub use issue::{Issued, issue};
-pub use join::{Joined, join_by_shared_code};
+pub use join::{Joined, join_by_shared_code, shared_user_id};
 
 #[derive(Clone, Debug)]
 pub struct Attendee {

@@ -27,7 +27,7 @@ pub async fn join_by_shared_code(
     event: &Event,
     name: &str,
 ) -> Result<Joined> {
-    let user_id = user_id(&event.id, name);
+    let user_id = shared_user_id(&event.id, name);
     if let Some(attendee) = find(db, &event.id, &user_id).await? {
         return Ok(Joined::Attendee(attendee));
     }
@@ -72,7 +72,7 @@ pub async fn join_by_shared_code(
 
 /// Identity is event and name, however the name is cased and padded: a new
 /// code resets nobody's cap.
-fn user_id(event_id: &str, name: &str) -> String {
+pub fn shared_user_id(event_id: &str, name: &str) -> String {
     let name = name.trim().to_lowercase();
     let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
     format!("shared:{}", Digest::sha256(format!("{event_id}{name}").as_bytes()).hex())
