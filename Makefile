@@ -3,13 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients soak bench lint
+.PHONY: run test test-rust test-clients soak bench fuzz lint
 
 CLIENTS  := tests/clients
 VENVS    := target/clients
 PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
 PYTHON   ?= python3
 PROXY    := target/debug/ai-proxy
+FUZZ_SECONDS ?= 60
 
 run: ## the demo: a proxy, an MCP server behind it and the commands to paste
 	cargo run --release -- demo
@@ -35,14 +36,24 @@ bench: .system/cc .system/nginx .system/wrk ## next to nginx and to no proxy, as
 	cargo build --release --locked --bin ai-proxy --example load
 	benches/run --rounds $(ROUNDS) --seconds $(SECONDS)
 
-lint: .system/cc .system/cargo-deny ## format, lints, and what may enter the binary
+# The parsers hold no unsafe code, so no sanitizer, which would take a nightly compiler.
+fuzz: fuzz/Cargo.lock .system/cc .system/cargo-fuzz ## what parses hostile input, a minute each
+	cargo fuzz build --sanitizer none
+	for target in $$(cargo fuzz list); do \
+	    cargo fuzz run --sanitizer none $$target -- \
+	        -dict=fuzz/dictionaries/$$target -max_len=4096 -max_total_time=$(FUZZ_SECONDS) -verbosity=0; \
+	done
+
+lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what may enter the binary
 	cargo fmt --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 	cargo deny --locked check bans licenses sources
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients FORCE .system/nginx .system/wrk .system/cc .system/curl .system/python .system/node .system/cargo-deny
+.PHONY: clients FORCE .system/nginx .system/wrk .system/cc .system/curl .system/python .system/node .system/cargo-deny .system/cargo-fuzz
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
@@ -59,6 +70,10 @@ $(VENVS)/%/.installed: $(CLIENTS)/requirements/%.txt | .system/python
 $(CLIENTS)/typescript/node_modules/.installed: $(CLIENTS)/typescript/package-lock.json | .system/node
 	npm ci --prefix $(CLIENTS)/typescript --no-fund --no-audit --loglevel=error
 	touch $@
+
+# Fuzzed are the versions that are shipped; cargo adds what only fuzzing needs.
+fuzz/Cargo.lock: Cargo.lock
+	cp $< $@
 
 # $(call debian,PACKAGES): as root, else by sudo
 debian = { $(sudo) apt-get update -qq && $(sudo) env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends $1; }
@@ -84,6 +99,9 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 .system/node:
 	command -v npm >/dev/null || $(call debian,nodejs npm)
 	node -e 'if (parseInt(process.versions.node) < 20) { console.error("Node.js 20 or newer is needed, not " + process.version); process.exit(1) }'
+
+.system/cargo-fuzz:
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 
 .system/cargo-deny:
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
