@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
 
 use super::error::{Organizer, ProxyError};
-use super::live::Live;
+use super::live::{Endings, Live};
 use super::plane::{DataPlane, Known};
 use super::throttle;
 use crate::catalog::attendee::{self, Joined};
@@ -25,6 +25,8 @@ const MIN_NAME: usize = 8;
 #[derive(Clone)]
 pub struct Caller {
     pub live: Arc<Live>,
+    /// Taken before the proof: whatever ends the caller after it is heard.
+    pub endings: Arc<Endings>,
     pub event: Arc<Event>,
     /// Requests a UTC day.
     pub daily_cap: u32,
@@ -74,24 +76,38 @@ impl DataPlane {
     ) -> Result<Caller, ProxyError> {
         let key = presented_key(headers)?;
         let digest = self.vault.digest(key);
-        if let Some(known) = self.known(&digest) {
-            return self.admit_known(known, key);
-        }
         let source = || throttle::source(peer, headers, &self.config.trusted_proxies);
-        match SharedKey::parse(key) {
-            Some(shared) => self.join_by_code(shared, key, digest, source).await,
-            None => self.look_up(key, digest, source).await,
+        let mut known = self.keys.get(&digest);
+        loop {
+            if let Some(known) = known
+                && let Some(proof) = self.prove(&known, key)
+            {
+                return proof;
+            }
+            let learned = match SharedKey::parse(key) {
+                Some(shared) => self.join_by_code(shared, source).await?,
+                None => self.look_up(key, digest, source).await?,
+            };
+            self.keys.insert(digest, learned.clone());
+            known = Some(learned);
         }
     }
 
-    /// What was cached of a key, unless the attendee's row changed since.
-    fn known(&self, digest: &Digest) -> Option<Arc<Known>> {
-        let known = self.keys.get(digest)?;
-        (known.generation == known.live.generation()).then_some(known)
+    /// Checks what may have changed since the key was cached. `None`: the
+    /// attendee's row has, so it must be read again.
+    fn prove(&self, known: &Known, key: &str) -> Option<Result<Caller, ProxyError>> {
+        // In this order. A row's change is noted first and ends streams second,
+        // so endings from after the change do not go with a row from before it.
+        let endings = known.live.endings();
+        (known.generation == known.live.generation()).then(|| self.admit_known(known, endings, key))
     }
 
-    /// Checks what may have changed since the key was cached.
-    fn admit_known(&self, known: Arc<Known>, key: &str) -> Result<Caller, ProxyError> {
+    fn admit_known(
+        &self,
+        known: &Known,
+        endings: Arc<Endings>,
+        key: &str,
+    ) -> Result<Caller, ProxyError> {
         let snapshot = self.snapshot.load();
         let event = snapshot.events.get(&*known.live.event_id).ok_or(ProxyError::InvalidKey)?;
         if let Some(shared) = SharedKey::parse(key) {
@@ -112,7 +128,7 @@ impl DataPlane {
             return Err(refusal);
         }
         let daily_cap = known.daily_cap.unwrap_or(event.daily_request_cap);
-        Ok(Caller { live: known.live.clone(), event: event.clone(), daily_cap })
+        Ok(Caller { live: known.live.clone(), endings, event: event.clone(), daily_cap })
     }
 
     async fn look_up(
@@ -120,7 +136,7 @@ impl DataPlane {
         key: &str,
         digest: Digest,
         source: impl Fn() -> IpAddr,
-    ) -> Result<Caller, ProxyError> {
+    ) -> Result<Arc<Known>, ProxyError> {
         // A source that guesses queues at a narrow door, so that it cannot keep
         // the store from looking up the keys of others.
         let source = source();
@@ -141,22 +157,14 @@ impl DataPlane {
                 plane.learn(&found, changes).await.map(Some)
             })
             .await?;
-        match found {
-            Some(known) => {
-                self.keys.insert(digest, known.clone());
-                self.admit_known(known, key)
-            }
-            None => Err(self.wrong_key(source)),
-        }
+        found.ok_or_else(|| self.wrong_key(source))
     }
 
     async fn join_by_code(
         self: &Arc<Self>,
         shared: SharedKey<'_>,
-        key: &str,
-        digest: Digest,
         source: impl Fn() -> IpAddr,
-    ) -> Result<Caller, ProxyError> {
+    ) -> Result<Arc<Known>, ProxyError> {
         let snapshot = self.snapshot.load_full();
         let event = snapshot.events.get(shared.event_id);
         let Some(event) = event.filter(|event| code_matches(event, shared.code)) else {
@@ -167,21 +175,18 @@ impl DataPlane {
         }
         is_open(event, clock::now_ms())?;
         let (plane, event, name) = (self.clone(), event.clone(), shared.name.to_owned());
-        let known = self
-            .on_control(async move {
-                let changes = plane.lives.changes();
-                let (db, vault) = (&plane.db, &plane.vault);
-                match attendee::join_by_shared_code(db, vault, &event, &name).await {
-                    Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
-                    Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
-                    // Deleted an instant ago, which the snapshot does not show yet.
-                    Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
-                    Err(error) => Err(error),
-                }
-            })
-            .await??;
-        self.keys.insert(digest, known.clone());
-        self.admit_known(known, key)
+        self.on_control(async move {
+            let changes = plane.lives.changes();
+            let (db, vault) = (&plane.db, &plane.vault);
+            match attendee::join_by_shared_code(db, vault, &event, &name).await {
+                Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
+                Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
+                // Deleted an instant ago, which the snapshot does not show yet.
+                Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
+                Err(error) => Err(error),
+            }
+        })
+        .await?
     }
 
     /// What ended the calls of somebody who was admitted before.

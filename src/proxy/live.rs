@@ -30,17 +30,25 @@ pub struct Live {
     last_seen: AtomicI64,
     /// Raised when the attendee's row changes: what was cached of it is stale.
     generation: AtomicU64,
-    endings: Mutex<Endings>,
+    endings: Mutex<Arc<Endings>>,
 }
 
-/// Clients' GET streams, and all other calls, as they are open now.
+/// Tells clients' GET streams and all other calls of one attendee to end. Who
+/// holds it from before they were found to be active misses no end of theirs.
 #[derive(Default)]
-struct Endings {
-    gets: Arc<Ending>,
-    calls: Arc<Ending>,
+pub struct Endings {
+    gets: Ending,
+    calls: Ending,
 }
 
-/// Tells the streams of one attendee to end.
+impl Endings {
+    /// The one that a call of this method heeds.
+    pub fn of(&self, method: &Method) -> &Ending {
+        if method == Method::GET { &self.gets } else { &self.calls }
+    }
+}
+
+/// An end that comes once.
 #[derive(Default)]
 pub struct Ending {
     over: AtomicBool,
@@ -106,23 +114,22 @@ impl Live {
         self.open.load(Ordering::Acquire)
     }
 
-    /// What will tell a call that begins now to end.
-    pub fn ending(&self, method: &Method) -> Arc<Ending> {
-        let endings = self.endings.lock();
-        if method == Method::GET { endings.gets.clone() } else { endings.calls.clone() }
+    /// What tells calls that begin now to end.
+    pub fn endings(&self) -> Arc<Endings> {
+        self.endings.lock().clone()
     }
 
     /// Ends everything that is open now; later calls are not affected.
     pub fn end_all(&self) {
-        let Endings { gets, calls } = std::mem::take(&mut *self.endings.lock());
-        gets.end();
-        calls.end();
+        let endings = std::mem::take(&mut *self.endings.lock());
+        endings.gets.end();
+        endings.calls.end();
     }
 
-    /// Ends the GET streams that are open now.
+    /// Ends the GET streams that are open now. For the drain, in which no
+    /// others begin.
     pub fn end_gets(&self) {
-        let gets = std::mem::take(&mut self.endings.lock().gets);
-        gets.end();
+        self.endings.lock().gets.end();
     }
 
     pub fn generation(&self) -> u64 {

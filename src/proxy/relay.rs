@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -17,17 +18,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::backend::Connection;
 use super::body::BoxError;
 use super::keep_alive::KeepAlive;
-use super::live::{Ending, OpenRequest};
+use super::live::{Endings, OpenRequest};
 use super::meter::Meter;
-
-/// How a stream ends when it is ended by us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// As if the backend had finished: a client's GET stream.
-    Cleanly,
-    /// Visibly cut: an answer that is not whole must not look so.
-    Reset,
-}
 
 /// The attendee, the event or the process came to its end.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +29,10 @@ struct Ended;
 pub struct Relay {
     incoming: Incoming,
     keep_alive: Option<KeepAlive>,
-    ending: Arc<Ending>,
+    endings: Arc<Endings>,
+    method: Method,
     /// Waits for the ending; made when there is first something to wait for.
     signal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    manner: Manner,
     connection: Option<Connection>,
     meter: Meter,
     _open: OpenRequest,
@@ -50,7 +42,8 @@ impl Relay {
     pub fn new(
         incoming: Incoming,
         keep_alive: Option<KeepAlive>,
-        (ending, manner): (Arc<Ending>, Manner),
+        endings: Arc<Endings>,
+        method: Method,
         connection: Connection,
         meter: Meter,
         open: OpenRequest,
@@ -58,20 +51,19 @@ impl Relay {
         Self {
             incoming,
             keep_alive,
-            ending,
+            endings,
+            method,
             signal: None,
-            manner,
             connection: Some(connection),
             meter,
             _open: open,
         }
     }
 
+    /// How the client sees our end of it: of a GET stream as if the backend had
+    /// finished; other answers are cut, as they must not look whole.
     fn end(&self) -> Option<Result<Frame<Bytes>, BoxError>> {
-        match self.manner {
-            Manner::Cleanly => None,
-            Manner::Reset => Some(Err(Ended.into())),
-        }
+        (self.method != Method::GET).then(|| Err(Ended.into()))
     }
 
     fn finish(&mut self) {
@@ -84,7 +76,7 @@ impl Relay {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.ending.is_over() {
+        if self.endings.of(&self.method).is_over() {
             return Poll::Ready(self.end());
         }
         loop {
@@ -108,7 +100,8 @@ impl Relay {
                 Poll::Pending => break,
             }
         }
-        let signal = self.signal.get_or_insert_with(|| Box::pin(self.ending.ended_owned()));
+        let ending = self.endings.of(&self.method);
+        let signal = self.signal.get_or_insert_with(|| Box::pin(ending.ended_owned()));
         if signal.as_mut().poll(cx).is_ready() {
             return Poll::Ready(self.end());
         }

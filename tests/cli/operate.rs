@@ -353,10 +353,12 @@ fn help_teaches() {
       -h, --help                Print help
 
     To change the master key without an interruption:
-      1. Move it to AI_PROXY_MASTER_KEY_OLD (or master.key to master.key.old) and set a new one.
-      2. Restart every server, one after the other: both keys open now, the new one seals.
-      3. Run `ai-proxy rekey`. It may be interrupted and repeated.
-      4. Remove the old key and restart.
+      1. Where several servers share the store: give each the new key as AI_PROXY_MASTER_KEY_OLD, and
+         restart them one after the other. All can read then what the new key seals.
+      2. Make the new key the current one and the former one AI_PROXY_MASTER_KEY_OLD (or rename
+         master.key to master.key.old), and restart them one after the other.
+      3. Run `ai-proxy rekey`, which needs both. It may be interrupted and repeated.
+      4. Remove the former key and restart.
     ");
     insta::assert_snapshot!(help(&["demo"]), @r"
     Serve a built-in MCP server, an event and a key to try, and print what to paste

@@ -20,9 +20,9 @@ use super::body::{Body, READ_AHEAD};
 use super::error::ProxyError;
 use super::forward::{self, Answer, Outgoing};
 use super::keep_alive::KeepAlive;
-use super::live::{Ending, OpenRequest};
+use super::live::{Endings, OpenRequest};
 use super::meter::{Meter, Operation};
-use super::relay::{Manner, Relay};
+use super::relay::Relay;
 use super::resolve::Target;
 use super::{Call, ID_PATIENCE};
 
@@ -106,7 +106,6 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     let Admitted { caller, target, mut session, operations, open, mut permit } = admitted;
     let worker = call.worker;
     let method = call.head.method.clone();
-    let ending = caller.live.ending(&method);
     if worker.plane.is_draining() {
         return Err(ProxyError::ShuttingDown);
     }
@@ -123,7 +122,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     let called = tokio::select! {
         biased;
         called = forward::call(worker, &target, outgoing, &mut permit) => called,
-        () = ending.ended() => Err(worker.plane.why_ended(&caller)),
+        () = caller.endings.of(&method).ended() => Err(worker.plane.why_ended(&caller)),
     };
     let Answer { mut response, connection } = match called {
         Ok(answer) => answer,
@@ -157,7 +156,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
 
     forward::client_head(&mut response);
     meter.answered(status);
-    Ok(relay(call, response, (ending, &method), connection, meter, open))
+    Ok(relay(call, response, (caller.endings, method), connection, meter, open))
 }
 
 /// Binds the session id that the backend issued, before the client sees it.
@@ -181,7 +180,7 @@ async fn bind(
 fn relay(
     call: &Call<'_>,
     response: Response<Incoming>,
-    (ending, method): (Arc<Ending>, &Method),
+    (endings, method): (Arc<Endings>, Method),
     connection: Connection,
     meter: Meter,
     open: OpenRequest,
@@ -189,7 +188,6 @@ fn relay(
     let (head, incoming) = response.into_parts();
     let silence = call.worker.plane.config.sse_keep_alive.0;
     let keep_alive = KeepAlive::for_answer(&head.headers, silence);
-    let manner = if method == Method::GET { Manner::Cleanly } else { Manner::Reset };
-    let relay = Relay::new(incoming, keep_alive, (ending, manner), connection, meter, open);
+    let relay = Relay::new(incoming, keep_alive, endings, method, connection, meter, open);
     Response::from_parts(head, Body::Relay(Box::new(relay)))
 }
