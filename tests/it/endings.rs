@@ -153,3 +153,26 @@ async fn a_stream_amid_an_event_is_ended_all_the_same() {
     busy.ada.set_active(false).await;
     busy.ends(deadline, "attendee_disabled").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_switched_off_while_their_body_comes_in_is_not_forwarded() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    let mut wire = proxy.wire().await;
+    let bytes = ada.post(CALL).bytes();
+    wire.send(&bytes[..bytes.len() - 1]).await.unwrap();
+    proxy.are_open(1).await;
+    ada.set_active(false).await;
+    within(CHANGE, "Ada is out", async || ada.fares().await == "attendee_disabled").await;
+    // Changes are taken in one after the other: by then all is done about Ada.
+    bob.set_active(false).await;
+    within(CHANGE, "Bob is, too", async || bob.fares().await == "attendee_disabled").await;
+    wire.send("}").await.unwrap();
+    assert_eq!(wire.answer().await.unwrap().code(), "attendee_disabled");
+    let calls = backend.requests().iter().filter(|got| got.calls("tools/call")).count();
+    assert_eq!(calls, 0);
+}

@@ -2,6 +2,7 @@
 
 mod admission;
 mod adversary;
+mod backend_tls;
 mod browsers;
 mod connections;
 mod counting;
@@ -14,6 +15,7 @@ mod keep_alive;
 mod keys;
 mod leaving;
 mod metering;
+mod metrics;
 mod order;
 mod paths;
 mod policy;

@@ -339,6 +339,52 @@ async fn backend_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_id_is_the_requests_own_as_it_was_written() {
+    let backend = Backend::start().await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
+    let big = format!(r#"{{"id":"big","method":"ping","x":"{}"}}"#, "x".repeat(200_000));
+    for (body, id) in [
+        (r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#, json!(1)),
+        (r#"{"method":"x","params":{"id":2},"id":"a\u0062\"c"}"#, json!("ab\"c")),
+        (r#"{"id":-1.5,"method":"x"}"#, json!(-1.5)),
+        (r#"{"id":null,"method":"x"}"#, json!(null)),
+        (r#"{"id":{"a":1},"method":"x"}"#, json!(null)),
+        (r#"{"method":"notifications/x"}"#, json!(null)),
+        (r#"[{"method":"notifications/x"},{"id":3,"method":"x"}]"#, json!(3)),
+        (r#"{"id":4,"method":"x""#, json!(4)),
+        (&big, json!("big")),
+        ("nonsense", json!(null)),
+        ("", json!(null)),
+    ] {
+        let answer = ada.post(body).key("unknown").await;
+        rpc(&answer, 401, "invalid_api_key", id);
+    }
+    let answer = ada.post(r#"{"id":12345678901234567890123,"method":"x"}"#).key("unknown").await;
+    assert!(answer.text().contains(r#""id":12345678901234567890123,"#), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_id_is_waited_for_a_second_and_no_longer() {
+    let backend = Backend::start().await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    let refused = ada.ask("POST", DEMO).key("unknown").header("content-length", "100").head();
+    for (soon, late, id) in
+        [("", "", json!(null)), (r#"{"id":7,"#, "", json!(7)), ("", r#"{"id":8,"#, json!(8))]
+    {
+        let mut wire = proxy.wire().await;
+        let began = std::time::Instant::now();
+        wire.send(&refused).await.unwrap();
+        wire.send(soon).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        wire.send(late).await.unwrap();
+        let answer = wire.answer().await.unwrap();
+        let took = began.elapsed().as_millis();
+        rpc(&answer, 401, "invalid_api_key", id);
+        assert!((900..2500).contains(&took), "{took} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn route_not_found() {
     let backend = Backend::start().await;
     let (proxy, ada) = Proxy::serving(&backend).await;

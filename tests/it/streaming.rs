@@ -48,6 +48,23 @@ async fn the_head_goes_out_while_the_body_is_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn once_it_has_begun_an_answer_may_take_its_time() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let (_proxy, ada) = Proxy::serving_with(&backend, |config| {
+        config.backend_timeout = "0.3".parse().unwrap();
+        config.connect_timeout = "0.3".parse().unwrap();
+    })
+    .await;
+    let mut wire = ada.post(CALL).send().await;
+    let (mut visit, _) = visits.request().await;
+    visit.begin_events().await;
+    wire.head().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    visit.chunk("data: late\n\n").await;
+    wire.hears("data: late\n\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_chunk_is_forwarded_before_the_next_is_sent() {
     let (backend, mut visits) = Backend::by_hand().await;
     let (_proxy, ada) = Proxy::serving(&backend).await;

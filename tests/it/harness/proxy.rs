@@ -119,6 +119,12 @@ impl Proxy {
         self.store.addr()
     }
 
+    /// Where its metrics are, which must be configured.
+    pub fn metrics_addr(&self) -> SocketAddr {
+        let (_, running) = self.serving.as_ref().expect("the proxy was started");
+        running.metrics_addr().expect("metrics are served")
+    }
+
     pub async fn wire(&self) -> Wire {
         Wire::connect(self.addr()).await
     }
@@ -151,8 +157,14 @@ impl Proxy {
 
     /// Waits until no request or stream holds anything.
     pub async fn nothing_is_open(&self) {
-        eventually("nothing is open any more", async || {
-            self.app().plane.lives.all().iter().all(|live| live.open_requests() == 0)
+        self.are_open(0).await;
+    }
+
+    /// Waits until just so many requests and streams of all attendees are open.
+    pub async fn are_open(&self, count: u32) {
+        eventually(&format!("{count} requests are open"), async || {
+            let lives = self.app().plane.lives.all();
+            lives.iter().map(|live| live.open_requests()).sum::<u32>() == count
         })
         .await;
     }
