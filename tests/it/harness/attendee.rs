@@ -1,12 +1,13 @@
 //! Attendees and what they ask for.
 
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use ai_proxy::catalog::attendee;
 
-use super::proxy::Store;
+use super::proxy::{Replica, Store};
 use super::wire::{Answer, Wire};
 use super::{CALL, PING};
 
@@ -150,9 +151,20 @@ impl Ask {
 
     /// Sends it; what comes of it is to be read from the wire.
     pub async fn send(&self) -> Wire {
-        let mut wire = Wire::connect(self.store.addr()).await;
+        self.send_to(self.store.addr()).await
+    }
+
+    async fn send_to(&self, addr: SocketAddr) -> Wire {
+        let mut wire = Wire::connect(addr).await;
         wire.send(self.bytes()).await.expect("the proxy reads");
         wire
+    }
+}
+
+impl Ask {
+    /// Asks another replica than the first.
+    pub async fn at(&self, replica: &Replica) -> Answer {
+        self.send_to(replica.addr).await.answer().await.expect("a whole answer")
     }
 }
 

@@ -238,6 +238,11 @@ impl Visit {
         self.write(framed).await;
     }
 
+    /// Where the proxy's end of the connection is.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.stream.get_ref().peer_addr().expect("a connection")
+    }
+
     /// Breaks the connection off with a reset.
     pub fn reset(self) {
         let stream = self.stream.into_inner();

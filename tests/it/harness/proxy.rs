@@ -54,6 +54,12 @@ pub struct Proxy {
     serving: Option<(Arc<App>, Running)>,
 }
 
+/// Another process's worth of proxy on the same store.
+pub struct Replica {
+    pub addr: SocketAddr,
+    _running: Running,
+}
+
 #[derive(Parser)]
 struct Serve {
     #[command(flatten)]
@@ -94,14 +100,25 @@ impl Proxy {
     /// Starts it with one worker, so that connections to backends are reused
     /// for certain, and with what `set` changes.
     pub async fn start_with(&mut self, set: impl FnOnce(&mut Config)) {
+        let (app, running) = self.serve(set).await;
+        *self.store.door.lock() = Some(running.addr());
+        self.serving = Some((app, running));
+    }
+
+    /// Starts one more on the same store.
+    pub async fn replica(&self) -> Replica {
+        let (_, running) = self.serve(|_| {}).await;
+        Replica { addr: running.addr(), _running: running }
+    }
+
+    async fn serve(&self, set: impl FnOnce(&mut Config)) -> (Arc<App>, Running) {
         let mut config = Serve::parse_from(["serve", "--listen", "127.0.0.1:0"]).config;
         config.workers = NonZeroUsize::new(1);
         config.store = self.store.args();
         set(&mut config);
         let app = App::open(config).await.expect("an app");
         let running = server::start(app.clone()).await.expect("a server");
-        *self.store.door.lock() = Some(running.addr());
-        self.serving = Some((app, running));
+        (app, running)
     }
 
     /// Drains it; it can be started again.

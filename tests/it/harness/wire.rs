@@ -39,6 +39,10 @@ impl Wire {
         Ok(Self::over(stream))
     }
 
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().expect("a connection")
+    }
+
     /// Hangs up with a reset instead of a clean end.
     pub fn abort(self) {
         let stream = self.stream.into_inner();
