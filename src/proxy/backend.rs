@@ -11,6 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -20,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::body::RequestBody;
+use super::head_limit::{Allowance, HeadLimit};
 use crate::catalog::resource::Endpoint;
 use crate::config::EndpointPolicy;
 use crate::net;
@@ -47,13 +51,13 @@ impl Dialer {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), policy, timeout })
     }
 
-    async fn connect(&self, endpoint: &Endpoint) -> io::Result<SendRequest<RequestBody>> {
+    async fn connect(&self, endpoint: &Endpoint) -> io::Result<Open> {
         tokio::time::timeout(self.timeout, self.connect_untimed(endpoint))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn connect_untimed(&self, endpoint: &Endpoint) -> io::Result<SendRequest<RequestBody>> {
+    async fn connect_untimed(&self, endpoint: &Endpoint) -> io::Result<Open> {
         let stream = self.dial(endpoint).await?;
         if !endpoint.https {
             return handshake(stream).await;
@@ -91,10 +95,12 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
-async fn handshake<S>(stream: S) -> io::Result<SendRequest<RequestBody>>
+async fn handshake<S>(stream: S) -> io::Result<Open>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let allowance = Allowance::default();
+    let stream = HeadLimit::new(stream, allowance.clone());
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
@@ -106,11 +112,17 @@ where
             tracing::debug!(reason = %error, "a backend connection ended");
         }
     });
-    Ok(sender)
+    Ok(Open { sender, allowance })
+}
+
+/// A connection that can be used, or is in use.
+struct Open {
+    sender: SendRequest<RequestBody>,
+    allowance: Allowance,
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    open: Open,
     since: Instant,
 }
 
@@ -122,9 +134,7 @@ pub struct Pool {
 
 /// A connection in use by one call.
 pub struct Connection {
-    pub sender: SendRequest<RequestBody>,
-    /// It served another call before, so the backend may be closing it.
-    pub reused: bool,
+    open: Open,
     origin: Arc<str>,
     pool: Arc<Pool>,
 }
@@ -136,39 +146,51 @@ impl Pool {
         dialer: &Dialer,
         endpoint: &Endpoint,
     ) -> io::Result<Connection> {
-        let (sender, reused) = match self.take(&endpoint.origin) {
-            Some(sender) => (sender, true),
+        let open = match self.take(&endpoint.origin) {
+            Some(open) => open,
             // Boxed: what connecting and TLS need would weigh on every open stream.
-            None => (Box::pin(dialer.connect(endpoint)).await?, false),
+            None => Box::pin(dialer.connect(endpoint)).await?,
         };
-        Ok(Connection { sender, reused, origin: endpoint.origin.clone(), pool: self.clone() })
+        Ok(Connection { open, origin: endpoint.origin.clone(), pool: self.clone() })
     }
 
-    fn take(&self, origin: &str) -> Option<SendRequest<RequestBody>> {
+    fn take(&self, origin: &str) -> Option<Open> {
         let mut idle = self.idle.lock();
         let connections = idle.get_mut(origin)?;
         // One whose answer was read to the end an instant ago may not be ready
         // yet; it is when its own task has run.
-        let at = connections.iter().rposition(|idle| idle.sender.is_ready())?;
-        let Idle { sender, since } = connections.swap_remove(at);
-        (since.elapsed() < IDLE).then_some(sender)
+        let at = connections.iter().rposition(|idle| idle.open.sender.is_ready())?;
+        let Idle { open, since } = connections.swap_remove(at);
+        (since.elapsed() < IDLE).then_some(open)
     }
 
     /// Closes connections that lay idle too long.
     pub fn sweep(&self) {
         self.idle.lock().retain(|_, connections| {
-            connections.retain(|idle| idle.since.elapsed() < IDLE && !idle.sender.is_closed());
+            connections.retain(|idle| idle.since.elapsed() < IDLE && !idle.open.sender.is_closed());
             !connections.is_empty()
         });
     }
 }
 
 impl Connection {
+    /// Sends one request. The error holds the request where no byte of it was sent.
+    pub async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        let Open { sender, allowance } = &mut self.open;
+        allowance.asked();
+        let answer = sender.try_send_request(request).await;
+        allowance.answered();
+        answer
+    }
+
     /// Keeps it for the next call. To be called once its answer was read to the end.
     pub fn keep(self) {
-        let Self { sender, origin, pool, .. } = self;
-        if !sender.is_closed() {
-            let idle = Idle { sender, since: Instant::now() };
+        let Self { open, origin, pool } = self;
+        if !open.sender.is_closed() {
+            let idle = Idle { open, since: Instant::now() };
             pool.idle.lock().entry(origin).or_default().push(idle);
         }
     }

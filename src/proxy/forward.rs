@@ -150,7 +150,7 @@ async fn send(
             }
         };
         permit.spend();
-        match connection.sender.try_send_request(request).await {
+        match connection.send(request).await {
             Ok(response) => return Ok(Answer { response, connection }),
             Err(mut failed) => match failed.take_message() {
                 Some(unsent) => {
