@@ -224,6 +224,15 @@ mod tests {
             || names.split_whitespace().any(|withheld| withheld == name)
     }
 
+    /// Names by which a backend could act on our origin, or that are of the hop.
+    fn is_kept_from_clients(name: &str) -> bool {
+        let names = "set-cookie www-authenticate alt-svc strict-transport-security \
+                     clear-site-data content-location link refresh location x-error-source \
+                     connection keep-alive proxy-connection te trailer transfer-encoding upgrade \
+                     proxy-authenticate proxy-authorization";
+        name.starts_with("access-control-") || names.split_whitespace().any(|kept| kept == name)
+    }
+
     proptest! {
         #[test]
         fn every_other_request_header_passes_with_all_its_values(
@@ -250,6 +259,56 @@ mod tests {
                     prop_assert!(passed.is_empty(), "{} got past", name);
                 } else {
                     prop_assert_eq!(passed, before.get_all(name).iter().collect::<Vec<_>>());
+                }
+            }
+        }
+
+        #[test]
+        fn every_other_response_header_passes_with_all_its_values(
+            sent in proptest::collection::vec(
+                ("(mcp-[a-z]{1,6}|x-[a-z]{1,8}|set-cookie|link|access-control-[a-z]{1,5}|[a-z]{1,6})",
+                 "[ -~]{0,12}"),
+                0..12,
+            ),
+            named in proptest::option::of("x-[a-z]{1,8}"),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &sent {
+                let name: HeaderName = name.parse().unwrap();
+                headers.append(name, HeaderValue::from_str(value).unwrap());
+            }
+            if let Some(named) = &named {
+                headers.append(header::CONNECTION, named.parse().unwrap());
+            }
+            let before = headers.clone();
+            strip_response(&mut headers);
+            for name in before.keys() {
+                let passed: Vec<_> = headers.get_all(name).iter().collect();
+                if is_kept_from_clients(name.as_str()) || named.as_deref() == Some(name.as_str()) {
+                    prop_assert!(passed.is_empty(), "{} got past", name);
+                } else {
+                    prop_assert_eq!(passed, before.get_all(name).iter().collect::<Vec<_>>());
+                }
+            }
+        }
+
+        /// Whatever a backend says, no shared cache is told to keep an answer.
+        #[test]
+        fn no_answer_is_public(
+            sent in proptest::collection::vec(
+                "(public|PUBLIC|private|no-cache|max-age=[0-9]|public-x)?[ ,]{1,3}(Public|x)?",
+                0..4,
+            ),
+        ) {
+            let mut headers = HeaderMap::new();
+            for value in &sent {
+                headers.append(header::CACHE_CONTROL, value.parse().unwrap());
+            }
+            strip_response(&mut headers);
+            prop_assert!(headers.contains_key(header::CACHE_CONTROL));
+            for value in headers.get_all(header::CACHE_CONTROL) {
+                for directive in value.to_str().unwrap().split(',') {
+                    prop_assert!(!directive.trim().eq_ignore_ascii_case("public"));
                 }
             }
         }
