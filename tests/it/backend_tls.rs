@@ -12,9 +12,9 @@ use tokio_rustls::TlsAcceptor;
 use crate::harness::CALL;
 use crate::harness::attendee::DEMO;
 use crate::harness::backend::Backend;
+use crate::harness::process::Process;
 use crate::harness::proxy::Proxy;
 use crate::harness::wire::Wire;
-use crate::rig::process::Process;
 
 /// A TLS front for `backend`, and the file of its certificate.
 async fn front(backend: SocketAddr, host: &str, files: &Path) -> SocketAddr {

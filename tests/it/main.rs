@@ -26,7 +26,6 @@ mod replicas;
 mod request_headers;
 mod request_id;
 mod response_headers;
-mod rig;
 mod rmcp_client;
 mod session_replicas;
 mod sessions;

@@ -1,34 +1,33 @@
 //! Two processes on one PostgreSQL: together they let through what one would.
 
 use std::net::SocketAddr;
-use std::ops::Deref;
 
+use crate::harness::attendee::{Attendee, DEMO};
+use crate::harness::backend::Backend;
+use crate::harness::postgres::Database;
+use crate::harness::process::Process;
+use crate::harness::proxy::Proxy;
+use crate::harness::storm::{UNANSWERED, storm};
 use crate::harness::{CALL, eventually};
-use crate::rig::hostile::Hostile;
-use crate::rig::postgres::Database;
-use crate::rig::process::Process;
-use crate::rig::room::{ANSWER, Room, Seeded};
-use crate::rig::storm::{UNANSWERED, storm};
-
-const PATH: &str = "/api/v1/mcp/demo";
 
 /// Two processes, and the one backend behind them.
 struct Pair {
-    backend: Hostile,
-    seeded: Seeded,
+    backend: Backend,
+    ada: Attendee,
     one: Process,
     other: Process,
 }
 
 impl Pair {
     async fn serve(daily_cap: u32) -> Self {
-        let backend = Hostile::answering(ANSWER).await;
+        let backend = Backend::start().await;
         let database = Database::create().await;
-        let plan = Room::plan(&backend.url()).daily_cap(daily_cap).store(&database.url());
-        let seeded = plan.seed().await;
-        let settings = seeded.settings();
+        let store = Proxy::on(Some(&database.url())).await;
+        store.resource("demo", &backend.url()).await;
+        let ada = store.event().daily_cap(daily_cap).open().await.attendee().await;
+        let settings = ada.store.settings();
         let (one, other) = tokio::join!(Process::serve(&settings), Process::serve(&settings));
-        Self { backend, seeded, one, other }
+        Self { backend, ada, one, other }
     }
 
     fn addrs(&self) -> [SocketAddr; 2] {
@@ -36,15 +35,7 @@ impl Pair {
     }
 
     fn call(&self) -> String {
-        self.post(PATH, CALL)
-    }
-}
-
-impl Deref for Pair {
-    type Target = Seeded;
-
-    fn deref(&self) -> &Seeded {
-        &self.seeded
+        self.ada.raw(DEMO, CALL)
     }
 }
 
@@ -70,8 +61,8 @@ async fn two_processes_let_exactly_the_cap_through() {
         storm(&pair.addrs(), &pair.call(), calls).await;
         assert_eq!(pair.backend.calls(), calls);
         eventually("both show what was spent", async || {
-            pair.used_at(pair.one.addr).await == u64::from(cap)
-                && pair.used_at(pair.other.addr).await == u64::from(cap)
+            pair.ada.used_at(pair.one.addr).await == u64::from(cap)
+                && pair.ada.used_at(pair.other.addr).await == u64::from(cap)
         })
         .await;
     }
@@ -90,7 +81,7 @@ async fn one_killed_half_way_takes_one_lease_with_it_at_most() {
         })
         .await;
         // Nor does a third find more than that.
-        let third = Process::serve(&pair.settings()).await;
+        let third = Process::serve(&pair.ada.store.settings()).await;
         storm(&[pair.other.addr, third.addr], &pair.call(), 2 * calls).await;
         assert!(pair.backend.calls() <= calls, "{} of {cap}", pair.backend.calls());
     }
@@ -125,7 +116,7 @@ async fn one_that_is_stopped_gives_back_what_it_had_leased() {
     let status = pair.one.stop().await;
     assert!(status.success(), "{status}:\n{}", pair.one.output());
     eventually("what both have spent is shown", async || {
-        pair.used_at(pair.other.addr).await == 500
+        pair.ada.used_at(pair.other.addr).await == 500
     })
     .await;
     // At once, without waiting for anything to fall idle.
@@ -136,7 +127,7 @@ async fn one_that_is_stopped_gives_back_what_it_had_leased() {
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_are_whole_across_processes() {
     let pair = Pair::serve(100).await;
-    let batch = pair.post(PATH, &format!("[{}]", [CALL; 9].join(",")));
+    let batch = pair.ada.raw(DEMO, &format!("[{}]", [CALL; 9].join(",")));
     eventually("eleven nines fit into a hundred", async || {
         storm(&pair.addrs(), &batch, 30).await;
         pair.backend.calls() >= 11

@@ -3,45 +3,48 @@
 
 use std::time::{Duration, Instant};
 
+use crate::harness::attendee::DEMO;
+use crate::harness::backend::Backend;
+use crate::harness::postgres::Database;
+use crate::harness::proxy::Proxy;
+use crate::harness::relay::{Cable, Relay};
+use crate::harness::reply::Reply;
+use crate::harness::storm::storm;
 use crate::harness::{CALL, eventually};
-use crate::rig::hostile::Hostile;
-use crate::rig::postgres::Database;
-use crate::rig::relay::{Cable, Relay};
-use crate::rig::room::{ANSWER, Room};
-use crate::rig::storm::storm;
-
-const PATH: &str = "/api/v1/mcp/demo";
 
 async fn outage(cable: Cable) {
     let database = Database::create().await;
     let relay = Relay::to(database.addr().await).await;
-    let stream =
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    let backend = Hostile::acting(move |mut visit| async move {
-        while visit.request().await?.starts_with("POST") {
-            visit.write(ANSWER).await?;
-        }
-        // A stream that ticks for as long as it is read.
-        visit.write(stream).await?;
-        loop {
-            visit.write("e\r\ndata: tick\r\n\r\n\r\n").await?;
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    let backend = Backend::acting(|mut visit| async move {
+        while let Some(request) = visit.next().await {
+            if request.method == "POST" {
+                visit.reply(Reply::to(&request)).await;
+                continue;
+            }
+            // A stream that ticks for as long as it is read.
+            visit.begin_events().await;
+            while visit.try_write("c\r\ndata: tick\n\n\r\n").await.is_some() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
     })
     .await;
+    let mut proxy = Proxy::on(Some(&database.url_by(relay.addr))).await;
+    proxy.resource("demo", &backend.url()).await;
     let cap = 100;
-    let plan = Room::plan(&backend.url()).daily_cap(cap).attendees(2);
-    let room = plan.store(&database.url_by(relay.addr)).open().await;
-    storm(&[room.addr], &room.post(PATH, CALL), 40).await;
-    let mut stream = room.wire().await;
-    stream.send(room.head("GET", PATH, "accept: text/event-stream\r\n")).await.expect("read");
+    let event = proxy.event().daily_cap(cap).open().await;
+    let (ada, ben) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    storm(&[proxy.addr()], &ada.raw(DEMO, CALL), 40).await;
+    let mut stream = proxy.wire().await;
+    stream.send(ada.head("GET", DEMO, "accept: text/event-stream\r\n")).await.expect("read");
     assert_eq!(stream.head().await.expect("a stream").status, 200);
 
     relay.set(cable);
     // What was leased may still be spent; then the store is needed.
     eventually("calls are refused for want of the store", async || {
         let begun = Instant::now();
-        let answer = room.call().await;
+        let answer = ada.call().await;
         assert!(begun.elapsed() < Duration::from_secs(10), "nobody waits long for a refusal");
         assert!(answer.status == 200 || answer.code() == "store_unavailable", "{}", answer.text());
         if answer.status == 503 {
@@ -51,32 +54,27 @@ async fn outage(cable: Cable) {
     })
     .await;
     assert!(backend.calls() <= 40 + 16, "{} calls without the store", backend.calls());
-    let mut other = room.wire().await;
-    let stranger = other.exchange(room.post(PATH, CALL).replace(&room.key, &room.keys[1])).await;
-    assert_eq!(
-        stranger.expect("an answer").code(),
-        "store_unavailable",
-        "an unknown key is not a wrong one"
-    );
-    let mut healthz = room.wire().await;
-    let alive = healthz.exchange(room.head("GET", "/healthz", "")).await.expect("an answer");
+    let unknown = ben.call().await;
+    assert_eq!(unknown.code(), "store_unavailable", "a key is not wrong for want of the store");
+    let mut healthz = proxy.wire().await;
+    let alive = healthz.exchange(ada.head("GET", "/healthz", "")).await.expect("an answer");
     assert_eq!(alive.status, 200, "a store that is away is no reason to be restarted");
     for _ in 0..3 {
-        stream.hears("data: tick\r\n\r\n").await;
+        stream.hears("data: tick\n\n").await;
     }
 
     relay.set(Cable::Whole);
-    eventually("calls go through again", async || room.call().await.status == 200).await;
-    stream.hears("data: tick\r\n\r\n").await;
+    eventually("calls go through again", async || ada.call().await.status == 200).await;
+    stream.hears("data: tick\n\n").await;
     drop(stream);
-    storm(&[room.addr], &room.post(PATH, CALL), 4 * cap as usize).await;
+    storm(&[proxy.addr()], &ada.raw(DEMO, CALL), 4 * cap as usize).await;
     eventually("no part of the cap is stranded", async || {
-        storm(&[room.addr], &room.post(PATH, CALL), 20).await;
+        storm(&[proxy.addr()], &ada.raw(DEMO, CALL), 20).await;
         backend.calls() >= cap as usize
     })
     .await;
     assert_eq!(backend.calls(), cap as usize);
-    eventually("what was spent is shown", async || room.used().await == u64::from(cap)).await;
+    eventually("what was spent is shown", async || ada.used().await == u64::from(cap)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,37 +1,39 @@
 //! Bodies made to run a tool without paying for it: read one way by a careless
 //! proxy, another way by the backend.
 
+use super::ANSWER;
 use crate::harness::CALL;
-use crate::harness::wire::Answer;
-use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, Room};
+use crate::harness::attendee::{Attendee, DEMO};
+use crate::harness::backend::Backend;
+use crate::harness::proxy::Proxy;
+use crate::harness::wire::{Answer, Wire};
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 /// Sends `body` and says how many requests of the cap that took.
-async fn cost(room: &Room, headers: &str, body: &[u8]) -> (Answer, i64) {
-    let before = remaining(room).await;
-    let mut wire = room.wire().await;
+async fn cost(ada: &Attendee, headers: &str, body: &[u8]) -> (Answer, i64) {
+    let before = remaining(ada).await;
+    let mut wire = Wire::connect(ada.store.addr()).await;
     let framing = format!("{headers}content-length: {}\r\n", body.len());
-    wire.send(room.head("POST", "/api/v1/mcp/demo", &framing)).await.expect("read");
+    wire.send(ada.head("POST", DEMO, &framing)).await.expect("read");
     // A body that is refused by its length may not be read to its end.
     let _ = wire.send(body).await;
     let answer = wire.answer().await.expect("an answer");
-    (answer, before - remaining(room).await)
+    (answer, before - remaining(ada).await)
 }
 
 /// What the proxy says is left of the day.
-async fn remaining(room: &Room) -> i64 {
-    let mut wire = room.wire().await;
-    let answer = wire.exchange(room.post("/api/v1/mcp/demo", PING)).await.expect("an answer");
+async fn remaining(ada: &Attendee) -> i64 {
+    let mut wire = Wire::connect(ada.store.addr()).await;
+    let answer = wire.exchange(ada.raw(DEMO, PING)).await.expect("an answer");
     let left = answer.header("x-ratelimit-remaining-requests").expect("a rate header");
     left.parse().expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_paid_for_however_it_is_dressed() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
     let (pad, spaces) = ("x".repeat(70_000), " ".repeat(70_000));
     let call = r#""method":"tools/call","params":{"name":"echo"}"#;
     let padded = [
@@ -62,7 +64,7 @@ async fn a_call_is_paid_for_however_it_is_dressed() {
         "",
     ]) {
         let (answer, cost) =
-            cost(&room, "content-type: application/json\r\n", body.as_bytes()).await;
+            cost(&ada, "content-type: application/json\r\n", body.as_bytes()).await;
         let shown = &body[..body.len().min(90)];
         match answer.status {
             200 => assert_eq!(cost, 1, "{shown}"),
@@ -71,13 +73,13 @@ async fn a_call_is_paid_for_however_it_is_dressed() {
         }
     }
     let wide: Vec<u8> = CALL.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(cost(&room, "", &wide).await.1 >= 1, "UTF-16");
+    assert!(cost(&ada, "", &wide).await.1 >= 1, "UTF-16");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_protocols_own_traffic_costs_nothing() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
     for body in [
         PING,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
@@ -86,32 +88,34 @@ async fn the_protocols_own_traffic_costs_nothing() {
         r#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#,
     ] {
         let (answer, cost) =
-            cost(&room, "content-type: application/json\r\n", body.as_bytes()).await;
+            cost(&ada, "content-type: application/json\r\n", body.as_bytes()).await;
         assert_eq!((answer.status, cost), (200, 0), "{body}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_of_a_batch_is_paid_for() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
     let batch = |n: usize| format!("[{}]", vec![CALL; n].join(","));
     for n in [1, 2, 100] {
-        let (answer, cost) = cost(&room, "", batch(n).as_bytes()).await;
+        let (answer, cost) = cost(&ada, "", batch(n).as_bytes()).await;
         assert_eq!((answer.status, cost), (200, n as i64));
     }
-    let (_, nested) = cost(&room, "", format!("[[{CALL},[{CALL}]],{CALL}]").as_bytes()).await;
+    let (_, nested) = cost(&ada, "", format!("[[{CALL},[{CALL}]],{CALL}]").as_bytes()).await;
     assert_eq!(nested, 3, "arrays in arrays");
 
     let seen = backend.requests().len();
     let beyond = batch(1_000_000 / CALL.len());
     let late = format!("{}{}", " ".repeat(1_000_000), batch(9));
     for body in [beyond, late] {
-        let (answer, cost) = cost(&room, "", body.as_bytes()).await;
+        let (answer, cost) = cost(&ada, "", body.as_bytes()).await;
         assert_eq!((answer.status, answer.code().as_str(), cost), (413, "body_too_large", 0));
     }
-    let calls =
-        backend.requests()[seen..].iter().filter(|request| request.contains("tools/call")).count();
+    let calls = backend.requests()[seen..]
+        .iter()
+        .filter(|request| request.text().contains("tools/call"))
+        .count();
     assert_eq!(calls, 0, "a batch that cannot be counted must not be forwarded");
 }
 
@@ -119,8 +123,8 @@ async fn each_call_of_a_batch_is_paid_for() {
 /// thousand calls in a hundred bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_another_coding_than_plain_utf_8_are_refused() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
     let utf7 = r#"{"method":"ping","+AG0-ethod":"tools/call"}"#;
     for headers in [
         "content-type: application/json\r\ncontent-encoding: gzip\r\n",
@@ -132,16 +136,16 @@ async fn bodies_in_another_coding_than_plain_utf_8_are_refused() {
         "content-type: application/json\r\ncontent-type: application/json; charset=utf-7\r\n",
     ] {
         let before = backend.requests().len();
-        let (answer, cost) = cost(&room, headers, utf7.as_bytes()).await;
+        let (answer, cost) = cost(&ada, headers, utf7.as_bytes()).await;
         assert_eq!(answer.status, 415, "{headers}");
         assert_eq!((answer.code().as_str(), cost), ("unsupported_media_type", 0), "{headers}");
         let between = &backend.requests()[before..];
-        assert!(!between.iter().any(|request| request.contains("+AG0-")), "{headers}");
+        assert!(!between.iter().any(|request| request.text().contains("+AG0-")), "{headers}");
     }
     for headers in [
         "content-type: application/json; charset=utf-8\r\n",
         "content-type: application/json;charset=\"UTF-8\"\r\ncontent-encoding: identity\r\n",
     ] {
-        assert_eq!(cost(&room, headers, CALL.as_bytes()).await.0.status, 200, "{headers}");
+        assert_eq!(cost(&ada, headers, CALL.as_bytes()).await.0.status, 200, "{headers}");
     }
 }

@@ -5,33 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::ANSWER;
+use crate::harness::backend::Backend;
+use crate::harness::proxy::Proxy;
 use crate::harness::{CALL, eventually};
-use crate::rig::hostile::{Hostile, Visit};
-use crate::rig::room::{ANSWER, Room};
 
 /// Answers a request below `/mcp/{n}` with the `n`th of `answers`, others well.
-async fn one_of(answers: Vec<Vec<u8>>) -> Hostile {
-    let answers = Arc::new(answers);
-    Hostile::acting(move |mut visit| {
-        let answers = answers.clone();
-        async move {
-            loop {
-                let request = visit.request().await?;
-                let wanted = request.strip_prefix("POST /mcp/").unwrap_or_default();
-                let number: Option<usize> = wanted.split(' ').next()?.parse().ok();
-                match number {
-                    Some(number) => visit.write(&answers[number]).await?,
-                    None => visit.write(ANSWER).await?,
-                }
-            }
-        }
+async fn one_of(answers: Vec<Vec<u8>>) -> Backend {
+    Backend::writing(move |request| {
+        let number =
+            request.target.strip_prefix("/mcp/").and_then(|rest| rest.parse::<usize>().ok());
+        number.map_or_else(|| ANSWER.into(), |number| answers[number].clone())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_never_carry_the_key_to_another_origin() {
-    let elsewhere = Hostile::answering(ANSWER).await;
+    let elsewhere = Backend::saying(ANSWER).await;
     let port = elsewhere.addr.port();
     let other = elsewhere.addr;
     let locations = [
@@ -60,10 +51,10 @@ async fn redirects_never_carry_the_key_to_another_origin() {
         }
     }
     let backend = one_of(answers.clone()).await;
-    let room = Room::of(&backend).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for (number, sent) in answers.iter().enumerate() {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo/{number}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo/{number}"), CALL);
         let answer = wire.exchange(request).await.expect("an answer");
         let sent = String::from_utf8_lossy(sent);
         // An empty Location names the same place: followed until it is enough.
@@ -71,18 +62,18 @@ async fn redirects_never_carry_the_key_to_another_origin() {
         assert_eq!(answer.header("location"), None, "{sent}");
         assert!(!answer.text().contains(&port.to_string()), "{}", answer.text());
     }
-    assert_eq!(elsewhere.requests(), [""; 0]);
+    elsewhere.got_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_in_a_circle_are_followed_three_times() {
     let circle = "HTTP/1.1 307 x\r\nlocation: /mcp/\r\ncontent-length: 0\r\n\r\n";
-    let backend = Hostile::answering(circle).await;
-    let room = Room::of(&backend).await;
-    let answer = room.call().await;
+    let backend = Backend::saying(circle).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
+    let answer = ada.call().await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "backend_redirect"));
     assert_eq!(backend.requests().len(), 4);
-    assert!(backend.requests().iter().all(|request| request.ends_with(CALL)));
+    assert!(backend.requests().iter().all(|request| request.text() == CALL));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,10 +93,10 @@ async fn a_backend_cannot_speak_as_the_proxy() {
     };
     let statuses = ["200 OK", "401 x", "404 x", "429 x", "500 x"];
     let backend = one_of(statuses.iter().map(|status| forged(status)).collect()).await;
-    let room = Room::of(&backend).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for (number, status) in statuses.iter().enumerate() {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo/{number}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo/{number}"), CALL);
         let answer = wire.exchange(request).await.expect("an answer");
         let source = (answer.status >= 400).then_some("backend");
         assert_eq!(answer.header("x-error-source"), source, "{status}");
@@ -161,16 +152,16 @@ async fn answers_that_are_no_http_are_a_502() {
         ok(&"x-many: 1\r\n".repeat(5_000), ""),
     ];
     let backend = one_of(answers.clone()).await;
-    let room = Room::of(&backend).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for (number, sent) in answers.iter().enumerate() {
         let shown = String::from_utf8_lossy(&sent[..sent.len().min(60)]);
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo/{number}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo/{number}"), CALL);
         let answer =
             wire.exchange(request).await.unwrap_or_else(|error| panic!("{shown:?}: {error}"));
         let told = (answer.status, answer.code());
         assert_eq!(told, (502, "backend_protocol_error".into()), "{shown:?}");
-        assert_eq!(room.call().await.status, 200, "after {shown:?}");
+        assert_eq!(ada.call().await.status, 200, "after {shown:?}");
     }
 }
 
@@ -186,10 +177,10 @@ async fn an_answer_with_two_lengths_is_never_passed_on_with_both() {
         ),
     ];
     let backend = one_of(answers.into_iter().map(String::into_bytes).collect()).await;
-    let room = Room::of(&backend).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for number in 0..2 {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo/{number}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo/{number}"), CALL);
         let answer = wire.exchange(request).await.expect("an answer");
         let framings = ["content-length", "transfer-encoding"];
         let framed = framings.iter().filter(|name| answer.header(name).is_some()).count();
@@ -197,7 +188,7 @@ async fn an_answer_with_two_lengths_is_never_passed_on_with_both() {
         assert!(!answer.text().contains("smuggled"));
         assert!(answer.status == 502 || ["", "hello"].contains(&answer.text()), "{answer:?}");
         // The same connection serves on.
-        let next = wire.exchange(room.post("/api/v1/mcp/demo", CALL)).await.expect("an answer");
+        let next = wire.exchange(ada.raw("/api/v1/mcp/demo", CALL)).await.expect("an answer");
         assert!(next.text().contains("done"), "{next:?}");
     }
 }
@@ -213,24 +204,18 @@ async fn what_follows_an_answer_unasked_is_given_to_nobody() {
         format!("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n{ANSWER}{smuggled}").into_bytes(),
     ])
     .await;
-    let room = Room::of(&backend).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for round in 0..50 {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo/{}", round % 5), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo/{}", round % 5), CALL);
         wire.exchange(request).await.expect("an answer");
-        let next = wire.exchange(room.post("/api/v1/mcp/demo", CALL)).await.expect("an answer");
+        let next = wire.exchange(ada.raw("/api/v1/mcp/demo", CALL)).await.expect("an answer");
         assert!(next.status == 200 && next.text().contains("done"), "{next:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_off_never_looks_whole() {
-    let cut = |bytes: &'static str| {
-        move |mut visit: Visit| async move {
-            visit.request().await?;
-            visit.write(bytes).await
-        }
-    };
     for bytes in [
         "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"result\":",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
@@ -238,10 +223,14 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
     ] {
-        let backend = Hostile::acting(cut(bytes)).await;
-        let room = Room::of(&backend).await;
-        let mut wire = room.wire().await;
-        let answer = wire.exchange(room.post("/api/v1/mcp/demo", CALL)).await;
+        let backend = Backend::acting(move |mut visit| async move {
+            visit.request().await;
+            visit.write(bytes).await;
+        })
+        .await;
+        let (proxy, ada) = Proxy::serving(&backend).await;
+        let mut wire = proxy.wire().await;
+        let answer = wire.exchange(ada.raw("/api/v1/mcp/demo", CALL)).await;
         assert!(answer.is_err(), "{bytes:?} gave {answer:?}");
     }
 }
@@ -254,21 +243,18 @@ async fn heads_without_end_are_cut_off() {
         "HTTP/1.1 102 Processing\r\n\r\n",
         "\r\n",
     ] {
-        let backend = Hostile::acting(move |mut visit| async move {
-            visit.request().await?;
-            if line.starts_with('x') {
-                visit.write("HTTP/1.1 200 OK\r\n").await?;
-            }
-            loop {
-                visit.write(line.repeat(100)).await?;
-            }
+        let backend = Backend::acting(move |mut visit| async move {
+            visit.request().await;
+            let start = if line.starts_with('x') { "HTTP/1.1 200 OK\r\n" } else { "" };
+            visit.write(start).await;
+            while visit.try_write(line.repeat(100)).await.is_some() {}
         })
         .await;
-        let room = Room::with(&backend.url(), |config| {
+        let (_proxy, ada) = Proxy::serving_with(&backend, |config| {
             config.backend_timeout.0 = Duration::from_secs(1);
         })
         .await;
-        let answer = room.call().await;
+        let answer = ada.call().await;
         assert!(matches!(answer.status, 502 | 503), "{line:?}: {}", answer.status);
     }
 }
@@ -278,23 +264,22 @@ async fn a_body_without_end_flows_no_faster_than_it_is_read_and_stops_with_the_r
     let written = Arc::new(AtomicUsize::new(0));
     let stopped = Arc::new(AtomicUsize::new(0));
     let (count, stops) = (written.clone(), stopped.clone());
-    let backend = Hostile::acting(move |mut visit| {
+    let backend = Backend::acting(move |mut visit| {
         let (count, stops) = (count.clone(), stops.clone());
         async move {
-            visit.request().await?;
-            visit.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+            visit.request().await;
+            visit.begin_events().await;
             let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-            while visit.write(&chunk).await.is_some() {
+            while visit.try_write(&chunk).await.is_some() {
                 count.fetch_add(chunk.len(), Ordering::Relaxed);
             }
             stops.fetch_add(1, Ordering::Relaxed);
-            None
         }
     })
     .await;
-    let room = Room::of(&backend).await;
-    let mut wire = room.wire().await;
-    wire.send(room.post("/api/v1/mcp/demo", CALL)).await.expect("read");
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    let mut wire = proxy.wire().await;
+    wire.send(ada.raw("/api/v1/mcp/demo", CALL)).await.expect("read");
 
     // Nothing is read: the backend fills the sockets' buffers and has to wait.
     let mut before = usize::MAX;
@@ -307,33 +292,33 @@ async fn a_body_without_end_flows_no_faster_than_it_is_read_and_stops_with_the_r
     assert!(before < 32 << 20, "{before} bytes were taken from it");
     drop(wire);
     eventually("the backend is left", async || stopped.load(Ordering::Relaxed) == 1).await;
-    room.are_open(0).await;
+    proxy.are_open(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_end_of_the_request_delays_nobody_else() {
     // Answers on seeing the head, and reads on.
-    let backend = Hostile::acting(|mut visit| async move {
+    let backend = Backend::acting(|mut visit| async move {
         loop {
-            let head = visit.head().await?;
-            visit.write(ANSWER).await?;
-            if head.contains("chunked") {
+            let head = visit.head().await;
+            visit.write(ANSWER).await;
+            if head.header("transfer-encoding").is_some() {
                 visit.left().await;
-                return None;
+                return;
             }
         }
     })
     .await;
-    let room = Room::of(&backend).await;
-    let mut slow = room.wire().await;
-    let head = room.head("POST", "/api/v1/mcp/demo", "transfer-encoding: chunked\r\n");
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    let mut slow = proxy.wire().await;
+    let head = ada.head("POST", "/api/v1/mcp/demo", "transfer-encoding: chunked\r\n");
     slow.send(format!("{head}11170\r\n{{{}\r\n", " ".repeat(69_999))).await.expect("read");
     assert_eq!(slow.answer().await.expect("an early answer").status, 200);
 
     // Its body is still on the way; the calls of others go past it.
     for _ in 0..20 {
-        let get = room.head("GET", "/api/v1/mcp/demo", "");
-        let mut wire = room.wire().await;
+        let get = ada.head("GET", "/api/v1/mcp/demo", "");
+        let mut wire = proxy.wire().await;
         let answer = tokio::time::timeout(Duration::from_secs(5), wire.exchange(get)).await;
         assert_eq!(answer.expect("in time").expect("an answer").status, 200);
     }

@@ -1,14 +1,15 @@
 //! Request targets that could mean another place at the backend than the one
 //! that was checked.
 
+use super::ANSWER;
 use crate::harness::CALL;
-use crate::rig::hostile::Hostile;
-use crate::rig::room::{ANSWER, Room};
+use crate::harness::backend::Backend;
+use crate::harness::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn remainders_that_could_leave_the_endpoint_are_refused() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for rest in [
         "/..",
         "/../",
@@ -34,8 +35,8 @@ async fn remainders_that_could_leave_the_endpoint_are_refused() {
         "/a%7f",
         "/%1b",
     ] {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo{rest}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo{rest}"), CALL);
         let answer = wire.exchange(request).await.unwrap_or_else(|error| panic!("{rest}: {error}"));
         // A backslash may be refused by the HTTP parser before us.
         assert_eq!(answer.status, 400, "{rest}");
@@ -45,13 +46,13 @@ async fn remainders_that_could_leave_the_endpoint_are_refused() {
             "{rest}: {code}"
         );
     }
-    assert_eq!(backend.requests(), [""; 0]);
+    backend.got_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_is_one_plain_segment() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for path in [
         "/api/v1/mcp/..",
         "/api/v1/mcp/../mcp/demo",
@@ -64,38 +65,38 @@ async fn the_deployment_is_one_plain_segment() {
         "/api/v1/MCP/demo",
         "/api/v1/mcp/demo;x=y",
     ] {
-        let mut wire = room.wire().await;
-        let answer = wire.exchange(room.post(path, CALL)).await.expect("an answer");
+        let mut wire = proxy.wire().await;
+        let answer = wire.exchange(ada.raw(path, CALL)).await.expect("an answer");
         assert_eq!(answer.status, 404, "{path}");
     }
-    assert_eq!(backend.requests(), [""; 0]);
+    backend.got_nothing();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_form_the_target_has_the_backend_gets_its_own_path_and_host() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::of(&backend).await;
+    let backend = Backend::saying(ANSWER).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
     for target in [
         "http://evil.example/api/v1/mcp/demo/mcp?x=1",
         "http://evil.example:99/api/v1/mcp/demo?x=1",
         "https://user@evil.example/api/v1/mcp/demo?x=1",
     ] {
-        let mut wire = room.wire().await;
+        let mut wire = proxy.wire().await;
         // RFC 9112 §3.2.2: the absolute form is to be accepted; its authority means nothing here.
-        let answer = wire.exchange(room.post(target, CALL)).await.expect("an answer");
+        let answer = wire.exchange(ada.raw(target, CALL)).await.expect("an answer");
         assert!(matches!(answer.status, 200 | 400), "{target}: {}", answer.status);
     }
     for request in backend.requests() {
-        assert!(request.starts_with("POST /mcp?x=1 HTTP/1.1\r\n"), "{request}");
-        assert!(request.contains(&format!("host: {}\r\n", backend.addr)), "{request}");
-        assert!(!request.contains("evil"), "{request}");
+        assert_eq!((&*request.method, &*request.target), ("POST", "/mcp?x=1"));
+        assert_eq!(request.header("host"), Some(&*backend.addr.to_string()));
+        assert!(!request.whole().contains("evil"), "{request:?}");
     }
     for (method, target) in
         [("CONNECT", "evil.example:443"), ("OPTIONS", "*"), ("TRACE", "/api/v1/mcp/demo")]
     {
         let before = backend.requests().len();
-        let mut wire = room.wire().await;
-        let answer = wire.exchange(room.head(method, target, "")).await.expect("an answer");
+        let mut wire = proxy.wire().await;
+        let answer = wire.exchange(ada.head(method, target, "")).await.expect("an answer");
         assert!(matches!(answer.status, 400..=405), "{method} {target}: {}", answer.status);
         assert_eq!(backend.requests().len(), before, "{method} {target}");
     }
@@ -103,16 +104,19 @@ async fn whatever_form_the_target_has_the_backend_gets_its_own_path_and_host() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoints_own_parameters_cannot_be_overridden() {
-    let backend = Hostile::answering(ANSWER).await;
-    let room = Room::at(&format!("{}?tenant=1", backend.url())).await;
+    let backend = Backend::saying(ANSWER).await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url_of("/mcp?tenant=1")).await;
+    let ada = proxy.event().open().await.attendee().await;
+    proxy.start().await;
     for query in ["tenant=2", "%74enant=2", "a=b&tenant=2&c", "tenant", "t%65nan%74=2&a=b"] {
-        let mut wire = room.wire().await;
-        let request = room.post(&format!("/api/v1/mcp/demo?{query}"), CALL);
+        let mut wire = proxy.wire().await;
+        let request = ada.raw(&format!("/api/v1/mcp/demo?{query}"), CALL);
         assert_eq!(wire.exchange(request).await.expect("an answer").status, 200, "{query}");
     }
     for request in backend.requests() {
-        let line = request.lines().next().unwrap_or_default();
-        assert!(line.starts_with("POST /mcp?tenant=1"), "{line}");
-        assert_eq!(line.to_lowercase().matches("enan").count(), 1, "{line}");
+        let target = request.target;
+        assert!(target.starts_with("/mcp?tenant=1"), "{target}");
+        assert_eq!(target.to_lowercase().matches("enan").count(), 1, "{target}");
     }
 }

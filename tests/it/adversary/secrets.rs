@@ -1,11 +1,12 @@
 //! Nothing that opens a door is ever written down: not in the most talkative
 //! log, not in an answer, not in the metrics.
 
+use super::ANSWER;
+use crate::harness::backend::{Backend, Nobody};
+use crate::harness::process::Process;
+use crate::harness::proxy::Proxy;
 use crate::harness::wire::Wire;
-use crate::harness::{BACKEND_KEY, CALL};
-use crate::rig::hostile::Hostile;
-use crate::rig::process::Process;
-use crate::rig::room::{ANSWER, Room};
+use crate::harness::{BACKEND_KEY, CALL, eventually};
 
 /// What a caller put into a request and nobody else is to read.
 const SHARED_CODE: &str = "SharedCodeOfTheRoom";
@@ -13,17 +14,21 @@ const ARGUMENT: &str = "an-argument-of-the-caller";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_requests_writes_no_secret_anywhere() {
-    let well = Hostile::answering(ANSWER).await;
-    let broken = Hostile::answering("nonsense\r\n\r\n").await;
-    let gone = Hostile::answering(ANSWER).await.url();
-    let seeded = Room::plan(&well.url())
-        .deployment("broken", &broken.url())
-        .deployment("gone", &gone)
-        .deployment("tls", &broken.url().replace("http:", "https:"))
-        .shared_code(SHARED_CODE)
-        .seed()
-        .await;
-    let mut settings = seeded.settings();
+    let well = Backend::saying(ANSWER).await;
+    let broken = Backend::saying("nonsense\r\n\r\n").await;
+    let gone = Nobody::new().url();
+    let store = Proxy::new().await;
+    for (deployment, endpoint) in [
+        ("demo", &well.url()),
+        ("broken", &broken.url()),
+        ("gone", &gone),
+        ("tls", &broken.url().replace("http:", "https:")),
+    ] {
+        store.resource(deployment, endpoint).await;
+    }
+    let event = store.event().shared_code(SHARED_CODE).open().await;
+    let ada = event.attendee().await;
+    let mut settings = store.store.settings();
     settings.extend([
         ("AI_PROXY_CONNECT_TIMEOUT", "0.2".to_owned()),
         ("AI_PROXY_LOG", "trace".to_owned()),
@@ -32,12 +37,12 @@ async fn a_storm_of_requests_writes_no_secret_anywhere() {
         ("AI_PROXY_METRICS_LISTEN", "127.0.0.1:0".to_owned()),
     ]);
     let mut process = Process::serve(&settings).await;
-    let shared = format!("{}@{SHARED_CODE}/somebody@example.org", seeded.event_id);
-    let wrong_code = format!("{}@{SHARED_CODE}x/somebody@example.org", seeded.event_id);
+    let shared = format!("{}@{SHARED_CODE}/somebody@example.org", event.id);
+    let wrong_code = format!("{}@{SHARED_CODE}x/somebody@example.org", event.id);
     let unknown = "an-unknown-key-that-may-be-a-typing-error";
 
     let mut answers = String::new();
-    for key in [&seeded.keys[0], &shared, &wrong_code, unknown] {
+    for key in [&ada.key, &shared, &wrong_code, unknown] {
         for path in [
             "/api/v1/mcp/demo",
             "/api/v1/mcp/demo/x?api-key=KEY",
@@ -85,10 +90,14 @@ async fn a_storm_of_requests_writes_no_secret_anywhere() {
         }
     }
     let metrics = process.address_after("metrics on http://").expect("the metrics' address");
-    let scrape =
-        Wire::connect(metrics).await.exchange("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let scrape = scrape.expect("metrics").text().to_owned();
-    assert!(scrape.contains("ai_proxy_requests_total"), "{scrape}");
+    let mut scrape = String::new();
+    eventually("the metrics tell of it", async || {
+        let request = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
+        let page = Wire::connect(metrics).await.exchange(request).await.expect("metrics");
+        scrape = page.text().to_owned();
+        scrape.contains("ai_proxy_requests_total")
+    })
+    .await;
     assert!(process.stop().await.success());
 
     let output = process.output();
@@ -96,14 +105,14 @@ async fn a_storm_of_requests_writes_no_secret_anywhere() {
     let hosts = [well.addr, broken.addr].map(|addr| addr.to_string());
     let gone = gone.trim_start_matches("http://").trim_end_matches("/mcp");
     for (what, secret) in [
-        ("an API key", &*seeded.keys[0]),
+        ("an API key", &*ada.key),
         ("an unknown key", unknown),
         ("the shared code", SHARED_CODE),
         ("a backend key", BACKEND_KEY),
         ("an endpoint", &hosts[0]),
         ("an endpoint", &hosts[1]),
         ("an endpoint", gone),
-        ("the master key", &seeded.master_key()),
+        ("the master key", &store.store.master_key()),
         ("an argument", ARGUMENT),
     ] {
         for (place, text) in

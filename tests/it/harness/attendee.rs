@@ -48,6 +48,19 @@ impl Attendee {
         self.post(CALL).await
     }
 
+    /// The head of a request with the attendee's key; `lines` are header lines
+    /// as they are to be sent, right or wrong.
+    pub fn head(&self, method: &str, target: &str, lines: &str) -> String {
+        let key = &self.key;
+        format!("{method} {target} HTTP/1.1\r\nhost: proxy.test\r\napi-key: {key}\r\n{lines}\r\n")
+    }
+
+    /// A whole POST to `target`, as it is sent.
+    pub fn raw(&self, target: &str, body: &str) -> String {
+        let lines = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        self.head("POST", target, &lines) + body
+    }
+
     /// How a message that does not count fares: the code of its refusal, `ok`, or
     /// `cut` where a change ended it under way.
     pub async fn fares(&self) -> String {
@@ -68,6 +81,13 @@ impl Attendee {
     /// What the attendee is shown as used today.
     pub async fn used(&self) -> u64 {
         self.usage().await["used"].as_u64().expect("a number")
+    }
+
+    /// The same, by the replica at `addr`.
+    pub async fn used_at(&self, addr: SocketAddr) -> u64 {
+        let request = self.head("GET", "/api/v1/usage", "");
+        let answer = Wire::connect(addr).await.exchange(request).await.expect("an answer");
+        answer.json()["used"].as_u64().unwrap_or_else(|| panic!("{}", answer.text()))
     }
 
     pub async fn set_active(&self, active: bool) {

@@ -36,12 +36,23 @@ impl Backend {
 
     /// Answers each request, once it is whole, by `script`.
     pub async fn answering(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::writing(move |request| script(request).bytes()).await
+    }
+
+    /// Writes the same `bytes` after each request.
+    pub async fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::writing(move |_| bytes.clone()).await
+    }
+
+    /// Writes what `script` says after each request, be it an answer or not.
+    pub async fn writing(script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let script = Arc::new(script);
         Self::acting(move |mut visit| {
             let script = script.clone();
             async move {
                 while let Some(request) = visit.next().await {
-                    if visit.try_write(script(&request).bytes()).await.is_none() {
+                    if visit.try_write(script(&request)).await.is_none() {
                         break;
                     }
                 }
@@ -105,6 +116,18 @@ impl Backend {
         let mut requests = self.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests.remove(0)
+    }
+
+    /// How many requests called tools.
+    pub fn calls(&self) -> usize {
+        let needle = b"tools/call";
+        let calls = |request: &&Request| request.body.windows(needle.len()).any(|at| at == needle);
+        self.log.lock().iter().filter(calls).count()
+    }
+
+    /// Panics where a request came.
+    pub fn got_nothing(&self) {
+        assert_eq!(self.requests(), []);
     }
 
     pub fn url(&self) -> String {

@@ -1,13 +1,18 @@
 //! What the tests speak in: a proxy in this process, events and attendees in
 //! its catalog, a backend that does exactly what it is told, and a client that
-//! sees every byte.
+//! sees every byte; and where one process is not enough, the real binary, a
+//! PostgreSQL and a cable to it that can be cut.
 
 pub mod attendee;
 pub mod backend;
 pub mod event;
+pub mod postgres;
+pub mod process;
 pub mod proxy;
 pub mod refusal;
+pub mod relay;
 pub mod reply;
+pub mod storm;
 pub mod wire;
 
 use std::time::Duration;

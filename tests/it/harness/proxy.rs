@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use ai_proxy::app::{self, App};
 use ai_proxy::catalog::audit::Actor;
-use ai_proxy::catalog::owner;
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::seal::Vault;
+use ai_proxy::catalog::{event, owner};
 use ai_proxy::config::{Config, StoreArgs};
 use ai_proxy::db::Db;
 use ai_proxy::server::{self, Running};
 use clap::Parser;
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use url::Url;
 
 use super::attendee::{Ask, Attendee};
 use super::backend::Backend;
@@ -29,6 +30,7 @@ pub struct Store {
     pub vault: Vault,
     pub by: Actor,
     dir: TempDir,
+    database_url: Option<String>,
     /// Where the proxy serves it.
     door: Mutex<Option<SocketAddr>>,
 }
@@ -44,7 +46,20 @@ impl Store {
     }
 
     fn args(&self) -> StoreArgs {
-        StoreArgs { data_dir: self.dir.path().to_owned(), database_url: None }
+        StoreArgs { data_dir: self.dir().to_owned(), database_url: self.database_url.clone() }
+    }
+
+    /// What a process that serves it is started with.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("AI_PROXY_DATA_DIR", self.dir().to_string_lossy().into_owned())];
+        settings.extend(self.database_url.clone().map(|url| ("DATABASE_URL", url)));
+        settings
+    }
+
+    /// The master key as its file holds it.
+    pub fn master_key(&self) -> String {
+        let file = std::fs::read_to_string(self.dir().join("master.key"));
+        file.expect("a master key").trim().to_owned()
     }
 }
 
@@ -69,11 +84,18 @@ struct Serve {
 impl Proxy {
     /// An empty catalog that is not served yet.
     pub async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// The same on PostgreSQL, where a URL of one is given.
+    pub async fn on(database: Option<&Url>) -> Self {
+        let database_url = database.map(Url::to_string);
         let dir = TempDir::new().expect("a temporary folder");
-        let args = StoreArgs { data_dir: dir.path().to_owned(), database_url: None };
+        let args =
+            StoreArgs { data_dir: dir.path().to_owned(), database_url: database_url.clone() };
         let (db, vault) = app::open_store(&args).await.expect("a store");
         let by = owner::local(&db, "local").await.expect("an owner").actor();
-        let store = Store { db, vault, by, dir, door: Mutex::default() };
+        let store = Store { db, vault, by, dir, database_url, door: Mutex::default() };
         Self { store: Arc::new(store), serving: None }
     }
 
@@ -90,6 +112,18 @@ impl Proxy {
         proxy.resource("demo", &backend.url()).await;
         let attendee = proxy.event().open().await.attendee().await;
         proxy.start_with(set).await;
+        (proxy, attendee)
+    }
+
+    /// The same with caps of the test's, and with two workers, to race.
+    pub async fn capped(
+        backend: &Backend,
+        set: impl FnOnce(&mut event::Draft),
+    ) -> (Self, Attendee) {
+        let mut proxy = Self::new().await;
+        proxy.resource("demo", &backend.url()).await;
+        let attendee = proxy.event().with(set).open().await.attendee().await;
+        proxy.start_with(|config| config.workers = NonZeroUsize::new(2)).await;
         (proxy, attendee)
     }
 

@@ -33,6 +33,12 @@ impl Request {
         std::str::from_utf8(&self.body).expect("a text body")
     }
 
+    /// All of it, head and body, to be searched.
+    pub fn whole(&self) -> String {
+        let Self { method, target, headers, body, .. } = self;
+        format!("{method} {target}\n{headers:?}\n{}", String::from_utf8_lossy(body))
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
