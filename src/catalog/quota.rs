@@ -4,6 +4,10 @@
 //!
 //! A lease is one conditional upsert, so no interleaving passes the cap.
 
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+
 use super::Result;
 use crate::db::{Columns, Db};
 
@@ -27,22 +31,45 @@ pub async fn lease(
     n: u32,
     cap: u32,
 ) -> Result<Option<Lease>> {
-    // Read to the end: the row may come before the commit has succeeded.
-    let rows = sqlx::query(
+    let leased = lease_many(db, day, cap, &[(attendee_id, n)]).await?;
+    Ok(leased.into_values().next())
+}
+
+/// Leases for several attendees of one cap in one statement, for each all or
+/// none: who is not in the answer got none. Nobody may be named twice.
+///
+/// After an error the requests may be leased or not; count them as leased.
+pub async fn lease_many(
+    db: &Db,
+    day: u32,
+    cap: u32,
+    asked: &[(&str, u32)],
+) -> Result<HashMap<String, Lease>> {
+    // In one order, or replicas would wait for each other's rows in a circle.
+    let mut asked = asked.to_vec();
+    asked.sort_unstable();
+    let values: Vec<String> =
+        (0..asked.len()).map(|at| format!("(${}, ${})", 2 * at + 3, 2 * at + 4)).collect();
+    let statement = format!(
         "insert into quota (attendee_id, day, granted, spent)
-         select $1, $2, $3, 0 where $3 <= $4
+         select column1, $1, column2, 0 from (values {}) as asked where column2 <= $2
          on conflict (attendee_id, day) do update set granted = quota.granted + excluded.granted
-         where quota.granted + excluded.granted <= $4
-         returning granted, spent",
-    )
-    .bind(attendee_id)
-    .bind(i64::from(day))
-    .bind(i64::from(n))
-    .bind(i64::from(cap))
-    .fetch_all(db.writer())
-    .await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Ok(Some(Lease { granted: row.count("granted")?, spent: row.count("spent")? }))
+         where quota.granted + excluded.granted <= $2
+         returning attendee_id, granted, spent",
+        values.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(day)).bind(i64::from(cap));
+    for (attendee_id, n) in asked {
+        query = query.bind(attendee_id.to_owned()).bind(i64::from(n));
+    }
+    // Read to the end: rows may come before the commit has succeeded.
+    let rows = query.fetch_all(db.writer()).await?;
+    rows.iter()
+        .map(|row| {
+            let lease = Lease { granted: row.count("granted")?, spent: row.count("spent")? };
+            Ok((row.text("attendee_id")?, lease))
+        })
+        .collect()
 }
 
 /// What replicas have reported as spent of `day`.

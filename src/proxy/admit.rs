@@ -4,15 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
 use super::authenticate::Caller;
 use super::error::ProxyError;
-use super::lease::{DayCount, Refill, lease_size};
+use super::lease::{DayCount, Refill, is_low, lease_size};
 use super::live::{Live, OpenRequest};
-use super::plane::{DataPlane, STORE_PATIENCE};
+use super::plane::DataPlane;
 use super::rate::TooFar;
-use crate::catalog::quota;
+use super::refill::Want;
 use crate::clock;
 
 impl Caller {
@@ -68,22 +66,30 @@ impl DataPlane {
     /// Takes `n` requests of the caller's daily cap, all or none.
     pub async fn admit(self: &Arc<Self>, caller: &Caller, n: u32) -> Result<Permit, ProxyError> {
         let live = &caller.live;
+        let cap = caller.daily_cap;
         loop {
             let now_ms = clock::now_ms();
             let day = clock::day_of(now_ms);
-            if n == 0 || live.lease.take(day, n, now_ms) {
+            let permit = || {
                 let taken = DayCount { day, count: n };
-                return Ok(Permit { live: live.clone(), taken, is_spent: false });
-            }
-            let cap = caller.daily_cap;
-            let missing = n.saturating_sub(live.lease.left(day)).max(1);
-            let ask = || {
-                let (plane, live) = (self.clone(), live.clone());
-                let refill = self.control.spawn(refill(plane, live, day, missing, cap));
-                let answer = tokio::time::timeout(STORE_PATIENCE, refill);
-                answer.map(|answer| answer.map_or(Refill::Failed, or_failed)).boxed()
+                Permit { live: live.clone(), taken, is_spent: false }
             };
-            match live.lease.refill(ask).await {
+            if n == 0 {
+                return Ok(permit());
+            }
+            if let Some(left) = live.lease.take(day, n, now_ms) {
+                let size = lease_size(cap);
+                if is_low(left, size) {
+                    let want = Want { day, cap, n: size - left, at_least: 0 };
+                    live.lease.refill_ahead(|| self.order(live, want));
+                }
+                return Ok(permit());
+            }
+            let missing = n.saturating_sub(live.lease.left(day)).max(1);
+            let want = Want { day, cap, n: lease_size(cap).max(missing), at_least: missing };
+            let refill = live.lease.refill(|| self.order(live, want));
+            self.refills.hurry();
+            match refill.await {
                 Refill::Granted => {}
                 Refill::Failed => return Err(ProxyError::StoreUnavailable),
                 // Another call's refill, which asked for more than this one needs.
@@ -95,38 +101,4 @@ impl DataPlane {
             }
         }
     }
-}
-
-fn or_failed(refill: Result<Refill, tokio::task::JoinError>) -> Refill {
-    refill.unwrap_or(Refill::Failed)
-}
-
-/// Asks the store for a lease, and where that does not fit for just `missing`.
-/// Runs to its end also when the call that began it is gone, so that what was
-/// granted is never lost.
-async fn refill(
-    plane: Arc<DataPlane>,
-    live: Arc<Live>,
-    day: u32,
-    missing: u32,
-    cap: u32,
-) -> Refill {
-    let sizes = [lease_size(cap).max(missing), missing];
-    let sizes = if sizes[0] == sizes[1] { &sizes[1..] } else { &sizes[..] };
-    for size in sizes {
-        let leased = quota::lease(&plane.db, &live.attendee_id, day, *size, cap);
-        match leased.await {
-            Ok(Some(lease)) => {
-                live.learn_spent(day, lease.spent);
-                live.give_back(DayCount { day, count: *size });
-                return Refill::Granted;
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, "no lease could be taken from the store");
-                return Refill::Failed;
-            }
-        }
-    }
-    Refill::Exhausted { asked: missing }
 }

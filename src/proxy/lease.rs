@@ -16,6 +16,13 @@ pub fn lease_size(cap: u32) -> u32 {
     (cap / 32).clamp(1, 16)
 }
 
+/// What may be left of a lease of `size` before more is asked for ahead of need,
+/// so that no call of somebody busy waits for the store. Small leases are not
+/// renewed so: they would keep from other replicas what nobody here asked for.
+pub fn is_low(left: u32, size: u32) -> bool {
+    size >= 4 && left <= size / 4
+}
+
 /// How the store answered when asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refill {
@@ -48,24 +55,32 @@ impl DayCount {
 pub struct Lease {
     left: AtomicU64,
     last_taken: AtomicI64,
-    pending: Mutex<Option<Shared<BoxFuture<'static, Refill>>>>,
+    /// There from when the store is asked until it has answered.
+    pending: Mutex<Option<Answer>>,
 }
 
+/// What every call that waits for a refill waits for.
+pub type Answer = Shared<BoxFuture<'static, Refill>>;
+
 impl Lease {
-    /// Takes `n` of `day`, all or none.
-    pub fn take(&self, day: u32, n: u32, now_ms: i64) -> bool {
+    /// Takes `n` of `day`, all or none; what is left after that.
+    pub fn take(&self, day: u32, n: u32, now_ms: i64) -> Option<u32> {
         let mut packed = self.left.load(Ordering::Acquire);
         loop {
             let left = DayCount::unpack(packed);
             if left.day != day || left.count < n {
-                return false;
+                return None;
             }
-            let rest = DayCount { day, count: left.count - n }.pack();
-            match self.left.compare_exchange_weak(packed, rest, Ordering::AcqRel, Ordering::Acquire)
-            {
+            let rest = DayCount { day, count: left.count - n };
+            match self.left.compare_exchange_weak(
+                packed,
+                rest.pack(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => {
                     self.last_taken.store(now_ms, Ordering::Relaxed);
-                    return true;
+                    return Some(rest.count);
                 }
                 Err(actual) => packed = actual,
             }
@@ -128,20 +143,20 @@ impl Lease {
         self.last_taken.load(Ordering::Relaxed)
     }
 
-    /// Waits for the refill that is under way, or starts the one that `ask`
-    /// makes: at most one at a time goes to the store for an attendee.
-    pub async fn refill<F>(&self, ask: F) -> Refill
-    where
-        F: FnOnce() -> BoxFuture<'static, Refill>,
-    {
-        let refill = {
-            let mut pending = self.pending.lock();
-            match &*pending {
-                Some(running) if running.peek().is_none() => running.clone(),
-                _ => pending.insert(ask().shared()).clone(),
-            }
-        };
-        refill.await
+    /// The refill that is under way, or the one that `ask` begins: at most one
+    /// at a time goes to the store for an attendee. `ask` may not use the lease.
+    pub fn refill(&self, ask: impl FnOnce() -> BoxFuture<'static, Refill>) -> Answer {
+        self.pending.lock().get_or_insert_with(|| ask().shared()).clone()
+    }
+
+    /// Begins a refill with `ask`, unless one is under way.
+    pub fn refill_ahead(&self, ask: impl FnOnce() -> BoxFuture<'static, Refill>) {
+        self.pending.lock().get_or_insert_with(|| ask().shared());
+    }
+
+    /// The store has answered, or will not: the next refill asks it again.
+    pub fn answered(&self) {
+        *self.pending.lock() = None;
     }
 }
 
@@ -156,13 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn only_leases_of_some_size_are_renewed_ahead_of_need() {
+        assert!((1..=3).all(|size| !is_low(0, size)));
+        assert!(is_low(4, 16) && !is_low(5, 16));
+    }
+
+    #[test]
     fn takes_are_all_or_none_and_of_their_own_day() {
         let lease = Lease::default();
         assert_eq!(lease.add(DayCount { day: 7, count: 5 }), None);
-        assert!(lease.take(7, 3, 0));
-        assert!(!lease.take(7, 3, 0), "only two are left");
-        assert!(!lease.take(8, 1, 0), "another day");
-        assert!(lease.take(7, 2, 0));
+        assert_eq!(lease.take(7, 3, 0), Some(2));
+        assert_eq!(lease.take(7, 3, 0), None, "only two are left");
+        assert_eq!(lease.take(8, 1, 0), None, "another day");
+        assert_eq!(lease.take(7, 2, 0), Some(0));
         assert_eq!(lease.left(7), 0);
     }
 
@@ -185,7 +206,9 @@ mod tests {
         assert_eq!(lease.add(DayCount { day: 1, count: 1000 }), None);
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..1000).filter(|_| lease.take(1, 1, 0)).count()))
+                .map(|_| {
+                    scope.spawn(|| (0..1000).filter(|_| lease.take(1, 1, 0).is_some()).count())
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });

@@ -24,6 +24,7 @@ pub mod meter;
 pub mod origin;
 pub mod plane;
 pub mod rate;
+pub mod refill;
 pub mod relay;
 pub mod resolve;
 pub mod route;

@@ -17,6 +17,7 @@ use super::error::ProxyError;
 use super::live::{Live, Lives};
 use super::mcp::session::Sessions;
 use super::origin::Origins;
+use super::refill::Refills;
 use super::tally::Tally;
 use super::throttle::Throttle;
 use crate::catalog;
@@ -61,6 +62,7 @@ pub struct DataPlane {
     pub keys: Keys,
     pub lives: Lives,
     pub sessions: Sessions,
+    pub refills: Refills,
     pub throttle: Throttle,
     pub guessers: Semaphore,
     pub origins: Origins,
@@ -104,6 +106,7 @@ impl DataPlane {
                 Default::default(),
                 Default::default(),
             ),
+            refills: Refills::default(),
             throttle: Throttle::default(),
             guessers: Semaphore::new(GUESSERS),
             started: Instant::now(),

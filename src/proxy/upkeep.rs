@@ -190,6 +190,7 @@ fn add(batch: &mut Batch, live: &Live, page: Page) {
 
 /// The last writes of a process that stops: every lease goes back.
 pub async fn settle(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
+    plane.refills.finish().await;
     return_leases(plane, |_, _| true);
     flush(plane).await
 }
