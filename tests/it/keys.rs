@@ -1,5 +1,6 @@
 //! API keys: where they stand, what they look like, how long they work.
 
+use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::{attendee, event};
 use ai_proxy::proxy::authenticate::is_open;
 use ai_proxy::proxy::error::ProxyError;
@@ -7,7 +8,8 @@ use ai_proxy::proxy::error::ProxyError;
 use crate::harness::attendee::{Attendee, DEMO};
 use crate::harness::backend::Backend;
 use crate::harness::proxy::Proxy;
-use crate::harness::{CHANGE, PING, within};
+use crate::harness::reply::Request;
+use crate::harness::{CALL, CHANGE, PING, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_stands_in_api_key_or_else_in_authorization() {
@@ -45,6 +47,27 @@ async fn a_key_works_on_every_route_in_either_header() {
         {
             assert_eq!(proxy.ask(method, path).header(name, &value).await.status, 200, "{path}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_of_a_connection_is_its_own_callers() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    let mut wire = proxy.wire().await;
+    for (key, status, remaining) in [
+        (&ada.key, 200, Some("99999")),
+        (&bob.key, 200, Some("99999")),
+        (&"unknown".to_owned(), 401, None),
+        (&ada.key, 200, Some("99998")),
+    ] {
+        let answer = wire.exchange(ada.post(CALL).key(key).bytes()).await.unwrap();
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("x-ratelimit-remaining-requests"), remaining);
     }
 }
 
@@ -123,6 +146,39 @@ async fn what_an_organiser_changes_is_in_force_within_two_seconds() {
     let ada = Attendee { key: new, ..ada };
     attendee::delete(&proxy.store.db, &proxy.store.by, &ada.id).await.unwrap();
     within(CHANGE, "it is gone", async || ada.fares().await == "invalid_api_key").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_changes_is_called_anew_within_two_seconds() {
+    let (one, other) = (Backend::start().await, Backend::start().await);
+    let mut proxy = Proxy::new().await;
+    let id = proxy.resource("demo", &one.url()).await;
+    let ada = proxy.event().open().await.attendee().await;
+    proxy.start().await;
+    assert_eq!(ada.fares().await, "ok");
+    let draft = |key: &str| resource::Draft {
+        id: Some(id.clone()),
+        deployment: "demo".into(),
+        endpoint: one.url(),
+        key: KeyChange::Set(key.to_owned().into()),
+        ..resource::Draft::default()
+    };
+    proxy.save(draft("another-key")).await;
+    within(CHANGE, "another key", async || {
+        ada.fares().await == "ok"
+            && one.requests().last().unwrap().header("api-key") == Some("another-key")
+    })
+    .await;
+    proxy.save(resource::Draft { endpoint: other.url(), ..draft("third-key") }).await;
+    within(CHANGE, "another backend", async || {
+        ada.fares().await == "ok" && !other.requests().is_empty()
+    })
+    .await;
+    assert_eq!(other.requests()[0].header("api-key"), Some("third-key"));
+    let third = |request: &Request| request.header("api-key") == Some("third-key");
+    assert!(!one.requests().iter().any(third), "no key goes where it does not belong");
+    proxy.save(resource::Draft { active: false, ..draft("third-key") }).await;
+    within(CHANGE, "it is off", async || ada.fares().await == "deployment_not_found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -173,6 +173,9 @@ async fn method_not_allowed() {
         rpc(&answer, 405, "method_not_allowed", json!(null));
         assert_eq!(answer.header("allow"), Some("GET, POST, DELETE"));
     }
+    let mut wire = ada.ask("HEAD", DEMO).send().await;
+    let head = wire.head().await.unwrap();
+    assert_eq!((head.status, head.header("allow")), (405, Some("GET, POST, DELETE")));
     for (method, path, allow) in [
         ("GET", "/api/v1/eventinfo", "POST"),
         ("POST", "/api/v1/event/a1b2-c3d4", "GET"),
