@@ -10,12 +10,14 @@ use crate::catalog::seal::{MasterKey, Vault};
 use crate::catalog::snapshot::Snapshot;
 use crate::config::{Config, StoreArgs};
 use crate::db::Db;
+use crate::identity::Identity;
 use crate::proxy::plane::DataPlane;
 
 pub struct App {
     pub config: Config,
     pub db: Arc<Db>,
     pub vault: Arc<Vault>,
+    pub identity: Identity,
     pub plane: Arc<DataPlane>,
 }
 
@@ -32,7 +34,8 @@ impl App {
         let snapshot = Snapshot::load(&db, &vault).await.context("the catalog cannot be read")?;
         let control = Handle::current();
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
-        Ok(Arc::new(Self { config, db, vault, plane: Arc::new(plane) }))
+        let identity = Identity::new(db.clone(), vault.clone());
+        Ok(Arc::new(Self { config, db, vault, identity, plane: Arc::new(plane) }))
     }
 }
 

@@ -4,9 +4,11 @@
 //! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
 //! [`app`] holds what all requests share, and [`server`] owns sockets,
 //! threads and the drain. [`probe`] asks a backend from outside of the data
-//! plane whether it can be used. `ARCHITECTURE.md` tells the walks in prose.
+//! plane whether it can be used. [`portal`] is the pages of owners, who sign in by
+//! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
-//! Arrows point down only: `cli → server → app → proxy → catalog → db`.
+//! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
+//! and `app → identity → catalog`.
 
 pub mod app;
 pub mod catalog;
@@ -15,7 +17,9 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod identity;
 pub mod net;
+pub mod portal;
 pub mod probe;
 pub mod proxy;
 pub mod server;

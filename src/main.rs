@@ -1,12 +1,13 @@
 //! The process, phase by phase: config, telemetry, store, app, serve, drain.
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use ai_proxy::app::App;
 use ai_proxy::cli::{Cli, Command};
-use ai_proxy::config::Config;
-use ai_proxy::{demo, server, telemetry};
+use ai_proxy::config::{Config, LogFormat};
+use ai_proxy::{demo, net, server, telemetry};
 use anyhow::{Context as _, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +60,7 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
             tracing::info!("metrics on http://{addr}/metrics");
         }
         tracing::info!("listening on {scheme}://{}", running.addr());
+        offer_first_link(&app, scheme, running.addr()).await?;
         let _demo = if with_demo {
             let demo = demo::prepare(&app).await?;
             writeln!(io::stdout(), "{}", demo.greeting(&app.config, running.addr()))
@@ -77,6 +79,23 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
         app.db.close().await;
         Ok(())
     })
+}
+
+/// While nobody can sign in, prints the link that changes that: on stdout, because
+/// a log is kept and read by others.
+async fn offer_first_link(app: &App, scheme: &str, addr: SocketAddr) -> anyhow::Result<()> {
+    let Some(link) = app.identity.first_link().await? else { return Ok(()) };
+    let here = format!("{scheme}://{}", net::from_here(addr));
+    let url = link.url(app.config.public_url.as_ref().map_or(&here, |url| url.as_str()));
+    let mut out = io::stdout();
+    let printed = match app.config.log_format {
+        LogFormat::Json => writeln!(out, "{}", serde_json::json!({ "setup_link": url })),
+        LogFormat::Text => writeln!(
+            out,
+            "Nobody can sign in yet. Open this within the hour to become the administrator:\n  {url}"
+        ),
+    };
+    printed.context("the link for the first administrator could not be printed")
 }
 
 fn runtime(threads: usize) -> anyhow::Result<Runtime> {

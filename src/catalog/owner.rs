@@ -1,7 +1,10 @@
 //! Owners: organisers, who see nothing of each other's; and the one-time links
 //! by which they set their password.
 
-use secrecy::SecretString;
+pub mod password;
+pub mod redeem;
+
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 
 use super::digest::hex;
@@ -34,7 +37,8 @@ impl Owner {
         Actor { owner_id: self.id.clone(), name: self.name.clone() }
     }
 
-    fn read(row: &AnyRow) -> Result<Self> {
+    /// From columns `id, name, role, active`.
+    pub(crate) fn read(row: &AnyRow) -> Result<Self> {
         let role = match row.text("role")?.as_str() {
             "administrator" => Role::Administrator,
             _ => Role::Owner,
@@ -71,11 +75,14 @@ pub async fn local(db: &Db, name: &str) -> Result<Owner> {
 
 /// The owner `name`, where there is one.
 pub async fn find(db: &Db, name: &str) -> Result<Option<Owner>> {
-    let row = sqlx::query("select id, name, role, active from owner where name = $1")
-        .bind(name)
-        .fetch_optional(db.pool())
-        .await?;
-    row.as_ref().map(Owner::read).transpose()
+    find_row(db, BY_NAME, name).await?.as_ref().map(Owner::read).transpose()
+}
+
+const BY_ID: &str = "select id, name, role, active, password_hash from owner where id = $1";
+const BY_NAME: &str = "select id, name, role, active, password_hash from owner where name = $1";
+
+async fn find_row(db: &Db, select: &'static str, key: &str) -> Result<Option<AnyRow>> {
+    Ok(sqlx::query(select).bind(key).fetch_optional(db.pool()).await?)
 }
 
 /// What lets one person set a password, once, until it expires.
@@ -85,6 +92,13 @@ pub struct SetupLink {
     pub token: SecretString,
     /// UTC milliseconds.
     pub expires_at: i64,
+}
+
+impl SetupLink {
+    /// The link itself, on a portal that is reached at `base`.
+    pub fn url(&self, base: &str) -> String {
+        format!("{}/admin/setup/{}", base.trim_end_matches('/'), self.token.expose_secret())
+    }
 }
 
 /// Makes the link that lets whoever holds it become the first administrator.

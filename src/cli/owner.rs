@@ -1,7 +1,6 @@
 //! `ai-proxy owner`: one-time links, by which an owner sets a password.
 
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret;
 use serde_json::json;
 use url::Url;
 
@@ -62,8 +61,7 @@ impl Owner {
 
 impl LinkArgs {
     fn print(&self, link: &SetupLink) -> anyhow::Result<()> {
-        let base = self.public_url.as_str().trim_end_matches('/');
-        let url = format!("{base}/admin/setup/{}", link.token.expose_secret());
+        let url = link.url(self.public_url.as_str());
         let expires_at = instant(link.expires_at);
         if self.output.json {
             return output::json(&json!({"url": url, "expires_at": expires_at}));

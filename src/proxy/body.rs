@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::error::ProxyError;
@@ -23,11 +24,20 @@ pub enum Body {
     Full(Option<Bytes>),
     /// The backend's, as they come.
     Relay(Box<Relay>),
+    /// What is served besides calls.
+    Page(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
 }
 
 impl Body {
     pub fn empty() -> Self {
         Body::Full(None)
+    }
+
+    pub fn page<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        Body::Page(Box::pin(body.map_err(Into::into)))
     }
 
     pub fn full(bytes: Bytes) -> Self {
@@ -46,6 +56,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Relay(relay) => Pin::new(&mut **relay).poll_frame(cx),
+            Body::Page(page) => page.as_mut().poll_frame(cx),
         }
     }
 
@@ -53,6 +64,7 @@ impl HttpBody for Body {
         match self {
             Body::Full(bytes) => bytes.is_none(),
             Body::Relay(relay) => relay.is_end_stream(),
+            Body::Page(page) => page.is_end_stream(),
         }
     }
 
@@ -60,6 +72,7 @@ impl HttpBody for Body {
         match self {
             Body::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Body::Relay(relay) => relay.size_hint(),
+            Body::Page(page) => page.size_hint(),
         }
     }
 }

@@ -50,7 +50,7 @@ use self::worker::Worker;
 use crate::catalog::resource::Resource;
 use crate::clock;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How long a refusal waits for the body that holds the id it must echo.
 const ID_PATIENCE: Duration = Duration::from_secs(1);

@@ -2,6 +2,14 @@
 
 use super::tally::Family;
 
+/// Whether a path is answered here at all; the rest of the world is pages. What
+/// MCP clients probe for authorisation servers must not look like one.
+pub fn is_of_data_plane(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/register" | "/api/v1")
+        || path.starts_with("/api/v1/")
+        || path.starts_with("/.well-known/")
+}
+
 /// What a request's path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'path> {
@@ -83,6 +91,9 @@ mod tests {
         assert_eq!(Route::of("/api/v1/mcp/demo/a%2Fb/c"), mcp("demo", "/a%2Fb/c"));
         assert_eq!(Route::of("/api/v1/event/a1b2-c3d4"), Route::Event { id: "a1b2-c3d4" });
         assert_eq!(Route::of("/api/v1/eventinfo"), Route::EventInfo);
+        for page in ["/", "/admin", "/api/admin/v1/events", "/api/v10", "/healthz/"] {
+            assert!(!is_of_data_plane(page), "{page}");
+        }
         for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register", "/.well-known/x"] {
             assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
         }

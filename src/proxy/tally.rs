@@ -18,6 +18,7 @@ pub enum Family {
     EventInfo,
     Event,
     Usage,
+    Portal,
     Other,
 }
 
@@ -28,6 +29,7 @@ impl Family {
             Family::EventInfo => "eventinfo",
             Family::Event => "event",
             Family::Usage => "usage",
+            Family::Portal => "portal",
             Family::Other => "other",
         }
     }

@@ -10,6 +10,8 @@ use dashmap::DashMap;
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::net::source_network as network;
+
 const ATTEMPTS_A_MINUTE: u32 = 30;
 
 /// Sources kept at most; when more guess in one minute, the new ones are
@@ -54,16 +56,6 @@ impl Throttle {
     pub fn sweep(&self, now_ms: i64) {
         let minute = now_ms.div_euclid(60_000);
         self.attempts.retain(|_, entry| entry.0 == minute);
-    }
-}
-
-/// IPv6 hosts own a /64: its addresses count as one source.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        v4 => v4,
     }
 }
 
@@ -118,12 +110,5 @@ mod tests {
         assert_eq!(source("10.0.0.1".parse().unwrap(), &headers, &trusted), client);
         let stranger: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(source(stranger, &headers, &trusted), stranger);
-    }
-
-    #[test]
-    fn neighbours_in_one_ipv6_network_are_one_source() {
-        let a = "2001:db8::1".parse().unwrap();
-        let b = "2001:db8::2".parse().unwrap();
-        assert_eq!(network(a), network(b));
     }
 }

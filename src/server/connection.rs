@@ -21,11 +21,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::dispatch::Faces;
 use super::head_guard::{Carrier, HeadGuard, Progress, Serving, Verdict};
 use crate::net;
-use crate::proxy;
 use crate::proxy::body::{Body, BoxError};
-use crate::proxy::worker::Worker;
 
 /// Header lines of a request at most.
 const MAX_HEADERS: usize = 128;
@@ -57,7 +56,7 @@ impl Connections {
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
-        worker: Arc<Worker>,
+        faces: Arc<Faces>,
         stop: CancellationToken,
     ) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -68,12 +67,12 @@ impl Connections {
             }
         };
         let sweep = tokio::spawn({
-            let worker = worker.clone();
+            let faces = faces.clone();
             async move {
                 let mut ticks = tokio::time::interval(Duration::from_secs(1));
                 loop {
                     ticks.tick().await;
-                    worker.pool.sweep();
+                    faces.worker.pool.sweep();
                 }
             }
         });
@@ -94,9 +93,9 @@ impl Connections {
                 () = stop.cancelled() => break,
                 slot = self.slots.clone().acquire_owned() => slot,
             };
-            let (connections, worker) = (self.clone(), worker.clone());
+            let (connections, faces) = (self.clone(), faces.clone());
             tokio::spawn(self.open.track_future(async move {
-                connections.run(stream, peer, worker).await;
+                connections.run(stream, peer, faces).await;
                 drop(slot);
             }));
         }
@@ -109,22 +108,16 @@ impl Connections {
         self.open.wait().await;
     }
 
-    async fn run(&self, stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+    async fn run(&self, stream: TcpStream, peer: SocketAddr, faces: Arc<Faces>) {
         net::tune(&stream);
         match &self.tls {
-            None => self.http1(stream, peer.ip(), worker).await,
+            None => self.http1(stream, peer.ip(), faces).await,
             // Boxed: TLS would weigh on every plain connection.
-            Some(tls) => Box::pin(self.run_tls(tls, stream, peer.ip(), worker)).await,
+            Some(tls) => Box::pin(self.run_tls(tls, stream, peer.ip(), faces)).await,
         }
     }
 
-    async fn run_tls(
-        &self,
-        tls: &TlsAcceptor,
-        stream: TcpStream,
-        peer: IpAddr,
-        worker: Arc<Worker>,
-    ) {
+    async fn run_tls(&self, tls: &TlsAcceptor, stream: TcpStream, peer: IpAddr, faces: Arc<Faces>) {
         let accepted = tokio::time::timeout(self.header_timeout, tls.accept(stream)).await;
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
@@ -132,23 +125,23 @@ impl Connections {
             Err(_) => return,
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer, worker).await;
+            self.http2(stream, peer, faces).await;
         } else {
-            self.http1(stream, peer, worker).await;
+            self.http1(stream, peer, faces).await;
         }
     }
 
-    async fn http1<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
+    async fn http1<S>(&self, stream: S, peer: IpAddr, faces: Arc<Faces>)
     where
         S: Carrier + Send + 'static,
     {
         let progress = Progress::new();
         let service = service_fn(|request: Request<Incoming>| {
-            let (worker, serving) = (worker.clone(), progress.begin());
+            let (faces, serving) = (faces.clone(), progress.begin());
             // HTTP/1.0 knows no chunks: its answers may end with the connection.
             let has_chunks = request.version() > Version::HTTP_10;
             async move {
-                let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
+                let response = faces.serve(peer, serving.is_ambiguous, request).await;
                 Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks }))
             }
         });
@@ -166,15 +159,15 @@ impl Connections {
             .await;
     }
 
-    async fn http2<S>(&self, stream: S, peer: IpAddr, worker: Arc<Worker>)
+    async fn http2<S>(&self, stream: S, peer: IpAddr, faces: Arc<Faces>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let progress = Progress::new();
         let service = service_fn(|request: Request<Incoming>| {
-            let (worker, serving) = (worker.clone(), progress.begin_framed());
+            let (faces, serving) = (faces.clone(), progress.begin_framed());
             async move {
-                let response = proxy::serve(&worker, peer, serving.is_ambiguous, request).await;
+                let response = faces.serve(peer, serving.is_ambiguous, request).await;
                 Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks: true }))
             }
         });

@@ -1,11 +1,12 @@
 //! Sockets, threads and the drain: what stands between the network and the
-//! data plane.
+//! data plane and the portal.
 //!
 //! Each worker thread has a runtime, a listening socket and backend connections
 //! of its own, so that cores share nothing on a call's way. The store, and all
 //! that is not a call, lives on the control runtime that `main` made.
 
 mod connection;
+mod dispatch;
 pub mod framing;
 mod head_guard;
 mod listener;
@@ -23,7 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connections;
+use self::dispatch::Faces;
 use crate::app::App;
+use crate::portal::Portal;
 use crate::proxy::upkeep;
 use crate::proxy::worker::Worker;
 
@@ -48,6 +51,7 @@ pub struct Running {
 /// be read.
 pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
     let config = &app.config;
+    let portal = Portal::new(app.clone())?;
     let tls = tls::acceptor(config)?;
     let metrics = match config.metrics_listen {
         Some(address) => Some(metrics::listen(address).await?),
@@ -75,9 +79,10 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
             .build()
             .context("a worker's runtime could not be made")?;
         let worker = Arc::new(Worker::new(app.plane.clone()));
+        let faces = Arc::new(Faces { worker, portal: portal.clone() });
         let (connections, stop) = (connections.clone(), stop.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
-            runtime.block_on(connections.serve(listener, worker, stop));
+            runtime.block_on(connections.serve(listener, faces, stop));
             runtime.shutdown_timeout(THREAD_PATIENCE);
         })?;
         threads.push(thread);

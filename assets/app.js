@@ -1,0 +1,93 @@
+// What pages do better with a script, and do without one as well.
+"use strict";
+
+document.documentElement.classList.add("js");
+
+// data-copy="ID": copies the text of that element.
+document.addEventListener("click", async (click) => {
+  const button = click.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  const text = source.value ?? source.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    say(button, "Copied");
+  } catch {
+    // Over plain http a browser has no clipboard for us: mark the text instead.
+    const range = document.createRange();
+    range.selectNodeContents(source);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    say(button, "Press Ctrl+C");
+  }
+});
+
+function say(button, text) {
+  button.dataset.label ??= button.textContent;
+  button.textContent = text;
+  setTimeout(() => { button.textContent = button.dataset.label; }, 2000);
+}
+
+// a[data-dialog]: shows the form.ask of the page it leads to in a dialog.
+document.addEventListener("click", async (click) => {
+  const link = click.target.closest("a[data-dialog]");
+  if (!link || click.ctrlKey || click.metaKey || click.shiftKey) return;
+  click.preventDefault();
+  const page = await load(link.href);
+  const ask = page?.querySelector("form.ask");
+  if (!ask) { location.href = link.href; return; }
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-labelledby", ask.querySelector("h2")?.id ?? "");
+  dialog.append(document.adoptNode(ask));
+  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  dialog.addEventListener("click", (inside) => {
+    if (inside.target.closest("a[data-cancel]")) { inside.preventDefault(); dialog.close(); }
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+});
+
+// data-live="SECONDS" with an id: is replaced by what the same page shows then.
+for (const element of document.querySelectorAll("[data-live][id]")) {
+  const { id } = element;
+  const seconds = Number(element.dataset.live);
+  const refresh = async () => {
+    const busy = document.hidden || document.querySelector("dialog[open]") ||
+      document.getElementById(id).matches(":focus-within");
+    if (!busy) {
+      const fresh = (await load(location.href))?.getElementById(id);
+      if (fresh) {
+        document.getElementById(id).replaceWith(document.adoptNode(fresh));
+        localise(document.getElementById(id));
+      }
+    }
+    setTimeout(refresh, seconds * 1000);
+  };
+  setTimeout(refresh, seconds * 1000);
+}
+
+// Another page of ours; nothing if we were sent elsewhere, as when signed out.
+async function load(url) {
+  try {
+    const response = await fetch(url);
+    if (!response.ok || response.redirected) return null;
+    return new DOMParser().parseFromString(await response.text(), "text/html");
+  } catch {
+    return null;
+  }
+}
+
+// time[data-local]: adds the viewer's own time where it differs from the one shown.
+function localise(root) {
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    const here = new Date(time.dateTime)
+      .toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    time.title = `${here}, your time`;
+  }
+}
+localise(document);
+
+// input[data-time-zone]: the browser's, where none is chosen.
+for (const input of document.querySelectorAll("[data-time-zone]")) {
+  input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
+}

@@ -1,0 +1,50 @@
+//! What owners sign in with, and who may. Hashes only: what makes and compares
+//! them is `identity`.
+
+use sqlx::Row;
+
+use super::{BY_NAME, Owner, find_row};
+use crate::catalog::{Noun, Result, audit, change};
+use crate::db::{Columns, Db};
+
+/// The active owner `name`, and the hash of the password where one was set.
+pub async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
+    let Some(row) = find_row(db, BY_NAME, name).await? else { return Ok(None) };
+    let owner = Owner::read(&row)?;
+    let hash = row.try_get("password_hash")?;
+    Ok(Some((owner, hash)).filter(|(owner, _)| owner.active))
+}
+
+/// Whether there is an active owner who has a password.
+pub async fn is_any_set(db: &Db) -> Result<bool> {
+    let row = sqlx::query(
+        "select count(*) as n from owner where active = 1 and password_hash is not null",
+    )
+    .fetch_one(db.pool())
+    .await?;
+    Ok(row.int("n")? > 0)
+}
+
+/// Replaces the owner's own password.
+pub async fn set(db: &Db, owner: &Owner, hash: &str) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    sqlx::query("update owner set password_hash = $2 where id = $1")
+        .bind(&owner.id)
+        .bind(hash)
+        .execute(&mut *tx)
+        .await?;
+    let (by, id) = (owner.actor(), &owner.id);
+    audit::record(&mut tx, &by, "changed password", Noun::Owner, id, &owner.name).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Stores the same password under newer parameters: nothing that anybody did.
+pub async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<()> {
+    sqlx::query("update owner set password_hash = $3 where id = $1 and password_hash = $2")
+        .bind(owner_id)
+        .bind(old)
+        .bind(new)
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Redeeming a one-time link: it makes the first administrator, or sets the
+//! password of the owner that it was made for.
+
+use sqlx::Row;
+
+use super::{BY_ID, Owner, find_row, line};
+use crate::catalog::validate::invalid;
+use crate::catalog::{Digest, Noun, Result, audit, change, new_id};
+use crate::clock::now_ms;
+use crate::db::{Db, Tx};
+
+/// The owner whose resources and events were made on the command line before
+/// anybody had signed in.
+pub const LOCAL: &str = "local";
+
+/// What a link is good for.
+#[derive(Debug)]
+pub enum Pending {
+    /// Becoming an administrator, under a name of one's choice.
+    Administrator,
+    /// Setting the password of this owner.
+    Password(Owner),
+}
+
+const LIVE: &str = "select owner_id from setup_link
+                    where digest = $1 and used_at is null and expires_at > $2";
+
+/// What the link with this token is good for; `None` once it was used or has
+/// expired.
+pub async fn pending(db: &Db, token: &str) -> Result<Option<Pending>> {
+    let row = sqlx::query(LIVE)
+        .bind(Digest::sha256(token.as_bytes()).hex())
+        .bind(now_ms())
+        .fetch_optional(db.pool())
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(owner_id) = row.try_get::<Option<String>, _>("owner_id")? else {
+        return Ok(Some(Pending::Administrator));
+    };
+    let owner = find_row(db, BY_ID, &owner_id).await?.map(|row| Owner::read(&row)).transpose()?;
+    Ok(owner.filter(|owner| owner.active).map(Pending::Password))
+}
+
+/// Uses the link up. `name` counts where it makes an administrator: they take
+/// over the rows of [`LOCAL`], where nobody signs in as that. `None`: the link
+/// is not good any more.
+///
+/// # Errors
+/// [`Invalid`](crate::catalog::Error::Invalid): another owner has that name.
+pub async fn redeem(db: &Db, token: &str, name: &str, hash: &str) -> Result<Option<Owner>> {
+    let (digest, now) = (Digest::sha256(token.as_bytes()).hex(), now_ms());
+    let mut tx = change::write(db).await?;
+    let row = sqlx::query(LIVE).bind(&digest).bind(now).fetch_optional(&mut *tx).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (id, action) = match row.try_get::<Option<String>, _>("owner_id")? {
+        Some(id) => (id, "set password"),
+        None => (administrator(&mut tx, &line("name", name, 64)?).await?, "became administrator"),
+    };
+    let row = sqlx::query(
+        "update owner set password_hash = $2 where id = $1 and active = 1
+         returning id, name, role, active",
+    )
+    .bind(&id)
+    .bind(hash)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let owner = Owner::read(&row)?;
+    sqlx::query("update setup_link set used_at = $2 where digest = $1")
+        .bind(&digest)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    change::record(&mut tx, Noun::Owner, &id).await?;
+    audit::record(&mut tx, &owner.actor(), action, Noun::Owner, &id, &owner.name).await?;
+    tx.commit().await?;
+    Ok(Some(owner))
+}
+
+/// The row that becomes the administrator `name`. Further links of that kind
+/// are void from here on: there is somebody who can be asked.
+async fn administrator(tx: &mut Tx, name: &str) -> Result<String> {
+    sqlx::query("delete from setup_link where owner_id is null and used_at is null")
+        .execute(&mut **tx)
+        .await?;
+    let local: Option<String> = sqlx::query_scalar(
+        "select id from owner where name = $1 and password_hash is null and active = 1",
+    )
+    .bind(LOCAL)
+    .fetch_optional(&mut **tx)
+    .await?;
+    let taken: Option<String> = sqlx::query_scalar("select id from owner where name = $1")
+        .bind(name)
+        .fetch_optional(&mut **tx)
+        .await?;
+    if taken.is_some() && taken != local {
+        return Err(invalid("name", "is another owner's"));
+    }
+    let Some(id) = local else {
+        let id = new_id();
+        sqlx::query(
+            "insert into owner (id, name, role, active, password_hash, created_at)
+             values ($1, $2, 'administrator', 1, null, $3)",
+        )
+        .bind(&id)
+        .bind(name)
+        .bind(now_ms())
+        .execute(&mut **tx)
+        .await?;
+        return Ok(id);
+    };
+    sqlx::query("update owner set name = $2, role = 'administrator' where id = $1")
+        .bind(&id)
+        .bind(name)
+        .execute(&mut **tx)
+        .await?;
+    Ok(id)
+}

@@ -1,0 +1,114 @@
+//! Local accounts: a name and a password, set through a one-time link.
+
+use std::net::IpAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::throttle::{Bucket, Wait};
+use super::{Identity, device, password};
+use crate::catalog;
+use crate::catalog::owner::redeem::{Pending, pending, redeem};
+use crate::catalog::owner::{self, Owner, SetupLink};
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Which of the two is wrong is not told.
+    #[error("This name and password do not match")]
+    Wrong,
+    #[error("There were too many wrong attempts; the next is taken in {} seconds", .0.0)]
+    Throttled(Wait),
+    #[error(transparent)]
+    Busy(#[from] password::Busy),
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+}
+
+/// What somebody typed to sign in, and where.
+pub struct Attempt<'a> {
+    pub name: &'a str,
+    pub password: &'a SecretString,
+    pub source: IpAddr,
+    /// The browser's token, where it has one ([`device`]).
+    pub browser: Option<&'a str>,
+}
+
+impl Identity {
+    /// The link to print at start while nobody can sign in.
+    pub async fn first_link(&self) -> catalog::Result<Option<SetupLink>> {
+        if owner::password::is_any_set(&self.db).await? {
+            return Ok(None);
+        }
+        Ok(Some(owner::setup_link(&self.db).await?))
+    }
+
+    /// The owner with this name and password.
+    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, Refusal> {
+        let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
+        let browser = known
+            .as_ref()
+            .zip(attempt.browser)
+            .and_then(|((owner, _), token)| device::recognise(&self.vault, &owner.id, token));
+        let strange = [Bucket::account(attempt.name), Bucket::address(attempt.source)];
+        let buckets = browser.as_ref().map_or(&strange[..], std::slice::from_ref);
+        self.throttle.attempt(buckets).map_err(Refusal::Throttled)?;
+        let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
+        if !self.hasher.is_right(attempt.password, hash).await? {
+            return Err(Refusal::Wrong);
+        }
+        self.throttle.forgive(buckets);
+        let Some((owner, Some(hash))) = known else { return Err(Refusal::Wrong) };
+        if password::is_outdated(&hash) {
+            let new = self.hasher.hash(attempt.password).await?;
+            owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
+        }
+        Ok(owner)
+    }
+
+    /// Replaces an owner's password by another. Their sessions stay.
+    ///
+    /// # Errors
+    /// [`Refusal::Wrong`]: `current` is not the password.
+    pub async fn change_password(
+        &self,
+        owner: &Owner,
+        current: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), Refusal> {
+        let buckets = [Bucket::Browser(catalog::Digest::sha256(owner.id.as_bytes()))];
+        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
+        let known = owner::password::hash_of(&self.db, &owner.name).await?;
+        let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
+        if !self.hasher.is_right(current, hash).await? {
+            return Err(Refusal::Wrong);
+        }
+        self.throttle.forgive(&buckets);
+        let hash = self.hasher.hash(new).await?;
+        Ok(owner::password::set(&self.db, owner, &hash).await?)
+    }
+
+    /// What a one-time link is good for; `None` when it is not good any more.
+    pub async fn pending(&self, token: &SecretString) -> catalog::Result<Option<Pending>> {
+        pending(&self.db, token.expose_secret()).await
+    }
+
+    /// Uses a one-time link up and ends what was signed in under the password
+    /// before. `None` when it is not good any more.
+    pub async fn redeem(
+        &self,
+        token: &SecretString,
+        name: &str,
+        password: &SecretString,
+    ) -> Result<Option<Owner>, Refusal> {
+        // First, so that nobody makes this machine hash without holding a link.
+        if self.pending(token).await?.is_none() {
+            return Ok(None);
+        }
+        let hash = self.hasher.hash(password).await?;
+        let owner = redeem(&self.db, token.expose_secret(), name, &hash).await?;
+        if let Some(owner) = &owner {
+            self.end_all(&owner.id).await?;
+        }
+        Ok(owner)
+    }
+}

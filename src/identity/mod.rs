@@ -1,0 +1,40 @@
+//! Who a person is: passwords and one-time links of owners (`local`), the
+//! browsers in which they are signed in (`session`), and what slows guessing
+//! down (`throttle`, `device`).
+//!
+//! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
+//! into pages. What a person may do is the catalog's business.
+
+pub mod device;
+pub mod local;
+pub mod password;
+pub mod session;
+pub mod throttle;
+
+use std::sync::Arc;
+
+use self::password::Hasher;
+use self::throttle::Throttle;
+use crate::catalog::seal::Vault;
+use crate::db::Db;
+
+/// What signing in needs, one for the process.
+pub struct Identity {
+    db: Arc<Db>,
+    vault: Arc<Vault>,
+    throttle: Throttle,
+    hasher: Hasher,
+}
+
+impl Identity {
+    pub fn new(db: Arc<Db>, vault: Arc<Vault>) -> Self {
+        Self { db, vault, throttle: Throttle::default(), hasher: Hasher::default() }
+    }
+}
+
+/// 64 hexadecimal digits that nobody can guess.
+fn new_token() -> Result<secrecy::SecretString, crate::catalog::Error> {
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| crate::catalog::seal::Error::Failed)?;
+    Ok(crate::catalog::digest::hex(&*bytes).into())
+}

@@ -1,0 +1,144 @@
+//! Passwords: which ones are taken, and argon2id with the parameters that
+//! OWASP's password storage guide gives (19 MiB, two passes, one lane).
+//!
+//! Hashing is slow on purpose, so it runs on threads of its own, two at a time;
+//! whoever cannot get a turn is asked to come back.
+
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+/// Characters that a new password must have at least.
+pub const MIN_LENGTH: usize = 12;
+
+/// Bytes that a password may have at most: hashing more is work for nothing.
+const MAX_BYTES: usize = 1024;
+
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+const AT_ONCE: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More people are signing in than this machine can hash for.
+#[derive(Debug, thiserror::Error)]
+#[error("Too many people are signing in at once; try again in a moment")]
+pub struct Busy;
+
+/// Why a new password is not taken, as what follows "Password …".
+pub fn refuse(password: &SecretString, name: &str) -> Option<String> {
+    let password = password.expose_secret();
+    if password.chars().count() < MIN_LENGTH {
+        return Some(format!("must have at least {MIN_LENGTH} characters"));
+    }
+    if password.len() > MAX_BYTES {
+        return Some(format!("must have at most {MAX_BYTES} bytes"));
+    }
+    let mut distinct: Vec<char> = password.chars().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() < 4 || password.trim().eq_ignore_ascii_case(name.trim()) {
+        return Some("is too easy to guess".to_owned());
+    }
+    None
+}
+
+/// Hashes and compares.
+pub struct Hasher {
+    turns: Semaphore,
+    /// Compared with where there is no such owner, so that the answer takes as
+    /// long as for one who exists.
+    decoy: String,
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        let decoy = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA\
+                     $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        Self { turns: Semaphore::new(AT_ONCE), decoy: decoy.to_owned() }
+    }
+}
+
+impl Hasher {
+    /// The hash to store, in PHC form, with a salt of its own.
+    pub async fn hash(&self, password: &SecretString) -> Result<String, Busy> {
+        let password = password.clone();
+        self.in_turn(move || {
+            let password = password.expose_secret().as_bytes();
+            argon2().hash_password(password).map(|hash| hash.to_string()).map_err(|_| Busy)
+        })
+        .await?
+    }
+
+    /// Whether `password` is what `hash` was made of. Takes as long without one.
+    pub async fn is_right(
+        &self,
+        password: &SecretString,
+        hash: Option<&str>,
+    ) -> Result<bool, Busy> {
+        let password = password.clone();
+        let is_known = hash.is_some();
+        let hash = hash.unwrap_or(&self.decoy).to_owned();
+        let matches = self
+            .in_turn(move || {
+                let password = password.expose_secret().as_bytes();
+                password.len() <= MAX_BYTES
+                    && PasswordHash::new(&hash)
+                        .is_ok_and(|hash| argon2().verify_password(password, &hash).is_ok())
+            })
+            .await?;
+        Ok(matches && is_known)
+    }
+
+    async fn in_turn<T, F>(&self, work: F) -> Result<T, Busy>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
+        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+    }
+}
+
+/// Whether `hash` was made with other parameters than today's.
+pub fn is_outdated(hash: &str) -> bool {
+    let current = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
+    !hash.starts_with(&current)
+}
+
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).unwrap_or_default();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hash_knows_its_password_and_no_other() {
+        let hasher = Hasher::default();
+        let password = SecretString::from("correct horse battery");
+        let hash = hasher.hash(&password).await.unwrap();
+        assert!(!is_outdated(&hash), "{hash}");
+        assert!(hasher.is_right(&password, Some(&hash)).await.unwrap());
+        assert!(!hasher.is_right(&"another horse".into(), Some(&hash)).await.unwrap());
+        assert!(!hasher.is_right(&password, None).await.unwrap());
+        assert!(!hasher.is_right(&password, Some("not a hash")).await.unwrap());
+        assert!(PasswordHash::new(&hasher.decoy).is_ok());
+    }
+
+    #[test]
+    fn short_and_simple_passwords_are_refused() {
+        let refused = |password: &str| refuse(&password.into(), "Ada Lovelace").is_some();
+        for bad in ["", "elevenchars", "aaaaaaaaaaaaaaaa", "ada lovelace", &"ab1 ".repeat(300)] {
+            assert!(refused(bad), "{bad}");
+        }
+        assert!(!refused("twelve chars"));
+    }
+}

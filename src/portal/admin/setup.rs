@@ -1,0 +1,96 @@
+//! What a one-time link opens: the first administrator's name and password, or
+//! a password for the owner that the link was made for.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect};
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::sign_in;
+use crate::catalog;
+use crate::catalog::owner::redeem::Pending;
+use crate::identity::local::Refusal;
+use crate::identity::password;
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "admin/setup.html")]
+struct Setup<'a> {
+    is_administrator: bool,
+    name: &'a str,
+    problems: Problems,
+}
+
+#[derive(Template)]
+#[template(path = "admin/setup_over.html")]
+struct Over;
+
+pub async fn show(State(site): State<Site>, Path(token): Path<SecretString>) -> Answer {
+    match site.identity.pending(&token).await? {
+        Some(pending) => page::ok(&setup(&pending, "", Problems::none())),
+        None => over(),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Typed {
+    /// Asked for where the link makes an administrator.
+    #[serde(default)]
+    name: String,
+    password: SecretString,
+    again: SecretString,
+}
+
+pub async fn submit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(token): Path<SecretString>,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    let Some(pending) = site.identity.pending(&token).await? else { return over() };
+    let name = setup(&pending, &typed.name, Problems::none()).name.to_owned();
+    let problems = refuse(&name, &typed.password, &typed.again);
+    if !problems.is_empty() {
+        return page::unprocessable(&setup(&pending, &typed.name, problems));
+    }
+    let owner = match site.identity.redeem(&token, &typed.name, &typed.password).await {
+        Ok(Some(owner)) => owner,
+        Ok(None) => return over(),
+        Err(Refusal::Catalog(error @ catalog::Error::Invalid { .. })) => {
+            let problems = Problems::from_error(error)?;
+            return page::unprocessable(&setup(&pending, &typed.name, problems));
+        }
+        Err(Refusal::Catalog(error)) => return Err(error.into()),
+        Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
+    };
+    let cookies = sign_in::welcome(&site, visitor, &owner).await?;
+    Ok((cookies, Redirect::to("/admin")).into_response())
+}
+
+/// What is wrong with a new password that was typed twice.
+pub fn refuse(name: &str, password: &SecretString, again: &SecretString) -> Problems {
+    let mut problems = Problems::none();
+    if let Some(reason) = password::refuse(password, name) {
+        problems.add("password", reason);
+    } else if password.expose_secret() != again.expose_secret() {
+        problems.add("again", "is not the same");
+    }
+    problems
+}
+
+fn setup<'a>(pending: &'a Pending, typed: &'a str, problems: Problems) -> Setup<'a> {
+    match pending {
+        Pending::Administrator => Setup { is_administrator: true, name: typed, problems },
+        Pending::Password(owner) => Setup { is_administrator: false, name: &owner.name, problems },
+    }
+}
+
+fn over() -> Answer {
+    page::with_status(StatusCode::GONE, &Over)
+}

@@ -1,0 +1,135 @@
+//! Signing in with a name and a password, and out again.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Redirect};
+use axum_extra::extract::CookieJar;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::catalog;
+use crate::catalog::owner::Owner;
+use crate::identity::device;
+use crate::identity::local::{Attempt, Refusal};
+use crate::identity::throttle::Wait;
+use crate::portal::Site;
+use crate::portal::form::Form;
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+
+const HOME: &str = "/admin";
+
+#[derive(Template, Default)]
+#[template(path = "admin/sign_in.html")]
+struct SignIn<'a> {
+    name: &'a str,
+    next: &'a str,
+    notice: &'a str,
+    problem: String,
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    next: String,
+    /// Present after signing out.
+    out: Option<String>,
+}
+
+pub async fn show(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    if let Some(token) = visitor.session_token()
+        && site.identity.session(&token).await?.is_some()
+    {
+        return Ok(Redirect::to(local(&asked.next)).into_response());
+    }
+    let notice = if asked.out.is_some() { "You are signed out." } else { "" };
+    page::ok(&SignIn { next: local(&asked.next), notice, ..SignIn::default() })
+}
+
+#[derive(Deserialize)]
+pub struct Typed {
+    name: String,
+    password: SecretString,
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn submit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    let attempt = Attempt {
+        name: &typed.name,
+        password: &typed.password,
+        source: visitor.source,
+        browser: visitor.browser_token(),
+    };
+    let refusal = match site.identity.sign_in(&attempt).await {
+        Ok(owner) => {
+            let cookies = welcome(&site, visitor, &owner).await?;
+            return Ok((cookies, Redirect::to(local(&typed.next))).into_response());
+        }
+        Err(Refusal::Catalog(error)) => return Err(error.into()),
+        Err(refusal) => refusal,
+    };
+    let problem = format!("{refusal}.");
+    let page = SignIn { name: &typed.name, next: local(&typed.next), problem, notice: "" };
+    match refusal {
+        Refusal::Throttled(Wait(seconds)) => {
+            let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+            Ok(answer)
+        }
+        Refusal::Busy(_) => page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page),
+        _ => page::unprocessable(&page),
+    }
+}
+
+/// Signs the owner in; the session that the browser had before ends.
+pub async fn welcome(site: &Site, visitor: Visitor, owner: &Owner) -> catalog::Result<CookieJar> {
+    let replaced = visitor.session_token();
+    let session = site.identity.start_session(owner, replaced.as_ref()).await?;
+    Ok(visitor.signed_in(&session, device::issue(&site.vault, &owner.id)?))
+}
+
+pub async fn sign_out(State(site): State<Site>, visitor: Visitor) -> Answer {
+    if let Some(token) = visitor.session_token() {
+        site.identity.end_session(&token).await?;
+    }
+    Ok((visitor.signed_out(), Redirect::to("/admin/sign-in?out")).into_response())
+}
+
+/// A path of ours to go on to: never another site.
+fn local(next: &str) -> &str {
+    let rest =
+        next.strip_prefix(HOME).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    match rest {
+        Some(_) if !next.contains(['\\', '\r', '\n']) && !next.starts_with("/admin/sign-in") => {
+            next
+        }
+        _ => HOME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_are_gone_on_to() {
+        for own in ["/admin", "/admin/events?q=a", "/admin?x"] {
+            assert_eq!(local(own), own);
+        }
+        for foreign in ["", "//evil", "https://evil/admin", "/administrator", "/admin/\\evil", "/"]
+        {
+            assert_eq!(local(foreign), HOME, "{foreign}");
+        }
+    }
+}

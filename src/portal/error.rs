@@ -1,0 +1,133 @@
+//! What is answered where there is no page to show: the only such map.
+
+use std::any::Any;
+
+use askama::Template;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tower_http::csrf::ProtectionError;
+
+use super::page;
+use crate::catalog;
+
+/// Why a handler shows another page than its own.
+#[derive(Debug)]
+pub enum PageError {
+    /// Nobody is signed in; `next` is where to go after that.
+    SignIn { next: Option<String> },
+    /// No such page, or not this owner's.
+    NotFound,
+    /// For administrators only.
+    Forbidden,
+    /// Fields are missing that the page's own form sends.
+    BadForm,
+    /// The catalog refuses, for a reason that has no field.
+    Refused(String),
+    /// The store cannot be asked at the moment.
+    Unavailable,
+    /// Ours to mend; what it was is logged.
+    Internal,
+}
+
+impl PageError {
+    /// Logs the cause, which is not for the reader.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "a page could not be made");
+        PageError::Internal
+    }
+}
+
+impl From<catalog::Error> for PageError {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::NotFound { .. } => PageError::NotFound,
+            catalog::Error::Invalid { .. } | catalog::Error::Conflict { .. } => {
+                PageError::Refused(error.to_string())
+            }
+            catalog::Error::Store(_) => {
+                tracing::warn!(%error, "the store could not be asked for a page");
+                PageError::Unavailable
+            }
+            catalog::Error::Seal(_) => PageError::internal(error),
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, title, text) = match self {
+            PageError::SignIn { next } => {
+                let next = next.map_or(String::new(), |path| {
+                    format!("?next={}", utf8_percent_encode(&path, NON_ALPHANUMERIC))
+                });
+                return Redirect::to(&format!("/admin/sign-in{next}")).into_response();
+            }
+            PageError::NotFound => (
+                StatusCode::NOT_FOUND,
+                "Not found",
+                "There is no such page, or it is not yours to see. Check the address.".to_owned(),
+            ),
+            PageError::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "Not allowed",
+                "This page is for administrators. Ask one of them.".to_owned(),
+            ),
+            PageError::BadForm => (
+                StatusCode::BAD_REQUEST,
+                "Incomplete form",
+                "The form came without some of its fields. Go back, reload the page and send it again."
+                    .to_owned(),
+            ),
+            PageError::Refused(reason) => {
+                (StatusCode::CONFLICT, "Not done", format!("Nothing was changed: {reason}."))
+            }
+            PageError::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not available",
+                "The store does not answer. Nothing was changed; try again in a moment.".to_owned(),
+            ),
+            PageError::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something went wrong",
+                "The fault is ours, and it is in the log. Try again; if it stays, tell the operator."
+                    .to_owned(),
+            ),
+        };
+        dead_end(status, title, &text)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct DeadEnd<'a> {
+    status: u16,
+    title: &'a str,
+    text: &'a str,
+}
+
+fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
+    let page = DeadEnd { status: status.as_u16(), title, text };
+    page::with_status(status, &page).unwrap_or_else(|_| status.into_response())
+}
+
+pub async fn not_found() -> PageError {
+    PageError::NotFound
+}
+
+pub async fn method_not_allowed() -> Response {
+    let text = "This address cannot be opened in that way. Go back and use the page's own buttons.";
+    dead_end(StatusCode::METHOD_NOT_ALLOWED, "Not like this", text)
+}
+
+/// A form that another site's page sent.
+pub fn cross_site(_: ProtectionError) -> Response {
+    let text = "The form was sent from another site. If it was this one, open it at the address \
+                that the organiser gave, and try again.";
+    dead_end(StatusCode::FORBIDDEN, "Not from here", text)
+}
+
+/// A handler panicked: the message is logged where it happened.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    PageError::Internal.into_response()
+}

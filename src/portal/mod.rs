@@ -1,0 +1,80 @@
+//! The face: pages of owners under `/admin`, in HTML that works without
+//! JavaScript. Runs on the control runtime, apart from the calls of attendees.
+//!
+//! **To add a page**, four things, and no fifth:
+//! 1. *Handler* in `src/portal/admin/<noun>.rs` (a folder where one file would
+//!    pass 150 lines). It takes `State<Site>` and [`SignedIn`](visitor::SignedIn)
+//!    or [`Administrator`](visitor::Administrator), asks the catalog as
+//!    `me.actor()` or `me.owner.id`, and returns [`page::Answer`]: errors of the
+//!    catalog become pages by `?` ([`error::PageError`] is the only such map).
+//! 2. *Template* of the same path, `templates/admin/<noun>.html`: a struct that
+//!    derives `askama::Template`, has a field `frame: Frame` from `me.frame(…)`, and
+//!    extends `layout.html`. Fields of forms are macros of `form.html`.
+//! 3. *Route* in [`routes`], where all of them stand.
+//! 4. *Test* in `tests/portal/<noun>.rs`, as a visitor with a browser would.
+//!
+//! **A write** is a POST whose fields arrive as they were typed, in a
+//! [`form::Form`] of `String`s. If the catalog finds one invalid, the same page
+//! is shown again as [`page::unprocessable`] with [`form::Problems`] beside the
+//! fields; else `me.done(&site, "/admin/…", Flash::done("…"))` says on the next page what
+//! was done. Nothing secret stands in a URL: a flash may carry one. What
+//! destroys asks first, on a page of its own that `data-dialog` on the link shows as
+//! a dialog.
+
+pub mod admin;
+pub mod assets;
+pub mod error;
+pub mod flash;
+pub mod form;
+pub mod page;
+mod routes;
+pub mod visitor;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::runtime::Handle;
+
+use self::visitor::Peer;
+use crate::app::App;
+
+/// What handlers share.
+pub type Site = Arc<App>;
+
+/// The portal as `server` serves it.
+#[derive(Clone)]
+pub struct Portal {
+    router: Router,
+    control: Handle,
+}
+
+impl Portal {
+    /// # Errors
+    /// The public URL cannot be a browser's origin.
+    pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
+        Ok(Self { control: app.plane.control.clone(), router: routes::router(app)? })
+    }
+
+    /// Answers on the control runtime, to the end even if the client leaves.
+    pub async fn serve(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        let service = TowerToHyperService::new(self.router.clone());
+        match self.control.spawn(async move { service.call(request).await }).await {
+            Ok(Ok(response)) => response,
+            // The router is infallible and catches panics; only a runtime that
+            // shuts down ends here.
+            _ => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response
+            }
+        }
+    }
+}

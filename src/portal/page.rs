@@ -1,0 +1,165 @@
+//! Pages: typed values that a template turns into HTML, the frame that owners'
+//! pages stand in, and the headers that every answer of the portal carries.
+
+use std::time::Instant;
+
+use askama::Template;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use super::Site;
+use super::error::PageError;
+use super::flash::Flash;
+
+/// What a handler answers.
+pub type Answer = Result<Response, PageError>;
+
+/// A page, rendered.
+pub fn ok(page: &impl Template) -> Answer {
+    with_status(StatusCode::OK, page)
+}
+
+/// The same page once more, because what was typed cannot be taken.
+pub fn unprocessable(page: &impl Template) -> Answer {
+    with_status(StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
+/// A page under any other status.
+pub fn with_status(status: StatusCode, page: &impl Template) -> Answer {
+    let html = page.render().map_err(PageError::internal)?;
+    let kind = HeaderValue::from_static("text/html; charset=utf-8");
+    Ok((status, [(CONTENT_TYPE, kind)], html).into_response())
+}
+
+/// The sections of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Home,
+    Events,
+    Resources,
+    Reports,
+    Backup,
+    Owners,
+    Audit,
+    Account,
+}
+
+impl Section {
+    const ALL: [Section; 7] = [
+        Section::Home,
+        Section::Events,
+        Section::Resources,
+        Section::Reports,
+        Section::Backup,
+        Section::Owners,
+        Section::Audit,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Home => "Home",
+            Section::Events => "Events",
+            Section::Resources => "Resources",
+            Section::Reports => "Reports",
+            Section::Backup => "Backup",
+            Section::Owners => "Owners",
+            Section::Audit => "Audit",
+            Section::Account => "Account",
+        }
+    }
+
+    pub fn path(self) -> &'static str {
+        match self {
+            Section::Home => "/admin",
+            Section::Events => "/admin/events",
+            Section::Resources => "/admin/resources",
+            Section::Reports => "/admin/reports",
+            Section::Backup => "/admin/backup",
+            Section::Owners => "/admin/owners",
+            Section::Audit => "/admin/audit",
+            Section::Account => "/admin/account",
+        }
+    }
+
+    /// The path of its icon, drawn with strokes in a square of 24.
+    pub fn icon(self) -> &'static str {
+        match self {
+            Section::Home => "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+            Section::Events => "M5 6h14v14H5zM5 10h14M9 3v4M15 3v4",
+            Section::Resources => "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
+            Section::Reports => "M5 20V10M12 20V4M19 20v-7",
+            Section::Backup => "M12 4v11M8 11l4 4 4-4M4 20h16",
+            Section::Owners => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",
+            Section::Audit => "M6 4h12v16H6zM9 9h6M9 13h6M9 17h3",
+            Section::Account => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",
+        }
+    }
+}
+
+/// What stands around an owner's page.
+#[derive(Debug)]
+pub struct Frame {
+    pub section: Section,
+    pub owner: String,
+    pub is_administrator: bool,
+    pub flash: Option<Flash>,
+}
+
+impl Frame {
+    /// What this owner may open.
+    pub fn sections(&self) -> impl Iterator<Item = Section> {
+        let is_administrator = self.is_administrator;
+        Section::ALL
+            .into_iter()
+            .filter(move |section| is_administrator || *section != Section::Owners)
+    }
+}
+
+/// Nothing is loaded from, sent to or framed by another origin, and nothing in a
+/// page's text is ever run.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Not `no-referrer`: a form of ours would then be sent with `Origin: null`.
+const REFERRER: &str = "same-origin";
+
+const HEADERS: [(&str, &str); 6] = [
+    ("content-security-policy", POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", REFERRER),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+];
+
+/// Gives every answer its headers and, where that is asked for, its log line:
+/// with the route's pattern, since a path may hold a one-time token.
+pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let id = request.headers().get("x-request-id").cloned();
+    let mut response = next.run(request).await;
+    put_headers(response.headers_mut());
+    if site.config.log_requests {
+        tracing::info!(
+            request_id = id.as_ref().and_then(|id| id.to_str().ok()),
+            %method,
+            path = route.as_ref().map_or("-", MatchedPath::as_str),
+            status = response.status().as_u16(),
+            ms = started.elapsed().as_millis(),
+            "page"
+        );
+    }
+    response
+}
+
+fn put_headers(headers: &mut HeaderMap) {
+    for (name, value) in HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

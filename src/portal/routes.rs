@@ -1,0 +1,43 @@
+//! Every path of the portal, on one screen.
+
+use anyhow::Context;
+use axum::Router;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
+
+use super::admin::{account, home, setup, sign_in};
+use super::{Site, assets, error, page};
+
+pub fn router(site: Site) -> anyhow::Result<Router> {
+    let mut same_site = CsrfLayer::new().with_rejection_response(error::cross_site as fn(_) -> _);
+    if let Some(url) = &site.config.public_url {
+        let origin = url.origin().ascii_serialization();
+        same_site = same_site.add_trusted_origin(origin).context("--public-url")?;
+    }
+    let router = Router::new()
+        .route("/", get(home::landing))
+        .route("/assets/{name}", get(assets::serve))
+        // Who a person is
+        .route("/admin/sign-in", get(sign_in::show).post(sign_in::submit))
+        .route("/admin/sign-out", post(sign_in::sign_out))
+        .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
+        .route("/admin/account", get(account::show))
+        .route("/admin/account/password", post(account::change_password))
+        .route("/admin/account/sessions", post(account::end_others))
+        // Home
+        .route("/admin", get(home::show))
+        // Resources
+        // Events
+        // Attendees
+        // Metrics and reports
+        // Backup
+        // Owners and audit
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(same_site)
+        .layer(axum::middleware::from_fn_with_state(site.clone(), page::finish))
+        .with_state(site);
+    Ok(router)
+}

@@ -1,0 +1,206 @@
+//! Who is asking: the browser and its cookies, the owner signed in there.
+
+use std::net::IpAddr;
+
+use axum::extract::{FromRef, FromRequestParts};
+use axum::response::{IntoResponse, Redirect};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use http::header::HOST;
+use http::request::Parts;
+use http::uri::Authority;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Site;
+use super::error::PageError;
+use super::flash::Flash;
+use super::page::{Answer, Frame, Section};
+use crate::catalog::audit::Actor;
+use crate::catalog::owner::{Owner, Role};
+use crate::config::Config;
+use crate::identity::session::{LONGEST_SECONDS, Session};
+use crate::proxy::throttle;
+
+/// The address at the other end of the socket.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// A browser, whoever sits before it.
+pub struct Visitor {
+    /// Where it is, behind the proxies that are trusted.
+    pub source: IpAddr,
+    is_https: bool,
+    jar: CookieJar,
+}
+
+const YEAR_SECONDS: i64 = 365 * 86_400;
+
+impl Visitor {
+    /// The token of the session, if the browser holds one.
+    pub fn session_token(&self) -> Option<SecretString> {
+        let cookie = self.jar.get(self.name(Kept::Session))?;
+        Some(SecretString::from(cookie.value()))
+    }
+
+    /// The token by which this browser is told from a stranger's.
+    pub fn browser_token(&self) -> Option<&str> {
+        self.jar.get(self.name(Kept::Browser)).map(Cookie::value)
+    }
+
+    /// The cookies of a browser in which somebody has signed in.
+    pub fn signed_in(self, session: &SecretString, browser: String) -> CookieJar {
+        let session = self.cookie(Kept::Session, session.expose_secret().to_owned());
+        let browser = self.cookie(Kept::Browser, browser);
+        self.jar.add(session).add(browser)
+    }
+
+    /// The cookies of a browser in which nobody is signed in any more.
+    pub fn signed_out(self) -> CookieJar {
+        let mut session = self.cookie(Kept::Session, String::new());
+        session.make_removal();
+        self.jar.add(session)
+    }
+
+    fn cookie(&self, kept: Kept, value: String) -> Cookie<'static> {
+        let seconds = match kept {
+            Kept::Session => LONGEST_SECONDS,
+            Kept::Browser => YEAR_SECONDS,
+        };
+        let mut cookie = Cookie::new(self.name(kept), value);
+        cookie.set_path("/");
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Lax);
+        cookie.set_secure(self.is_https);
+        cookie.set_max_age(::cookie::time::Duration::seconds(seconds));
+        cookie
+    }
+
+    /// `__Host-`: browsers take such a cookie from this very host over https only.
+    fn name(&self, kept: Kept) -> &'static str {
+        match (kept, self.is_https) {
+            (Kept::Session, true) => "__Host-ai-proxy-session",
+            (Kept::Session, false) => "ai-proxy-session",
+            (Kept::Browser, true) => "__Host-ai-proxy-browser",
+            (Kept::Browser, false) => "ai-proxy-browser",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kept {
+    Session,
+    Browser,
+}
+
+/// Whether the browser's side of this request is https: our own TLS, or that of
+/// a front that is trusted or named by the public URL.
+fn is_https(config: &Config, peer: IpAddr, parts: &Parts) -> bool {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let is_trusted = config.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()));
+    if config.tls_cert.is_some() || (is_trusted && header("x-forwarded-proto") == Some("https")) {
+        return true;
+    }
+    let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST.as_str()));
+    let public = config.public_url.as_ref().filter(|url| url.scheme() == "https");
+    public.is_some_and(|url| host == Some(url.authority()))
+}
+
+impl<S> FromRequestParts<S> for Visitor
+where
+    Site: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let site = Site::from_ref(state);
+        let peer = parts.extensions.get::<Peer>();
+        let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
+        Ok(Self {
+            source: throttle::source(peer, &parts.headers, &site.config.trusted_proxies),
+            is_https: is_https(&site.config, peer, parts),
+            jar: CookieJar::from_headers(&parts.headers),
+        })
+    }
+}
+
+/// The owner who is signed in; a visitor who is not is asked to sign in.
+pub struct SignedIn {
+    pub owner: Owner,
+    session: Session,
+    flash: Option<Flash>,
+}
+
+impl SignedIn {
+    /// Who writes, as the catalog asks it.
+    pub fn actor(&self) -> Actor {
+        self.owner.actor()
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub fn is_administrator(&self) -> bool {
+        self.owner.role == Role::Administrator
+    }
+
+    /// What stands around a page; it says what the write before it did.
+    pub fn frame(&self, section: Section) -> Frame {
+        Frame {
+            section,
+            owner: self.owner.name.clone(),
+            is_administrator: self.is_administrator(),
+            flash: self.flash.clone(),
+        }
+    }
+
+    /// Ends a write: the page at `path` says what it did.
+    pub async fn done(&self, site: &Site, path: &str, flash: Flash) -> Answer {
+        let text = serde_json::to_string(&flash).map_err(PageError::internal)?;
+        site.identity.leave_flash(&self.session, &text).await?;
+        Ok(Redirect::to(path).into_response())
+    }
+}
+
+impl<S> FromRequestParts<S> for SignedIn
+where
+    Site: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let site = Site::from_ref(state);
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let is_get = parts.method == http::Method::GET;
+        let session = match visitor.session_token() {
+            Some(token) => site.identity.session(&token).await?,
+            None => None,
+        };
+        let Some(mut session) = session else {
+            let next = parts.uri.path_and_query().filter(|_| is_get).map(ToString::to_string);
+            return Err(PageError::SignIn { next });
+        };
+        let mut flash = None;
+        if is_get && let Some(text) = site.identity.take_flash(&mut session).await? {
+            flash = serde_json::from_str(text.expose_secret()).ok();
+        }
+        Ok(Self { owner: session.owner.clone(), session, flash })
+    }
+}
+
+/// An owner who also manages owners; any other is refused.
+pub struct Administrator(pub SignedIn);
+
+impl<S> FromRequestParts<S> for Administrator
+where
+    Site: FromRef<S>,
+    S: Send + Sync,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        let me = SignedIn::from_request_parts(parts, state).await?;
+        if me.is_administrator() { Ok(Self(me)) } else { Err(PageError::Forbidden) }
+    }
+}

@@ -1,0 +1,52 @@
+//! Which of the two faces a request is for: the data plane, on this thread, or
+//! the portal, on the control runtime.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+
+use crate::portal::Portal;
+use crate::proxy;
+use crate::proxy::body::Body;
+use crate::proxy::route;
+use crate::proxy::tally::Family;
+use crate::proxy::worker::Worker;
+
+/// What a worker thread serves.
+pub struct Faces {
+    pub worker: Arc<Worker>,
+    pub portal: Portal,
+}
+
+impl Faces {
+    /// `is_ambiguous`: see [`proxy::serve`], which refuses it.
+    pub async fn serve(
+        &self,
+        peer: IpAddr,
+        is_ambiguous: bool,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
+            return proxy::serve(&self.worker, peer, is_ambiguous, request).await;
+        }
+        // Boxed: what a page needs would weigh on every call.
+        Box::pin(self.page(peer, request)).await
+    }
+
+    async fn page(&self, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
+        let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
+        request.headers_mut().insert(proxy::REQUEST_ID, id.clone());
+        let version = request.version();
+        let response = self.portal.serve(peer, request).await;
+        self.worker.tally.request(Family::Portal, Some(response.status()), None);
+        let mut response = response.map(Body::page);
+        response.headers_mut().insert(proxy::REQUEST_ID, id);
+        if self.worker.plane.is_draining() && version <= Version::HTTP_11 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,89 @@
+//! What all pages have in common.
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+use crate::harness::{Page, Portal};
+
+fn is_guarded(page: &Page) {
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
+    assert_eq!(page.headers["referrer-policy"], "same-origin");
+    assert!(page.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_small_guarded_and_kept_by_nobody() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let (stranger, setup) = (portal.visitor(), portal.first_link().await);
+    for (visitor, path) in [
+        (&stranger, "/admin/sign-in"),
+        (&stranger, &*setup),
+        (&ada, "/admin"),
+        (&ada, "/admin/account"),
+    ] {
+        let page = visitor.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        is_guarded(&page);
+        assert_eq!(page.headers[CACHE_CONTROL], "no-store", "{path}");
+        assert!(page.body.len() < 50_000, "{path}: {} bytes", page.body.len());
+        for inline in ["style=", "<style", "onclick=", "javascript:"] {
+            assert!(!page.body.contains(inline), "{path}: {inline}");
+        }
+        assert_eq!(page.all("h1").len(), 1, "{path}");
+        assert!(page.all("script:not([src])").is_empty(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn assets_are_kept_for_good_and_named_by_what_they_hold() {
+    let portal = Portal::start().await;
+    let visitor = portal.visitor();
+    let page = visitor.get("/admin/sign-in").await;
+    for (selector, attribute, kind) in [
+        ("link[rel=stylesheet]", "href", "text/css; charset=utf-8"),
+        ("script", "src", "text/javascript; charset=utf-8"),
+        ("link[rel=icon]", "href", "image/svg+xml"),
+    ] {
+        let path = page.attribute(selector, attribute).unwrap();
+        let asset = visitor.get(&path).await;
+        assert_eq!(asset.headers[CONTENT_TYPE], kind);
+        assert_eq!(asset.headers[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert!(asset.body.len() < 30_000);
+        is_guarded(&asset);
+    }
+    assert_eq!(visitor.get("/assets/app.0.css").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_a_page_here_and_json_where_clients_probe() {
+    let portal = Portal::start().await;
+    let visitor = portal.visitor();
+    let page = visitor.get("/admin/nowhere").await;
+    assert_eq!((page.status, page.text("h1")), (StatusCode::NOT_FOUND, "Not found".to_owned()));
+    is_guarded(&page);
+    assert_eq!(visitor.get("/admin/sign-out").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(visitor.post("/admin/sign-in", &[]).await.status, StatusCode::BAD_REQUEST);
+    for path in ["/.well-known/oauth-authorization-server", "/register", "/api/v1/nowhere"] {
+        let answer = visitor.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.headers[CONTENT_TYPE], "application/json", "{path}");
+    }
+    assert_eq!(visitor.get("/healthz").await.status, StatusCode::OK);
+    visitor.get("/").await.redirects_to("/admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sections_for_administrators_are_shown_to_them() {
+    let portal = Portal::start().await;
+    let sections = |page: Page| page.all(".side li a");
+    let ada = sections(portal.administrator("Ada").await.get("/admin").await);
+    let bob = sections(portal.owner("Bob").await.get("/admin").await);
+    assert!(ada.contains(&"Owners".to_owned()), "{ada:?}");
+    assert!(!bob.contains(&"Owners".to_owned()), "{bob:?}");
+    assert_eq!(ada[0], "Home");
+}

@@ -1,0 +1,182 @@
+//! A portal on port 0, and visitors who open its pages.
+
+use std::sync::Arc;
+
+use ai_proxy::app::App;
+use ai_proxy::catalog::owner;
+use ai_proxy::config::Config;
+use ai_proxy::server::{self, Running};
+use clap::Parser;
+use http::StatusCode;
+use http::header::{HeaderMap, LOCATION, ORIGIN};
+use reqwest::cookie::Jar;
+use reqwest::{Client, redirect};
+use scraper::{Html, Selector};
+use tempfile::TempDir;
+
+pub const PASSWORD: &str = "a dozen purple kites";
+
+#[derive(Parser)]
+struct Serve {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// A running proxy with a store of its own.
+pub struct Portal {
+    pub app: Arc<App>,
+    pub url: String,
+    _running: Running,
+    _folder: TempDir,
+}
+
+impl Portal {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With further settings, as on the command line.
+    pub async fn with(settings: &[&str]) -> Self {
+        // Every test of the binary asks for it; the first is served.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = TempDir::new().unwrap();
+        let fixed = ["test", "--listen", "127.0.0.1:0", "--workers", "1", "--data-dir"];
+        let args = fixed.into_iter().chain(folder.path().to_str()).chain(settings.iter().copied());
+        let config = Serve::parse_from(args).config;
+        let app = App::open(config).await.unwrap();
+        let running = server::start(app.clone()).await.unwrap();
+        let url = format!("http://{}", running.addr());
+        Self { app, url, _running: running, _folder: folder }
+    }
+
+    /// A browser that was never here.
+    pub fn visitor(&self) -> Visitor {
+        let jar = Arc::new(Jar::default());
+        let client = Client::builder()
+            .cookie_provider(jar.clone())
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        Visitor { client, jar, url: self.url.clone() }
+    }
+
+    /// The path of a link that makes an administrator.
+    pub async fn first_link(&self) -> String {
+        let link = owner::setup_link(&self.app.db).await.unwrap();
+        link.url("")
+    }
+
+    /// A browser in which the administrator `name` has just signed in for the
+    /// first time.
+    pub async fn administrator(&self, name: &str) -> Visitor {
+        let visitor = self.visitor();
+        let fields = [("name", name), ("password", PASSWORD), ("again", PASSWORD)];
+        visitor.post(&self.first_link().await, &fields).await.redirects_to("/admin");
+        visitor
+    }
+
+    /// A browser in which `name`, who is not an administrator, is signed in.
+    pub async fn owner(&self, name: &str) -> Visitor {
+        owner::local(&self.app.db, name).await.unwrap();
+        let link = owner::reset(&self.app.db, name).await.unwrap();
+        let visitor = self.visitor();
+        let fields = [("password", PASSWORD), ("again", PASSWORD)];
+        visitor.post(&link.url(""), &fields).await.redirects_to("/admin");
+        visitor
+    }
+}
+
+/// A browser: keeps cookies, follows nothing by itself.
+pub struct Visitor {
+    pub client: Client,
+    pub jar: Arc<Jar>,
+    pub url: String,
+}
+
+impl Visitor {
+    pub async fn get(&self, path: &str) -> Page {
+        Page::read(self.client.get(format!("{}{path}", self.url)).send().await.unwrap()).await
+    }
+
+    /// Sends a form, as a page of ours would.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let request = self.client.post(format!("{}{path}", self.url)).header(ORIGIN, &self.url);
+        Page::read(request.form(fields).send().await.unwrap()).await
+    }
+
+    /// Sends a form and opens the page that it leads to.
+    pub async fn post_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let answer = self.post(path, fields).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        self.get(answer.headers[LOCATION].to_str().unwrap()).await
+    }
+
+    pub async fn sign_in(&self, name: &str, password: &str) -> Page {
+        self.post("/admin/sign-in", &[("name", name), ("password", password)]).await
+    }
+
+    /// The `Set-Cookie`-less value of the session's cookie.
+    pub fn session(&self) -> Option<String> {
+        use reqwest::cookie::CookieStore;
+        let cookies = self.jar.cookies(&self.url.parse().unwrap())?;
+        let cookies = cookies.to_str().unwrap().to_owned();
+        let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+        pairs.find(|(name, _)| *name == "ai-proxy-session").map(|(_, value)| value.to_owned())
+    }
+}
+
+/// What was answered.
+pub struct Page {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Page {
+    async fn read(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, body: response.text().await.unwrap() }
+    }
+
+    /// The texts of all elements that a CSS selector finds, spaces squeezed.
+    pub fn all(&self, selector: &str) -> Vec<String> {
+        let html = Html::parse_document(&self.body);
+        let selector = Selector::parse(selector).unwrap();
+        let text = |words: String| words.split_whitespace().collect::<Vec<_>>().join(" ");
+        html.select(&selector).map(|found| text(found.text().collect())).collect()
+    }
+
+    /// The text of the one element found.
+    #[track_caller]
+    pub fn text(&self, selector: &str) -> String {
+        let mut found = self.all(selector);
+        assert_eq!(found.len(), 1, "{selector} in {}", self.body);
+        found.remove(0)
+    }
+
+    /// An attribute of the first element found.
+    pub fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        let html = Html::parse_document(&self.body);
+        let selector = Selector::parse(selector).unwrap();
+        html.select(&selector).next()?.attr(name).map(str::to_owned)
+    }
+
+    /// What is said to be wrong with a field, beside it.
+    #[track_caller]
+    pub fn problem(&self, field: &str) -> String {
+        assert_eq!(self.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", self.body);
+        self.text(&format!(".field:has([name={field}][aria-invalid=true]) .problem"))
+    }
+
+    /// What the write before this page did.
+    #[track_caller]
+    pub fn flash(&self) -> String {
+        self.text(".flash")
+    }
+
+    #[track_caller]
+    pub fn redirects_to(&self, path: &str) {
+        assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.body);
+        assert_eq!(self.headers[LOCATION], path);
+    }
+}
