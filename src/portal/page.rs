@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
+use crate::proxy::logged;
 
 /// What a handler answers.
 pub type Answer = Result<Response, PageError>;
@@ -147,11 +148,11 @@ pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> R
     if site.config.log_requests {
         tracing::info!(
             request_id = id.as_ref().and_then(|id| id.to_str().ok()),
-            %method,
-            path = route.as_ref().map_or("-", MatchedPath::as_str),
+            method = logged(&method),
+            page = route.as_ref().map(MatchedPath::as_str),
             status = response.status().as_u16(),
-            ms = started.elapsed().as_millis(),
-            "page"
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
         );
     }
     response

@@ -41,3 +41,29 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .with_state(site);
     Ok(router)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use http::{Request, StatusCode};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    async fn broken() -> &'static str {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_page_that_tells_nothing_of_it() {
+        let router =
+            Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(error::panicked));
+        let request = Request::get("/").body(Body::empty()).unwrap();
+        let response = TowerToHyperService::new(router).call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let page = to_bytes(response.into_body(), 50_000).await.unwrap();
+        let page = std::str::from_utf8(&page).unwrap();
+        assert!(page.contains("Something went wrong") && !page.contains("on purpose"), "{page}");
+    }
+}

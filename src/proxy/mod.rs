@@ -158,7 +158,7 @@ pub async fn serve(
 }
 
 /// A method's name, where it is one and not any word that the client made up.
-fn logged(method: &Method) -> &str {
+pub fn logged(method: &Method) -> &str {
     let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD];
     if known.contains(method) { method.as_str() } else { "(other)" }
 }

@@ -2,12 +2,17 @@
 
 use super::tally::Family;
 
-/// Whether a path is answered here at all; the rest of the world is pages. What
-/// MCP clients probe for authorisation servers must not look like one.
+/// Whether a path is answered here, if only by a 404 that programs can read; all
+/// others are pages. What MCP clients probe for authorisation servers must not
+/// look like one.
 pub fn is_of_data_plane(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/register" | "/api/v1")
-        || path.starts_with("/api/v1/")
-        || path.starts_with("/.well-known/")
+    let Some(("", rest)) = path.split_once('/') else { return true };
+    match rest.split_once('/').unwrap_or((rest, "")) {
+        ("healthz" | "readyz" | "register" | "authorize" | "token", "") => true,
+        ("api", rest) => rest != "admin" && !rest.starts_with("admin/"),
+        ("mcp" | ".well-known", _) => true,
+        _ => false,
+    }
 }
 
 /// What a request's path asks for.
@@ -91,7 +96,7 @@ mod tests {
         assert_eq!(Route::of("/api/v1/mcp/demo/a%2Fb/c"), mcp("demo", "/a%2Fb/c"));
         assert_eq!(Route::of("/api/v1/event/a1b2-c3d4"), Route::Event { id: "a1b2-c3d4" });
         assert_eq!(Route::of("/api/v1/eventinfo"), Route::EventInfo);
-        for page in ["/", "/admin", "/api/admin/v1/events", "/api/v10", "/healthz/"] {
+        for page in ["/", "/admin", "/api/admin/v1/events", "/event/a1b2-c3d4", "/healthz/x"] {
             assert!(!is_of_data_plane(page), "{page}");
         }
         for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register", "/.well-known/x"] {

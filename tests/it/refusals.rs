@@ -391,7 +391,7 @@ async fn the_id_is_waited_for_a_second_and_no_longer() {
 async fn route_not_found() {
     let backend = Backend::start().await;
     let (proxy, ada) = Proxy::serving(&backend).await;
-    for path in ["/", "/api/v1", "/api/v1/", "/api/v1/mcp", "/api/v2/mcp/demo", "/mcp/demo"] {
+    for path in ["/api", "/api/v1", "/api/v1/", "/api/v1/mcp", "/api/v2/mcp/demo", "/mcp/demo"] {
         plain(&ada.ask("GET", path).await, 404, "route_not_found");
         plain(&proxy.ask("POST", path).await, 404, "route_not_found");
     }
