@@ -47,25 +47,6 @@ document.addEventListener("click", async (click) => {
   dialog.showModal();
 });
 
-// data-live="SECONDS" with an id: is replaced by what the same page shows then.
-for (const element of document.querySelectorAll("[data-live][id]")) {
-  const { id } = element;
-  const seconds = Number(element.dataset.live);
-  const refresh = async () => {
-    const busy = document.hidden || document.querySelector("dialog[open]") ||
-      document.getElementById(id).matches(":focus-within");
-    if (!busy) {
-      const fresh = (await load(location.href))?.getElementById(id);
-      if (fresh) {
-        document.getElementById(id).replaceWith(document.adoptNode(fresh));
-        localise(document.getElementById(id));
-      }
-    }
-    setTimeout(refresh, seconds * 1000);
-  };
-  setTimeout(refresh, seconds * 1000);
-}
-
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
 async function load(url) {
   try {
@@ -77,17 +58,9 @@ async function load(url) {
   }
 }
 
-// time[data-local]: adds the viewer's own time where it differs from the one shown.
-function localise(root) {
-  for (const time of root.querySelectorAll("time[data-local]")) {
-    const here = new Date(time.dateTime)
-      .toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    time.title = `${here}, your time`;
-  }
-}
-localise(document);
-
-// input[data-time-zone]: the browser's, where none is chosen.
-for (const input of document.querySelectorAll("[data-time-zone]")) {
-  input.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
+// time[data-local]: the viewer's own time, as a hint.
+for (const time of document.querySelectorAll("time[data-local]")) {
+  const here = new Date(time.dateTime)
+    .toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  time.title = `${here}, your time`;
 }

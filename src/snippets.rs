@@ -185,7 +185,7 @@ MCP_SESSION_ID=$(printf '%s\n' "$MCP_ANSWER" | tr -d '\r' | awk 'tolower($1) == 
 
 /// `text` as one word of a POSIX shell: in single quotes nothing is special,
 /// and a single quote itself is put in from outside them.
-fn shell(text: &str) -> String {
+pub fn shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 

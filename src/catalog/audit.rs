@@ -3,7 +3,7 @@
 
 use super::{Noun, Result, new_id};
 use crate::clock::now_ms;
-use crate::db::Tx;
+use crate::db::{Columns, Db, Tx};
 
 /// Who writes, and whose rows: nobody reads or writes another owner's.
 #[derive(Clone, Debug)]
@@ -38,4 +38,52 @@ pub async fn record(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// One change, as it is shown.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Later entries have greater ids.
+    pub id: String,
+    /// UTC milliseconds.
+    pub at: i64,
+    pub actor: String,
+    pub action: String,
+    pub noun: String,
+    pub noun_id: String,
+    pub detail: String,
+}
+
+/// Entries before the one with id `before`, the newest first: all, or those of
+/// what an owner did and of what was done to them.
+pub async fn list(
+    db: &Db,
+    owner_id: Option<&str>,
+    before: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Entry>> {
+    let rows = sqlx::query(
+        "select id, at, actor, action, noun, noun_id, detail from audit
+         where (cast($1 as text) is null or owner_id = $1 or (noun = 'owner' and noun_id = $1))
+           and (cast($2 as text) is null or id < $2)
+         order by id desc limit $3",
+    )
+    .bind(owner_id)
+    .bind(before)
+    .bind(i64::from(limit))
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Entry {
+                id: row.text("id")?,
+                at: row.int("at")?,
+                actor: row.text("actor")?,
+                action: row.text("action")?,
+                noun: row.text("noun")?,
+                noun_id: row.text("noun_id")?,
+                detail: row.text("detail")?,
+            })
+        })
+        .collect()
 }

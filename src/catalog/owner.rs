@@ -1,6 +1,7 @@
 //! Owners: organisers, who see nothing of each other's; and the one-time links
 //! by which they set their password.
 
+pub mod manage;
 pub mod password;
 pub mod redeem;
 
@@ -12,7 +13,7 @@ use super::validate::line;
 use super::{Digest, Error, Noun, Result, change, new_id, seal};
 use crate::catalog::audit::{self, Actor};
 use crate::clock::now_ms;
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, Tx};
 
 const LINK_VALID_MS: i64 = 3_600_000;
 
@@ -21,6 +22,15 @@ pub enum Role {
     Owner,
     /// Manages owners as well.
     Administrator,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Owner => "owner",
+            Role::Administrator => "administrator",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,10 +83,23 @@ pub async fn local(db: &Db, name: &str) -> Result<Owner> {
     find(db, &name).await?.ok_or(Error::NotFound { noun: Noun::Owner, name })
 }
 
+/// The owner whose rows commands write who name none. The first administrator
+/// takes them over under a name of their own; [`LOCAL`] goes on meaning them.
+pub const LOCAL: &str = "local";
+
 /// The owner `name`, where there is one.
 pub async fn find(db: &Db, name: &str) -> Result<Option<Owner>> {
-    find_row(db, BY_NAME, name).await?.as_ref().map(Owner::read).transpose()
+    let row = match find_row(db, BY_NAME, name).await? {
+        None if name == LOCAL => find_row(db, BY_ALIAS, ALIAS).await?,
+        row => row,
+    };
+    row.as_ref().map(Owner::read).transpose()
 }
+
+/// Where `meta` keeps the id of the owner that [`LOCAL`] means.
+const ALIAS: &str = "local-owner";
+const BY_ALIAS: &str = "select id, name, role, active, password_hash from owner
+                        where id = (select value from meta where name = $1)";
 
 const BY_ID: &str = "select id, name, role, active, password_hash from owner where id = $1";
 const BY_NAME: &str = "select id, name, role, active, password_hash from owner where name = $1";
@@ -103,7 +126,10 @@ impl SetupLink {
 
 /// Makes the link that lets whoever holds it become the first administrator.
 pub async fn setup_link(db: &Db) -> Result<SetupLink> {
-    new_link(db, None).await
+    let mut tx = change::write(db).await?;
+    let link = new_link(&mut tx, None).await?;
+    tx.commit().await?;
+    Ok(link)
 }
 
 /// Makes a link by which the owner `name` sets a new password. Earlier ones of
@@ -114,20 +140,20 @@ pub async fn setup_link(db: &Db) -> Result<SetupLink> {
 pub async fn reset(db: &Db, name: &str) -> Result<SetupLink> {
     let not_found = || Error::NotFound { noun: Noun::Owner, name: name.to_owned() };
     let owner = find(db, name.trim()).await?.ok_or_else(not_found)?;
-    new_link(db, Some(&owner)).await
+    manage::reset(db, &owner.actor(), &owner).await
 }
 
-async fn new_link(db: &Db, owner: Option<&Owner>) -> Result<SetupLink> {
+/// Stores a new link; for an owner it takes the place of their earlier ones.
+async fn new_link(tx: &mut Tx, owner_id: Option<&str>) -> Result<SetupLink> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
     let token = hex(&*bytes);
-    let (now, owner_id) = (now_ms(), owner.map(|owner| &owner.id));
+    let now = now_ms();
     let expires_at = now + LINK_VALID_MS;
-    let mut tx = change::write(db).await?;
     sqlx::query("delete from setup_link where expires_at < $1 or owner_id = $2")
         .bind(now)
         .bind(owner_id)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     sqlx::query(
         "insert into setup_link (digest, owner_id, created_at, expires_at, used_at)
@@ -137,11 +163,7 @@ async fn new_link(db: &Db, owner: Option<&Owner>) -> Result<SetupLink> {
     .bind(owner_id)
     .bind(now)
     .bind(expires_at)
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    if let Some(owner) = owner {
-        audit::record(&mut tx, &owner.actor(), "reset", Noun::Owner, &owner.id, "").await?;
-    }
-    tx.commit().await?;
     Ok(SetupLink { token: token.into(), expires_at })
 }

@@ -15,14 +15,12 @@ use crate::db::Db;
 #[derive(Args, Debug)]
 pub struct CatalogArgs {
     /// Whose resources and events
-    #[arg(long, default_value = DEFAULT_OWNER, value_name = "NAME")]
+    #[arg(long, default_value = owner::LOCAL, value_name = "NAME")]
     owner: String,
 
     #[command(flatten)]
     store: StoreArgs,
 }
-
-const DEFAULT_OWNER: &str = "local";
 
 /// The open store, seen as one owner.
 pub struct Catalog {
@@ -45,10 +43,11 @@ impl CatalogArgs {
         let (db, vault) = open_store(&self.store).await?;
         match owner::find(&db, self.owner.trim()).await? {
             Some(owner) => Ok(Some(Catalog { db, vault, by: owner.actor() })),
-            None if self.owner == DEFAULT_OWNER => Ok(None),
+            None if self.owner == owner::LOCAL => Ok(None),
             None => bail!(
-                "there is no owner \"{}\"; leave --owner out for \"{DEFAULT_OWNER}\"",
-                self.owner
+                "there is no owner \"{}\"; leave --owner out for \"{}\"",
+                self.owner,
+                owner::LOCAL
             ),
         }
     }

@@ -14,9 +14,6 @@ use crate::catalog::seal::Vault;
 use crate::catalog::{Result, attendee, owner};
 use crate::db::Db;
 
-/// Whose rows these are: the owner of what the command line makes.
-const OWNER: &str = "local";
-
 const DAYS_OPEN: i64 = 7;
 
 const DESCRIPTION: &str = "# Welcome\n\nThis event was made by `ai-proxy demo`.";
@@ -30,7 +27,7 @@ pub struct Workshop {
 /// Makes what is missing, points the resource at `backend`, and opens the
 /// event if it is closed.
 pub async fn prepare(db: &Db, vault: &Vault, backend: &Backend) -> Result<Workshop> {
-    let by = owner::local(db, OWNER).await?.actor();
+    let by = owner::local(db, owner::LOCAL).await?.actor();
     let resource_id = resource(db, vault, &by, backend).await?;
     let event_id = event(db, vault, &by, resource_id).await?;
     let api_key = api_key(db, vault, &by, &event_id).await?;
@@ -129,7 +126,7 @@ mod tests {
         }
 
         async fn owner(&self) -> Actor {
-            owner::local(&self.db, OWNER).await.unwrap().actor()
+            owner::local(&self.db, owner::LOCAL).await.unwrap().actor()
         }
 
         async fn event(&self, id: &str) -> Event {

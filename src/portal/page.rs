@@ -39,33 +39,17 @@ pub fn with_status(status: StatusCode, page: &impl Template) -> Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Home,
-    Events,
-    Resources,
-    Reports,
-    Backup,
     Owners,
     Audit,
     Account,
 }
 
 impl Section {
-    const ALL: [Section; 7] = [
-        Section::Home,
-        Section::Events,
-        Section::Resources,
-        Section::Reports,
-        Section::Backup,
-        Section::Owners,
-        Section::Audit,
-    ];
+    const ALL: [Section; 3] = [Section::Home, Section::Owners, Section::Audit];
 
     pub fn name(self) -> &'static str {
         match self {
             Section::Home => "Home",
-            Section::Events => "Events",
-            Section::Resources => "Resources",
-            Section::Reports => "Reports",
-            Section::Backup => "Backup",
             Section::Owners => "Owners",
             Section::Audit => "Audit",
             Section::Account => "Account",
@@ -75,10 +59,6 @@ impl Section {
     pub fn path(self) -> &'static str {
         match self {
             Section::Home => "/admin",
-            Section::Events => "/admin/events",
-            Section::Resources => "/admin/resources",
-            Section::Reports => "/admin/reports",
-            Section::Backup => "/admin/backup",
             Section::Owners => "/admin/owners",
             Section::Audit => "/admin/audit",
             Section::Account => "/admin/account",
@@ -89,10 +69,6 @@ impl Section {
     pub fn icon(self) -> &'static str {
         match self {
             Section::Home => "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
-            Section::Events => "M5 6h14v14H5zM5 10h14M9 3v4M15 3v4",
-            Section::Resources => "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
-            Section::Reports => "M5 20V10M12 20V4M19 20v-7",
-            Section::Backup => "M12 4v11M8 11l4 4 4-4M4 20h16",
             Section::Owners => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",
             Section::Audit => "M6 4h12v16H6zM9 9h6M9 13h6M9 17h3",
             Section::Account => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",

@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::{account, home, setup, sign_in};
+use super::admin::{account, audit, home, owners, setup, sign_in};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -25,14 +25,17 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/account", get(account::show))
         .route("/admin/account/password", post(account::change_password))
         .route("/admin/account/sessions", post(account::end_others))
-        // Home
         .route("/admin", get(home::show))
-        // Resources
-        // Events
-        // Attendees
-        // Metrics and reports
-        // Backup
-        // Owners and audit
+        .route("/admin/audit", get(audit::show))
+        // For administrators
+        .route("/admin/owners", get(owners::show).post(owners::invite))
+        .route("/admin/owners/{id}/link", post(owners::link))
+        .route("/admin/owners/{id}/role", post(owners::set_role))
+        .route(
+            "/admin/owners/{id}/deactivate",
+            get(owners::ask_deactivate).post(owners::deactivate),
+        )
+        .route("/admin/owners/{id}/reactivate", post(owners::reactivate))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))

@@ -28,6 +28,8 @@ pub struct Peer(pub IpAddr);
 pub struct Visitor {
     /// Where it is, behind the proxies that are trusted.
     pub source: IpAddr,
+    /// The portal's own address, as this browser has it.
+    pub origin: String,
     is_https: bool,
     jar: CookieJar,
 }
@@ -94,14 +96,19 @@ enum Kept {
 /// Whether the browser's side of this request is https: our own TLS, or that of
 /// a front that is trusted or named by the public URL.
 fn is_https(config: &Config, peer: IpAddr, parts: &Parts) -> bool {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
     let is_trusted = config.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()));
-    if config.tls_cert.is_some() || (is_trusted && header("x-forwarded-proto") == Some("https")) {
+    if config.tls_cert.is_some() || (is_trusted && forwarded == Some("https")) {
         return true;
     }
-    let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST.as_str()));
     let public = config.public_url.as_ref().filter(|url| url.scheme() == "https");
-    public.is_some_and(|url| host == Some(url.authority()))
+    public.is_some_and(|url| host(parts) == Some(url.authority()))
+}
+
+/// The host that the browser asked for.
+fn host(parts: &Parts) -> Option<&str> {
+    let header = || parts.headers.get(HOST).and_then(|value| value.to_str().ok());
+    parts.uri.authority().map(Authority::as_str).or_else(header)
 }
 
 impl<S> FromRequestParts<S> for Visitor
@@ -115,9 +122,12 @@ where
         let site = Site::from_ref(state);
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
+        let is_https = is_https(&site.config, peer, parts);
+        let scheme = if is_https { "https" } else { "http" };
         Ok(Self {
             source: throttle::source(peer, &parts.headers, &site.config.trusted_proxies),
-            is_https: is_https(&site.config, peer, parts),
+            origin: format!("{scheme}://{}", host(parts).unwrap_or("localhost")),
+            is_https,
             jar: CookieJar::from_headers(&parts.headers),
         })
     }

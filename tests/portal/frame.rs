@@ -25,6 +25,8 @@ async fn pages_are_small_guarded_and_kept_by_nobody() {
         (&stranger, &*setup),
         (&ada, "/admin"),
         (&ada, "/admin/account"),
+        (&ada, "/admin/audit"),
+        (&ada, "/admin/owners"),
     ] {
         let page = visitor.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
@@ -83,7 +85,27 @@ async fn sections_for_administrators_are_shown_to_them() {
     let sections = |page: Page| page.all(".side li a");
     let ada = sections(portal.administrator("Ada").await.get("/admin").await);
     let bob = sections(portal.owner("Bob").await.get("/admin").await);
-    assert!(ada.contains(&"Owners".to_owned()), "{ada:?}");
-    assert!(!bob.contains(&"Owners".to_owned()), "{bob:?}");
-    assert_eq!(ada[0], "Home");
+    assert_eq!(ada, ["Home", "Owners", "Audit", "Ada"]);
+    assert_eq!(bob, ["Home", "Audit", "Bob"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_link_leads_to_a_page() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    portal.owner("Bob").await;
+    let mut paths = vec!["/admin".to_owned(), "/admin/sign-in".into(), "/admin/nowhere".into()];
+    let mut seen = 0;
+    while let Some(path) = paths.get(seen).cloned() {
+        seen += 1;
+        let page = ada.get(&path).await;
+        let is_there = page.status != StatusCode::NOT_FOUND || path == "/admin/nowhere";
+        assert!(is_there, "{path}");
+        for link in page.attributes("a", "href") {
+            if !link.starts_with('#') && !paths.contains(&link) {
+                paths.push(link);
+            }
+        }
+    }
+    assert!(paths.iter().any(|path| path.ends_with("/deactivate")), "{paths:?}");
 }

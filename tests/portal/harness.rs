@@ -104,6 +104,15 @@ impl Visitor {
         Page::read(request.form(fields).send().await.unwrap()).await
     }
 
+    /// Sends the form of the page at `path` that posts to an address ending so, and
+    /// opens the page that it leads to.
+    pub async fn press(&self, path: &str, ending: &str, fields: &[(&str, &str)]) -> Page {
+        let actions = self.get(path).await.attributes("form", "action");
+        let action = actions.iter().find(|action| action.ends_with(ending));
+        let action = action.unwrap_or_else(|| panic!("{ending} in {actions:?}"));
+        self.post_and_follow(action, fields).await
+    }
+
     /// Sends a form and opens the page that it leads to.
     pub async fn post_and_follow(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let answer = self.post(path, fields).await;
@@ -156,9 +165,14 @@ impl Page {
 
     /// An attribute of the first element found.
     pub fn attribute(&self, selector: &str, name: &str) -> Option<String> {
+        self.attributes(selector, name).into_iter().next()
+    }
+
+    /// An attribute of all elements found that have it.
+    pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let html = Html::parse_document(&self.body);
         let selector = Selector::parse(selector).unwrap();
-        html.select(&selector).next()?.attr(name).map(str::to_owned)
+        html.select(&selector).filter_map(|found| found.attr(name)).map(str::to_owned).collect()
     }
 
     /// What is said to be wrong with a field, beside it.

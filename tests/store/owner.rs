@@ -1,5 +1,6 @@
 //! Owners without a password, and the links by which they get one.
 
+use ai_proxy::catalog::owner::redeem::redeem;
 use ai_proxy::catalog::owner::{self, Role};
 use ai_proxy::catalog::{Digest, Error};
 use secrecy::ExposeSecret;
@@ -10,6 +11,8 @@ on_both![
     a_local_owner_is_made_once,
     a_setup_link_is_stored_hashed_and_expires,
     a_reset_ends_the_owners_earlier_links_only,
+    local_goes_on_meaning_the_owner_whom_an_administrator_took_over,
+    local_means_the_first_administrator_where_nothing_was_made_before,
 ];
 
 async fn a_local_owner_is_made_once(store: Store) {
@@ -59,4 +62,34 @@ async fn a_reset_ends_the_owners_earlier_links_only(store: Store) {
     assert_eq!(store.number("select count(*) from setup_link").await, 3);
     let missing = owner::reset(&store.db, "nobody").await.unwrap_err();
     assert_eq!(missing.to_string(), "there is no owner \"nobody\"");
+}
+
+async fn become_administrator(store: &Store, name: &str) -> Result<owner::Owner, Error> {
+    let link = owner::setup_link(&store.db).await.unwrap();
+    let owner = redeem(&store.db, link.token.expose_secret(), name, "a hash").await?;
+    Ok(owner.expect("the link is good"))
+}
+
+async fn local_goes_on_meaning_the_owner_whom_an_administrator_took_over(store: Store) {
+    let ada = become_administrator(&store, "Ada").await.unwrap();
+    assert_eq!(ada.id, store.by.owner_id);
+    let found = owner::find(&store.db, "local").await.unwrap().unwrap();
+    let made = owner::local(&store.db, " local ").await.unwrap();
+    assert_eq!((&found.id, &*found.name), (&ada.id, "Ada"));
+    assert_eq!((&made.id, &*made.name), (&ada.id, "Ada"));
+    assert_eq!(store.number("select count(*) from owner").await, 1);
+
+    // Nobody else gets the name, nor what it means.
+    let taken = become_administrator(&store, "local").await;
+    assert!(matches!(taken, Err(Error::Invalid { field: "name", .. })), "{taken:?}");
+    let grace = become_administrator(&store, "Grace").await.unwrap();
+    assert_ne!(grace.id, ada.id);
+    assert_eq!(owner::local(&store.db, "local").await.unwrap().id, ada.id);
+}
+
+async fn local_means_the_first_administrator_where_nothing_was_made_before(store: Store) {
+    store.execute("delete from owner").await;
+    let ada = become_administrator(&store, "Ada").await.unwrap();
+    assert_eq!(owner::local(&store.db, "local").await.unwrap().id, ada.id);
+    assert_eq!(store.number("select count(*) from owner").await, 1);
 }

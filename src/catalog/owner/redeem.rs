@@ -3,15 +3,11 @@
 
 use sqlx::Row;
 
-use super::{BY_ID, Owner, find_row, line};
+use super::{ALIAS, BY_ID, LOCAL, Owner, find_row, line};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Digest, Noun, Result, audit, change, new_id};
 use crate::clock::now_ms;
 use crate::db::{Db, Tx};
-
-/// The owner whose resources and events were made on the command line before
-/// anybody had signed in.
-pub const LOCAL: &str = "local";
 
 /// What a link is good for.
 #[derive(Debug)]
@@ -89,29 +85,44 @@ async fn administrator(tx: &mut Tx, name: &str) -> Result<String> {
     .bind(LOCAL)
     .fetch_optional(&mut **tx)
     .await?;
-    let taken: Option<String> = sqlx::query_scalar("select id from owner where name = $1")
-        .bind(name)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let taken: Option<String> = sqlx::query_scalar(
+        "select id from owner where name = $1
+         union select value from meta where name = $2 and $1 = $3",
+    )
+    .bind(name)
+    .bind(ALIAS)
+    .bind(LOCAL)
+    .fetch_optional(&mut **tx)
+    .await?;
     if taken.is_some() && taken != local {
         return Err(invalid("name", "is another owner's"));
     }
-    let Some(id) = local else {
-        let id = new_id();
-        sqlx::query(
-            "insert into owner (id, name, role, active, password_hash, created_at)
-             values ($1, $2, 'administrator', 1, null, $3)",
-        )
-        .bind(&id)
-        .bind(name)
-        .bind(now_ms())
-        .execute(&mut **tx)
-        .await?;
-        return Ok(id);
+    let id = match local {
+        Some(id) => {
+            sqlx::query("update owner set name = $2, role = 'administrator' where id = $1")
+                .bind(&id)
+                .bind(name)
+                .execute(&mut **tx)
+                .await?;
+            id
+        }
+        None => {
+            let id = new_id();
+            sqlx::query(
+                "insert into owner (id, name, role, active, password_hash, created_at)
+                 values ($1, $2, 'administrator', 1, null, $3)",
+            )
+            .bind(&id)
+            .bind(name)
+            .bind(now_ms())
+            .execute(&mut **tx)
+            .await?;
+            id
+        }
     };
-    sqlx::query("update owner set name = $2, role = 'administrator' where id = $1")
+    sqlx::query("insert into meta (name, value) values ($1, $2) on conflict (name) do nothing")
+        .bind(ALIAS)
         .bind(&id)
-        .bind(name)
         .execute(&mut **tx)
         .await?;
     Ok(id)

@@ -1,22 +1,94 @@
-//! The first page: for owners what there is, for others where to go.
+//! The first page: for owners what is live, what comes next and what needs
+//! attention; for others where to go.
 
 use askama::Template;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 
+use crate::catalog::event::{self, Event};
+use crate::catalog::owner::{self, Owner};
+use crate::clock::now_ms;
+use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
+use crate::snippets;
+
+/// Events to come that are shown.
+const NEXT: usize = 5;
 
 #[derive(Template)]
 #[template(path = "admin/home.html")]
 struct Home {
     frame: Frame,
+    live: Vec<Event>,
+    next: Vec<Event>,
+    concerns: Vec<Concern>,
+    is_empty: bool,
+    /// What commands of this owner end with.
+    flag: String,
 }
 
-pub async fn show(me: SignedIn) -> Answer {
-    page::ok(&Home { frame: me.frame(Section::Home) })
+/// Something about an event that its people will run into.
+struct Concern {
+    event: String,
+    text: String,
+}
+
+pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
+    let events = event::list(&site.db, &site.vault, &me.owner.id).await?;
+    let now = now_ms();
+    let flag = owner_flag(&site, &me.owner).await?;
+    let is_empty = events.is_empty();
+    let concerns = events.iter().flat_map(|event| concerns(event, now)).collect();
+    let (mut live, mut next) = (Vec::new(), Vec::new());
+    for event in events.into_iter().filter(|event| event.active) {
+        if is_in_window(&event, now) {
+            live.push(event);
+        } else if event.starts_at > now {
+            next.push(event);
+        }
+    }
+    next.sort_by_key(|event| event.starts_at);
+    next.truncate(NEXT);
+    page::ok(&Home { frame: me.frame(Section::Home), live, next, concerns, is_empty, flag })
 }
 
 /// `/`, until attendees have pages of their own.
 pub async fn landing() -> Answer {
     Ok(Redirect::to("/admin").into_response())
+}
+
+fn is_in_window(event: &Event, now: i64) -> bool {
+    (event.starts_at..=event.ends_at).contains(&now)
+}
+
+fn concerns(event: &Event, now: i64) -> Vec<Concern> {
+    let mut texts = Vec::new();
+    if event.ends_at >= now {
+        if event.resources.is_empty() {
+            texts.push("has no resources, so there is nothing to call".to_owned());
+        }
+        let inactive = event.resources.iter().filter(|resource| !resource.active);
+        texts.extend(inactive.map(|resource| {
+            format!("links the resource {}, which is switched off", resource.deployment)
+        }));
+    }
+    if !event.active && is_in_window(event, now) {
+        texts.push("is switched off, although it would be open now".to_owned());
+    }
+    texts.into_iter().map(|text| Concern { event: event.name.clone(), text }).collect()
+}
+
+/// Nothing for the owner that commands mean by themselves.
+async fn owner_flag(site: &Site, me: &Owner) -> Result<String, crate::catalog::Error> {
+    let default = owner::find(&site.db, owner::LOCAL).await?;
+    if default.is_some_and(|owner| owner.id == me.id) {
+        return Ok(String::new());
+    }
+    Ok(format!(" --owner {}", snippets::shell(&me.name)))
+}
+
+/// A wall clock of an event, as people write it.
+fn wall_clock(local: &str) -> String {
+    local.replace('T', " ")
 }

@@ -1,6 +1,8 @@
 //! Owners' pages, one file a noun.
 
 pub mod account;
+pub mod audit;
 pub mod home;
+pub mod owners;
 pub mod setup;
 pub mod sign_in;

@@ -1,0 +1,146 @@
+//! What administrators do with owners: invite them, give them new links and
+//! roles, switch them off. That `by` is an administrator is the caller's to
+//! know. There is always an administrator left who can sign in.
+
+use super::{BY_ID, Owner, Role, SetupLink, find, find_row, line, new_link};
+use crate::catalog::audit::{self, Actor};
+use crate::catalog::validate::invalid;
+use crate::catalog::{Error, Noun, Result, change, new_id};
+use crate::clock::now_ms;
+use crate::db::{Columns, Db, Tx};
+
+/// An owner as administrators see one.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub owner: Owner,
+    /// Whether a password was ever set, so that they can sign in.
+    pub has_password: bool,
+    pub events: u32,
+}
+
+/// All owners by name.
+pub async fn list(db: &Db) -> Result<Vec<Listed>> {
+    let rows = sqlx::query(
+        "select o.id as id, o.name as name, o.role as role, o.active as active,
+            case when o.password_hash is null then 0 else 1 end as has_password,
+            (select count(*) from event e where e.owner_id = o.id) as events
+         from owner o order by lower(o.name), o.name",
+    )
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Listed {
+                owner: Owner::read(row)?,
+                has_password: row.flag("has_password")?,
+                events: row.count("events")?,
+            })
+        })
+        .collect()
+}
+
+/// The owner with this id.
+pub async fn get(db: &Db, id: &str) -> Result<Owner> {
+    let row = find_row(db, BY_ID, id).await?;
+    let row = row.ok_or_else(|| Error::NotFound { noun: Noun::Owner, name: id.to_owned() })?;
+    Owner::read(&row)
+}
+
+/// Makes an owner, and the link by which they set their password.
+///
+/// # Errors
+/// [`Error::Invalid`]: the name is empty, too long or another owner's.
+pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
+    let name = line("name", name, 64)?;
+    if find(db, &name).await?.is_some() {
+        return Err(invalid("name", "is another owner's"));
+    }
+    let mut tx = change::write(db).await?;
+    let id = new_id();
+    let inserted = sqlx::query(
+        "insert into owner (id, name, role, active, password_hash, created_at)
+         values ($1, $2, 'owner', 1, null, $3) on conflict (name) do nothing",
+    )
+    .bind(&id)
+    .bind(&name)
+    .bind(now_ms())
+    .execute(&mut *tx)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(invalid("name", "is another owner's"));
+    }
+    let link = new_link(&mut tx, Some(&id)).await?;
+    note(&mut tx, by, "invited", &id, &name).await?;
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// Makes a link by which the owner sets a new password.
+pub async fn reset(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
+    let mut tx = change::write(db).await?;
+    let link = new_link(&mut tx, Some(&owner.id)).await?;
+    audit::record(&mut tx, by, "made a link for", Noun::Owner, &owner.id, &owner.name).await?;
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// # Errors
+/// [`Error::Conflict`]: nobody would be left to manage owners.
+pub async fn set_role(db: &Db, by: &Actor, owner: &Owner, role: Role) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    sqlx::query("update owner set role = $2 where id = $1")
+        .bind(&owner.id)
+        .bind(role.as_str())
+        .execute(&mut *tx)
+        .await?;
+    keep_an_administrator(&mut tx).await?;
+    let action = match role {
+        Role::Administrator => "made administrator",
+        Role::Owner => "made plain owner",
+    };
+    note(&mut tx, by, action, &owner.id, &owner.name).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Switches signing in off or on again. Off, every session and link of theirs
+/// ends; their events go on.
+///
+/// # Errors
+/// [`Error::Conflict`]: nobody would be left to manage owners.
+pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    sqlx::query("update owner set active = $2 where id = $1")
+        .bind(&owner.id)
+        .bind(i64::from(active))
+        .execute(&mut *tx)
+        .await?;
+    keep_an_administrator(&mut tx).await?;
+    for ended in [
+        "delete from owner_session where owner_id = $1",
+        "delete from setup_link where owner_id = $1",
+    ] {
+        sqlx::query(ended).bind(&owner.id).execute(&mut *tx).await?;
+    }
+    let action = if active { "reactivated" } else { "deactivated" };
+    note(&mut tx, by, action, &owner.id, &owner.name).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn keep_an_administrator(tx: &mut Tx) -> Result<()> {
+    let row = sqlx::query(
+        "select count(*) as n from owner
+         where role = 'administrator' and active = 1 and password_hash is not null",
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    if row.int("n")? == 0 {
+        let reason = "nobody else could manage owners; make another owner administrator first";
+        return Err(Error::Conflict { reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+async fn note(tx: &mut Tx, by: &Actor, action: &str, id: &str, name: &str) -> Result<()> {
+    change::record(tx, Noun::Owner, id).await?;
+    audit::record(tx, by, action, Noun::Owner, id, name).await
+}

@@ -1,0 +1,165 @@
+//! Owners, for administrators: invite, make links, give roles, switch off.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use crate::catalog::owner::manage::{self, Listed};
+use crate::catalog::owner::{Owner, Role, SetupLink};
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::flash::Flash;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer, Frame, Section};
+use crate::portal::visitor::{Administrator, SignedIn, Visitor};
+
+const PATH: &str = "/admin/owners";
+
+#[derive(Template)]
+#[template(path = "admin/owners.html")]
+struct Owners<'a> {
+    frame: Frame,
+    me: &'a str,
+    owners: Vec<Listed>,
+    /// The name in the invitation, as it was typed.
+    typed: &'a str,
+    problems: Problems,
+}
+
+impl<'a> Owners<'a> {
+    async fn of(
+        site: &Site,
+        me: &'a SignedIn,
+        typed: &'a str,
+        problems: Problems,
+    ) -> Result<Self, PageError> {
+        let owners = manage::list(&site.db).await?;
+        Ok(Self { frame: me.frame(Section::Owners), me: &me.owner.id, owners, typed, problems })
+    }
+}
+
+pub async fn show(State(site): State<Site>, Administrator(me): Administrator) -> Answer {
+    page::ok(&Owners::of(&site, &me, "", Problems::none()).await?)
+}
+
+#[derive(Deserialize)]
+pub struct Invitation {
+    name: String,
+}
+
+pub async fn invite(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    visitor: Visitor,
+    Form(typed): Form<Invitation>,
+) -> Answer {
+    match manage::invite(&site.db, &me.actor(), &typed.name).await {
+        Ok(link) => {
+            let text = format!("{} is invited.", typed.name.trim());
+            hand_over(&site, &me, &visitor, &text, &link).await
+        }
+        Err(error) => {
+            let problems = Problems::from_error(error)?;
+            page::unprocessable(&Owners::of(&site, &me, &typed.name, problems).await?)
+        }
+    }
+}
+
+pub async fn link(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    if !owner.active {
+        let reason = format!("{} is deactivated; reactivate them first", owner.name);
+        return Err(PageError::Refused(reason));
+    }
+    let link = manage::reset(&site.db, &me.actor(), &owner).await?;
+    let text = format!("{} has a new link; earlier ones stopped working.", owner.name);
+    hand_over(&site, &me, &visitor, &text, &link).await
+}
+
+/// There is no mail: whoever made the link passes it on.
+async fn hand_over(
+    site: &Site,
+    me: &SignedIn,
+    visitor: &Visitor,
+    text: &str,
+    link: &SetupLink,
+) -> Answer {
+    let public = site.config.public_url.as_ref();
+    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
+    let text = format!(
+        "{text} Hand this link over yourself: it works once, within the hour, and is shown only now."
+    );
+    me.done(site, PATH, Flash::done(text).with_secret(link.url(&base))).await
+}
+
+#[derive(Deserialize)]
+pub struct NewRole {
+    role: String,
+}
+
+pub async fn set_role(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    Path(id): Path<String>,
+    Form(typed): Form<NewRole>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    let roles = [Role::Owner, Role::Administrator];
+    let role = roles.into_iter().find(|role| role.as_str() == typed.role);
+    let role = role.ok_or(PageError::BadForm)?;
+    manage::set_role(&site.db, &me.actor(), &owner, role).await?;
+    let text = match role {
+        Role::Administrator => format!("{} is an administrator now.", owner.name),
+        Role::Owner => format!("{} is no administrator any more.", owner.name),
+    };
+    // Who gave the role up themselves may not see the list any more.
+    let path = if owner.id == me.owner.id { "/admin" } else { PATH };
+    me.done(&site, path, Flash::done(text)).await
+}
+
+#[derive(Template)]
+#[template(path = "admin/owner_deactivate.html")]
+struct Deactivate {
+    frame: Frame,
+    owner: Owner,
+}
+
+pub async fn ask_deactivate(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    Path(id): Path<String>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    page::ok(&Deactivate { frame: me.frame(Section::Owners), owner })
+}
+
+pub async fn deactivate(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    Path(id): Path<String>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    if owner.id == me.owner.id {
+        let reason = "you would lock yourself out; ask another administrator";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
+    manage::set_active(&site.db, &me.actor(), &owner, false).await?;
+    let text = format!("{} is deactivated and signed out everywhere.", owner.name);
+    me.done(&site, PATH, Flash::done(text)).await
+}
+
+pub async fn reactivate(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    Path(id): Path<String>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    manage::set_active(&site.db, &me.actor(), &owner, true).await?;
+    let text = format!("{} is active again and can sign in.", owner.name);
+    me.done(&site, PATH, Flash::done(text)).await
+}

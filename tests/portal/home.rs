@@ -1,0 +1,88 @@
+//! What the first page says about an owner's events.
+
+use ai_proxy::catalog::owner::{self, Owner};
+use ai_proxy::catalog::resource::KeyChange;
+use ai_proxy::catalog::{event, resource};
+
+use crate::harness::Portal;
+
+fn event(name: &str, start: &str, resources: &[String]) -> event::Draft {
+    event::Draft {
+        name: name.into(),
+        description: "# Welcome".into(),
+        organizer_name: "Ada".into(),
+        organizer_email: "ada@example.org".into(),
+        start: start.into(),
+        end: "2099-12-31T18:00".into(),
+        active: true,
+        resources: resources.to_vec(),
+        ..Default::default()
+    }
+}
+
+async fn find(portal: &Portal, name: &str) -> Owner {
+    owner::find(&portal.app.db, name).await.unwrap().unwrap()
+}
+
+async fn save(portal: &Portal, owner: &Owner, draft: &event::Draft) {
+    event::save(&portal.app.db, &portal.app.vault, &owner.actor(), draft).await.unwrap();
+}
+
+async fn resource(portal: &Portal, owner: &Owner, deployment: &str, active: bool) -> String {
+    let draft = resource::Draft {
+        deployment: deployment.into(),
+        endpoint: "http://127.0.0.1:8000/mcp".into(),
+        key: KeyChange::Set("backend-key".into()),
+        active,
+        ..Default::default()
+    };
+    resource::save(&portal.app.db, &portal.app.vault, &owner.actor(), &draft).await.unwrap().id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_events_it_says_how_they_are_made_today() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await.get("/admin").await;
+    assert_eq!(ada.text(".empty h2"), "No events yet");
+    assert_eq!(
+        ada.text(".empty pre"),
+        "ai-proxy apply workshop.toml ai-proxy attendee issue --event NAME --count 20"
+    );
+    let eve = portal.owner("Eve O'Neil").await.get("/admin").await;
+    assert!(eve.text(".empty pre").contains(r"workshop.toml --owner 'Eve O'\''Neil'"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_live_comes_next_and_needs_attention_is_the_owners_own() {
+    let portal = Portal::start().await;
+    let visitor = portal.administrator("Ada").await;
+    let ada = find(&portal, "Ada").await;
+    let (on, off) = (
+        resource(&portal, &ada, "good", true).await,
+        resource(&portal, &ada, "broken", false).await,
+    );
+    save(&portal, &ada, &event("Open", "2020-01-01T09:00", &[on.clone()])).await;
+    save(&portal, &ada, &event("Later", "2098-02-01T09:00", &[off])).await;
+    save(&portal, &ada, &event("Sooner", "2098-01-01T09:00", &[])).await;
+    let forgotten = event::Draft { active: false, ..event("Forgotten", "2020-01-01T09:00", &[on]) };
+    save(&portal, &ada, &forgotten).await;
+    let past = event("Past", "2020-01-01T09:00", &[]);
+    save(&portal, &ada, &event::Draft { end: "2020-01-02T09:00".into(), ..past }).await;
+    let stranger = portal.owner("Bob").await;
+    save(&portal, &find(&portal, "Bob").await, &event("Bob's", "2020-01-01T09:00", &[])).await;
+
+    let page = visitor.get("/admin").await;
+    assert_eq!(page.all("article h3"), ["Open", "Sooner", "Later"]);
+    assert_eq!(page.all("article:has(.badge) h3"), ["Open"]);
+    let mut concerns = page.all(".attention li");
+    concerns.sort();
+    assert_eq!(
+        concerns,
+        [
+            "Forgotten is switched off, although it would be open now.",
+            "Later links the resource broken, which is switched off.",
+            "Sooner has no resources, so there is nothing to call.",
+        ]
+    );
+    assert_eq!(stranger.get("/admin").await.all("article h3"), ["Bob's"]);
+}
