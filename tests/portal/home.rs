@@ -61,7 +61,7 @@ async fn what_is_live_comes_next_and_needs_attention_is_the_owners_own() {
         resource(&portal, &ada, "good", true).await,
         resource(&portal, &ada, "broken", false).await,
     );
-    save(&portal, &ada, &event("Open", "2020-01-01T09:00", &[on.clone()])).await;
+    save(&portal, &ada, &event("Open", "2020-01-01T09:00", std::slice::from_ref(&on))).await;
     save(&portal, &ada, &event("Later", "2098-02-01T09:00", &[off])).await;
     save(&portal, &ada, &event("Sooner", "2098-01-01T09:00", &[])).await;
     let forgotten = event::Draft { active: false, ..event("Forgotten", "2020-01-01T09:00", &[on]) };
