@@ -115,13 +115,19 @@ async fn off_the_origin_or_by_another_method_is_refused() {
         let number: Option<usize> = request.target.rsplit('/').next().unwrap().parse().ok();
         match number.and_then(|number| locations.get(number)) {
             Some((status, location)) => Reply::status(*status).header("location", location),
+            // Another host on the same port.
+            None if request.target == "/mcp/neighbour" => {
+                let port = request.header("host").unwrap().rsplit(':').next().unwrap();
+                Reply::status(307).header("location", &format!("http://127.0.0.2:{port}/mcp"))
+            }
             None if request.target == "/mcp/nowhere" => Reply::status(307),
             None => Reply::to(request),
         }
     });
     let backend = backend.await;
     let (_proxy, ada) = Proxy::serving(&backend).await;
-    let targets = (0..count).map(|number| number.to_string()).chain(["nowhere".into()]);
+    let targets =
+        (0..count).map(|number| number.to_string()).chain(["nowhere".into(), "neighbour".into()]);
     for target in targets {
         for method in ["POST", "GET"] {
             let before = backend.requests().len();
