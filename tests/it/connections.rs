@@ -83,6 +83,22 @@ async fn what_a_backend_may_have_seen_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_hangs_up_at_once_is_paid_only_for_what_it_may_have_seen() {
+    let backend = Backend::acting(|visit| async { drop(visit) }).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
+    let mut seen = 0;
+    for _ in 0..200 {
+        let answer = ada.call().await;
+        match answer.code().as_str() {
+            "backend_protocol_error" => seen += 1,
+            "backend_unreachable" => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(ada.used().await, seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_dropped_before_uvicorn_would() {
     let (backend, mut visits) = Backend::by_hand().await;
     let (_proxy, ada) = Proxy::serving(&backend).await;
