@@ -47,6 +47,17 @@ document.addEventListener("click", async (click) => {
   dialog.showModal();
 });
 
+// [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
+// looked at, but not under the hands of somebody who is using it.
+for (const part of document.querySelectorAll("[data-live]")) {
+  setInterval(async () => {
+    const old = document.getElementById(part.id);
+    if (document.hidden || old.contains(document.activeElement)) return;
+    const fresh = (await load(location.href))?.getElementById(part.id);
+    if (fresh && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
+  }, part.dataset.live * 1000);
+}
+
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
 async function load(url) {
   try {

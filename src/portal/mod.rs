@@ -23,6 +23,7 @@
 
 pub mod admin;
 pub mod assets;
+pub mod download;
 pub mod error;
 pub mod flash;
 pub mod form;

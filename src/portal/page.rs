@@ -39,17 +39,25 @@ pub fn with_status(status: StatusCode, page: &impl Template) -> Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Home,
+    Resources,
+    Events,
+    Reports,
+    Backup,
     Owners,
     Audit,
     Account,
 }
 
 impl Section {
-    const ALL: [Section; 3] = [Section::Home, Section::Owners, Section::Audit];
+    const ALL: &[Section] = &[Section::Home, Section::Owners, Section::Audit];
 
     pub fn name(self) -> &'static str {
         match self {
             Section::Home => "Home",
+            Section::Resources => "Resources",
+            Section::Events => "Events",
+            Section::Reports => "Reports",
+            Section::Backup => "Backup",
             Section::Owners => "Owners",
             Section::Audit => "Audit",
             Section::Account => "Account",
@@ -59,6 +67,10 @@ impl Section {
     pub fn path(self) -> &'static str {
         match self {
             Section::Home => "/admin",
+            Section::Resources => "/admin/resources",
+            Section::Events => "/admin/events",
+            Section::Reports => "/admin/reports",
+            Section::Backup => "/admin/backup",
             Section::Owners => "/admin/owners",
             Section::Audit => "/admin/audit",
             Section::Account => "/admin/account",
@@ -69,6 +81,10 @@ impl Section {
     pub fn icon(self) -> &'static str {
         match self {
             Section::Home => "M4 11l8-7 8 7v9h-5v-6H9v6H4z",
+            Section::Resources => "M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.01M7.5 16h.01",
+            Section::Events => "M4 6h16v14H4zM4 10h16M8 3v4M16 3v4",
+            Section::Reports => "M4 20h16M7 16v-5M12 16V6M17 16v-8",
+            Section::Backup => "M12 4v11M8 11l4 4 4-4M4 19h16",
             Section::Owners => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",
             Section::Audit => "M6 4h12v16H6zM9 9h6M9 13h6M9 17h3",
             Section::Account => "M12 12a4 4 0 100-8 4 4 0 000 8zM4 21c0-4 4-6 8-6s8 2 8 6",
@@ -90,7 +106,8 @@ impl Frame {
     pub fn sections(&self) -> impl Iterator<Item = Section> {
         let is_administrator = self.is_administrator;
         Section::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .filter(move |section| is_administrator || *section != Section::Owners)
     }
 }

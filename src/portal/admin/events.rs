@@ -1,0 +1,51 @@
+//! Events: what all pages of one event share. Each page is a module of its own.
+
+/// The pages of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    Event,
+    Attendees,
+    PreFlight,
+    Room,
+    Metrics,
+}
+
+impl Tab {
+    /// In the order of the bar: the order in which an organiser needs them.
+    pub const ALL: &[Tab] = &[];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Tab::Event => "Event",
+            Tab::Attendees => "Attendees",
+            Tab::PreFlight => "Pre-flight",
+            Tab::Room => "In the room",
+            Tab::Metrics => "Metrics",
+        }
+    }
+
+    /// What follows the event's own path.
+    fn suffix(self) -> &'static str {
+        match self {
+            Tab::Event => "",
+            Tab::Attendees => "/attendees",
+            Tab::PreFlight => "/preflight",
+            Tab::Room => "/room",
+            Tab::Metrics => "/metrics",
+        }
+    }
+}
+
+/// The bar above a page of an event.
+#[derive(Debug)]
+pub struct Tabs {
+    pub event_id: String,
+    pub event_name: String,
+    pub current: Tab,
+}
+
+impl Tabs {
+    pub fn path(&self, tab: Tab) -> String {
+        format!("/admin/events/{}{}", self.event_id, tab.suffix())
+    }
+}
