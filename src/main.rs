@@ -15,6 +15,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The niceness of the control plane's threads: a tenth of a worker's share of a
+/// core that both want.
+const NICE: i32 = 10;
+
 fn main() -> ExitCode {
     match run(Cli::from_env().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,7 +104,20 @@ async fn offer_first_link(app: &App, scheme: &str, addr: SocketAddr) -> anyhow::
 
 fn runtime(threads: usize) -> anyhow::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(threads).enable_all().build().context("the runtime could not be made")
+    builder
+        .worker_threads(threads)
+        .on_thread_start(give_way)
+        .enable_all()
+        .build()
+        .context("the runtime could not be made")
+}
+
+/// Where cores are fewer than threads, a page or a write to the store waits for
+/// the calls, and not they for it. (Threads made by this one inherit it.)
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the control plane runs at the priority of calls");
+    }
 }
 
 /// SIGTERM and Ctrl-C.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 
 use super::Result;
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, values};
 
 /// What a lease led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +48,22 @@ pub async fn lease_many(
     // In one order, or replicas would wait for each other's rows in a circle.
     let mut asked = asked.to_vec();
     asked.sort_unstable();
-    let values: Vec<String> =
-        (0..asked.len()).map(|at| format!("(${}, ${})", 2 * at + 3, 2 * at + 4)).collect();
+    // Made up with rows that ask for too much, the statement is of few lengths:
+    // it is prepared once for each.
+    let too_much = ("", i64::from(cap) + 1);
+    let rows = asked.len().next_power_of_two();
+    let asked = asked.into_iter().map(|(attendee_id, n)| (attendee_id, i64::from(n)));
     let statement = format!(
         "insert into quota (attendee_id, day, granted, spent)
          select column1, $1, column2, 0 from (values {}) as asked where column2 <= $2
          on conflict (attendee_id, day) do update set granted = quota.granted + excluded.granted
          where quota.granted + excluded.granted <= $2
          returning attendee_id, granted, spent",
-        values.join(", ")
+        values(2, 3, rows)
     );
     let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(day)).bind(i64::from(cap));
-    for (attendee_id, n) in asked {
-        query = query.bind(attendee_id.to_owned()).bind(i64::from(n));
+    for (attendee_id, n) in asked.chain(std::iter::repeat(too_much)).take(rows) {
+        query = query.bind(attendee_id.to_owned()).bind(n);
     }
     // Read to the end: rows may come before the commit has succeeded.
     let rows = query.fetch_all(db.writer()).await?;
