@@ -11,6 +11,7 @@ use crate::catalog::snapshot::Snapshot;
 use crate::config::{Config, StoreArgs};
 use crate::db::Db;
 use crate::identity::Identity;
+use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
 
 pub struct App {
@@ -19,6 +20,7 @@ pub struct App {
     pub vault: Arc<Vault>,
     pub identity: Identity,
     pub plane: Arc<DataPlane>,
+    pub preflights: Preflights,
 }
 
 impl App {
@@ -35,7 +37,8 @@ impl App {
         let control = Handle::current();
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
         let identity = Identity::new(db.clone(), vault.clone());
-        Ok(Arc::new(Self { config, db, vault, identity, plane: Arc::new(plane) }))
+        let (plane, preflights) = (Arc::new(plane), Preflights::default());
+        Ok(Arc::new(Self { config, db, vault, identity, plane, preflights }))
     }
 }
 

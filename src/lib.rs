@@ -4,7 +4,7 @@
 //! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
 //! [`app`] holds what all requests share, and [`server`] owns sockets,
 //! threads and the drain. [`probe`] asks a backend from outside of the data
-//! plane whether it can be used. [`portal`] is the pages of owners, who sign in by
+//! plane whether it can be used, [`preflight`] from inside of it. [`portal`] is the pages of owners, who sign in by
 //! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
 //! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
@@ -20,6 +20,7 @@ pub mod demo;
 pub mod identity;
 pub mod net;
 pub mod portal;
+pub mod preflight;
 pub mod probe;
 pub mod proxy;
 pub mod server;

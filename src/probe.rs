@@ -4,7 +4,8 @@
 //! `server/discover` where the server speaks only the revision without
 //! sessions), lists the tools and leaves. What it says of a failure is the exact
 //! reason and never holds the backend key. The command line and a page's
-//! *Test connection* stand above; the data plane is not involved.
+//! *Test connection* stand above; the data plane is not involved. A pre-flight
+//! holds the same [`Session`] by another [`Way`].
 
 mod connect;
 mod exchange;
@@ -14,11 +15,14 @@ mod talk;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
+pub use exchange::{Answer, Content, read};
 pub use failure::Failure;
+pub use talk::{Called, Session};
 
 use crate::config::EndpointPolicy;
 
@@ -35,6 +39,39 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// How long each answer may take.
     pub answer_timeout: Duration,
+}
+
+/// How the requests of a conversation reach the server.
+pub trait Way: Sync {
+    /// Whom they are for in the end; what is said of a failure is in its terms.
+    fn target(&self) -> &Target;
+
+    /// Sends one request and reads its answer, as far as a JSON-RPC response to `body`.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn ask(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Option<&Value>,
+    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// Straight to it, on a connection of the probe's own.
+impl Way for Target {
+    fn target(&self) -> &Target {
+        self
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        exchange::ask(self, method, headers, body).await
+    }
 }
 
 /// What a working MCP server said of itself.

@@ -16,6 +16,7 @@ use super::{Error, Noun, Outcome, Result, Saved, change};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
+pub mod control;
 mod draft;
 mod window;
 

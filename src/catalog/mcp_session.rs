@@ -191,6 +191,16 @@ pub async fn end(
     Ok(())
 }
 
+/// Ends every session of somebody's who is done.
+pub async fn end_all(db: &Db, attendee_id: &str, now: i64) -> Result<()> {
+    sqlx::query("update mcp_session set ended_at = $2 where attendee_id = $1 and ended_at is null")
+        .bind(attendee_id)
+        .bind(now)
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}
+
 /// Ends the sessions that are idle, or whose attendee or event is over, and
 /// removes old tombstones.
 pub async fn expire(db: &Db, now: i64) -> Result<()> {

@@ -228,6 +228,35 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     Ok(Saved { id, outcome })
 }
 
+/// Switches a resource off or on, in every event that uses it.
+///
+/// # Errors
+/// [`Error::NotFound`] also where it is another owner's.
+pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<Outcome> {
+    let mut tx = change::write(db).await?;
+    let row =
+        sqlx::query("select deployment, active from resource where id = $1 and owner_id = $2")
+            .bind(id)
+            .bind(&by.owner_id)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })?;
+    if row.flag("active")? == active {
+        return Ok(Outcome::Unchanged);
+    }
+    sqlx::query("update resource set active = $2, updated_at = $3 where id = $1")
+        .bind(id)
+        .bind(i64::from(active))
+        .bind(now_ms())
+        .execute(&mut *tx)
+        .await?;
+    let action = if active { "switched on" } else { "switched off" };
+    change::record(&mut tx, Noun::Resource, id).await?;
+    audit::record(&mut tx, by, action, Noun::Resource, id, &row.text("deployment")?).await?;
+    tx.commit().await?;
+    Ok(Outcome::Updated)
+}
+
 /// # Errors
 /// [`Error::Conflict`] with the names of the events that use it.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use serde_json::Value;
 use url::Url;
 
@@ -20,7 +20,7 @@ const MOST_REDIRECTS: usize = 3;
 const FOLLOWED: [StatusCode; 2] = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
 
 /// What came back.
-pub(super) struct Answer {
+pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub content: Content,
@@ -30,7 +30,7 @@ pub(super) struct Answer {
 }
 
 /// The body, as far as it means something here.
-pub(super) enum Content {
+pub enum Content {
     /// A JSON-RPC response with the id that was asked for.
     Message(Value),
     /// An event stream of the older transport, which begins by naming its POST address.
@@ -97,7 +97,7 @@ async fn ask_once(
         let sent = connection.sender.send_request(request).await;
         let response = sent.map_err(|error| Failure::broken(&error))?;
         let (head, body) = response.into_parts();
-        let content = read(&head.headers, body, id.as_ref()).await?;
+        let content = read(&head.headers, body, id.as_ref(), Failure::broken).await?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
@@ -133,18 +133,26 @@ fn request(
     Ok(request)
 }
 
-async fn read(
+/// Reads a body as far as the response to the request `id`.
+///
+/// # Errors
+/// The body broke off; `broken` says how that is told.
+pub async fn read<B>(
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: B,
     id: Option<&Value>,
-) -> Result<Content, Failure> {
+    broken: fn(&B::Error) -> Failure,
+) -> Result<Content, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
-        "text/event-stream" => read_events(body, id).await,
+        "text/event-stream" => read_events(body, id, broken).await,
         "application/json" => {
             let mut text = Vec::new();
-            while let Some(chunk) = next_chunk(&mut body).await? {
+            while let Some(chunk) = next_chunk(&mut body, broken).await? {
                 text.extend_from_slice(&chunk);
                 if text.len() > LARGEST_ANSWER {
                     return Ok(Content::Other("a very large JSON document"));
@@ -160,9 +168,16 @@ async fn read(
 }
 
 /// Reads until the answer comes by; what the server says besides is passed over.
-async fn read_events(mut body: Incoming, id: Option<&Value>) -> Result<Content, Failure> {
+async fn read_events<B>(
+    mut body: B,
+    id: Option<&Value>,
+    broken: fn(&B::Error) -> Failure,
+) -> Result<Content, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let mut events = sse::Reader::default();
-    while let Some(chunk) = next_chunk(&mut body).await? {
+    while let Some(chunk) = next_chunk(&mut body, broken).await? {
         events.push(&chunk);
         while let Some(event) = events.next_event() {
             if event.kind.as_deref() == Some("endpoint") {
@@ -180,9 +195,15 @@ async fn read_events(mut body: Incoming, id: Option<&Value>) -> Result<Content, 
     Ok(Content::Other("an event stream without an answer"))
 }
 
-async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+async fn next_chunk<B>(
+    body: &mut B,
+    broken: fn(&B::Error) -> Failure,
+) -> Result<Option<Bytes>, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame.map_err(|error| Failure::broken(&error))?.into_data() {
+        if let Ok(chunk) = frame.map_err(|error| broken(&error))?.into_data() {
             return Ok(Some(chunk));
         }
     }

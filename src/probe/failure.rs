@@ -77,6 +77,10 @@ pub enum Failure {
     #[error("the MCP server refused {method}: {message} (code {code})")]
     Protocol { method: &'static str, code: i64, message: String },
 
+    /// Of a way that leads through the proxy itself; `code` is the refusal's.
+    #[error("{} from proxy: {code}", status.as_u16())]
+    Proxy { status: StatusCode, code: &'static str },
+
     #[error("the MCP server's answer to {method} is not what the protocol says: {reason}")]
     Malformed { method: &'static str, reason: &'static str },
 }
@@ -113,12 +117,13 @@ impl Failure {
             Failure::HostRefused { .. } => "host_refused",
             Failure::BackendError { .. } => "backend_error",
             Failure::Protocol { .. } => "protocol",
+            Failure::Proxy { code, .. } => code,
             Failure::Malformed { .. } => "malformed",
         }
     }
 
     /// Whether another path at the same origin may be the one that was meant.
-    pub(super) fn may_be_the_path(&self) -> bool {
+    pub fn may_be_the_path(&self) -> bool {
         matches!(
             self,
             Failure::NotFound { .. }

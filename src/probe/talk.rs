@@ -2,31 +2,27 @@
 //! with sessions (`initialize`, up to 2025-11-25) and without (2026-07-28).
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::connect;
-use super::exchange::{self, Answer, Content, plain};
-use super::{Failure, Report, Server, Target};
+use super::exchange::{Answer, Content, plain};
+use super::{Failure, Report, Server, Target, Way};
 
 const WITH_SESSIONS: &str = "2025-11-25";
 const WITHOUT_SESSIONS: &str = "2026-07-28";
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// Pages of `tools/list` that are read: a backend must not keep us for ever.
 const MOST_PAGES: usize = 50;
 
-/// Opens in whichever way the server understands and lists its tools.
+/// Opens in whichever way the server understands, lists its tools and leaves.
 pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
-    let first = Session::initialize(target).await;
-    let (session, report) = match first {
-        Err(Refusal { failure, another_era: true }) => Session::discover(target)
-            .await
-            .map_err(|second| more_telling(failure, second.failure))?,
-        first => first.map_err(|refusal| refusal.failure)?,
-    };
+    let (session, report) = Session::open(target).await?;
     let tools = session.tools().await;
-    session.leave().await;
+    // Whether it agrees is its affair.
+    drop(session.leave().await);
     Ok(Report { tools: tools?, ..report })
 }
 
@@ -53,26 +49,49 @@ impl From<Failure> for Refusal {
     }
 }
 
-struct Session<'a> {
-    target: &'a Target,
+/// A conversation that was opened.
+pub struct Session<'a, W> {
+    way: &'a W,
     version: String,
     id: Option<HeaderValue>,
     has_tools: bool,
 }
 
-impl<'a> Session<'a> {
-    async fn initialize(target: &'a Target) -> Result<(Self, Report), Refusal> {
+/// What a tool gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// The tool says that it failed.
+    pub is_error: bool,
+    /// The beginning of its first text; empty where it gave none.
+    pub text: String,
+}
+
+impl<'a, W: Way> Session<'a, W> {
+    /// Opens in whichever way the server understands. The report names no tools yet.
+    ///
+    /// # Errors
+    /// Why the server cannot be used.
+    pub async fn open(way: &'a W) -> Result<(Self, Report), Failure> {
+        match Self::initialize(way).await {
+            Err(Refusal { failure, another_era: true }) => {
+                Self::discover(way).await.map_err(|second| more_telling(failure, second.failure))
+            }
+            first => first.map_err(|refusal| refusal.failure),
+        }
+    }
+
+    async fn initialize(way: &'a W) -> Result<(Self, Report), Refusal> {
         let params = json!({
             "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
         });
-        let answer = post(target, HeaderMap::new(), "initialize", params).await?;
-        let result = opening(target, "initialize", &answer).await?;
+        let answer = post(way, HeaderMap::new(), "initialize", params).await?;
+        let result = opening(way, "initialize", &answer).await?;
         let version = result["protocolVersion"].as_str().ok_or(Failure::Malformed {
             method: "initialize",
             reason: "it names no protocol version",
         })?;
         let session = Session {
-            target,
+            way,
             version: version.to_owned(),
             id: answer.headers.get(SESSION_ID).cloned(),
             has_tools: result["capabilities"].get("tools").is_some(),
@@ -80,23 +99,27 @@ impl<'a> Session<'a> {
         let mut headers = common_headers();
         session.put_headers(&mut headers);
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        exchange::ask(target, Method::POST, headers, Some(&ready)).await?;
+        way.ask(Method::POST, headers, Some(&ready)).await?;
         let report = session.report(&answer, &result["serverInfo"]);
         Ok((session, report))
     }
 
-    async fn discover(target: &'a Target) -> Result<(Self, Report), Refusal> {
+    async fn discover(way: &'a W) -> Result<(Self, Report), Refusal> {
         let version = WITHOUT_SESSIONS.to_owned();
-        let session = Session { target, version, id: None, has_tools: true };
+        let session = Session { way, version, id: None, has_tools: true };
         let answer = session.ask("server/discover", json!({})).await?;
-        let result = opening(target, "server/discover", &answer).await?;
+        let result = opening(way, "server/discover", &answer).await?;
         let has_tools = result["capabilities"].get("tools").is_some();
         let report =
             session.report(&answer, &result["_meta"]["io.modelcontextprotocol/serverInfo"]);
         Ok((Session { has_tools, ..session }, report))
     }
 
-    async fn tools(&self) -> Result<Vec<String>, Failure> {
+    /// The names of the server's tools, in its order.
+    ///
+    /// # Errors
+    /// Why there is no such list.
+    pub async fn tools(&self) -> Result<Vec<String>, Failure> {
         const METHOD: &str = "tools/list";
         let mut names = Vec::new();
         let mut params = json!({});
@@ -105,13 +128,13 @@ impl<'a> Session<'a> {
         }
         for _ in 0..MOST_PAGES {
             let answer = self.ask(METHOD, params).await?;
-            let result = result(self.target, METHOD, &answer)?;
+            let result = result(self.target(), METHOD, &answer)?;
             let tools = result["tools"].as_array().ok_or(Failure::Malformed {
                 method: METHOD,
                 reason: "it holds no list of tools",
             })?;
             let listed = tools.iter().filter_map(|tool| tool["name"].as_str());
-            names.extend(listed.map(|name| plain(self.target, name)));
+            names.extend(listed.map(|name| plain(self.target(), name)));
             match result["nextCursor"].as_str() {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => break,
@@ -120,13 +143,37 @@ impl<'a> Session<'a> {
         Ok(names)
     }
 
-    /// Ends the session, so that the backend need not keep it; whether it agrees is its affair.
-    async fn leave(&self) {
-        if self.id.is_some() {
-            let mut headers = common_headers();
-            self.put_headers(&mut headers);
-            drop(exchange::ask(self.target, Method::DELETE, headers, None).await);
+    /// Calls one tool.
+    ///
+    /// # Errors
+    /// Why it could not be called; a tool that says of itself that it failed is none.
+    pub async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Called, Failure> {
+        const METHOD: &str = "tools/call";
+        let answer = self.ask(METHOD, json!({"name": name, "arguments": arguments})).await?;
+        let result = result(self.target(), METHOD, &answer)?;
+        let texts = result["content"].as_array().into_iter().flatten();
+        let text = texts.filter_map(|part| part["text"].as_str()).next().unwrap_or_default();
+        let is_error = result["isError"] == true;
+        Ok(Called { is_error, text: plain(self.target(), text) })
+    }
+
+    /// Ends the session, so that the backend need not keep it: the status that it answers,
+    /// where there was one to end.
+    ///
+    /// # Errors
+    /// Why there was no answer.
+    pub async fn leave(&self) -> Result<Option<StatusCode>, Failure> {
+        if self.id.is_none() {
+            return Ok(None);
         }
+        let mut headers = common_headers();
+        self.put_headers(&mut headers);
+        let answer = self.way.ask(Method::DELETE, headers, None).await?;
+        Ok(Some(answer.status))
+    }
+
+    fn target(&self) -> &Target {
+        self.way.target()
     }
 
     async fn ask(&self, method: &'static str, mut params: Value) -> Result<Answer, Failure> {
@@ -134,13 +181,16 @@ impl<'a> Session<'a> {
         self.put_headers(&mut headers);
         if self.version == WITHOUT_SESSIONS {
             headers.insert(MCP_METHOD, HeaderValue::from_static(method));
+            if let Some(Ok(name)) = params["name"].as_str().map(HeaderValue::from_str) {
+                headers.insert(MCP_NAME, name);
+            }
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": self.version,
                 "io.modelcontextprotocol/clientInfo": client_info(),
                 "io.modelcontextprotocol/clientCapabilities": {},
             });
         }
-        post(self.target, headers, method, params).await
+        post(self.way, headers, method, params).await
     }
 
     fn put_headers(&self, headers: &mut HeaderMap) {
@@ -153,10 +203,10 @@ impl<'a> Session<'a> {
     }
 
     fn report(&self, answer: &Answer, server: &Value) -> Report {
-        let text = |field: &str| plain(self.target, server[field].as_str().unwrap_or_default());
+        let text = |field: &str| plain(self.target(), server[field].as_str().unwrap_or_default());
         Report {
             server: Server { name: text("name"), version: text("version") },
-            protocol_version: plain(self.target, &self.version),
+            protocol_version: plain(self.target(), &self.version),
             tools: Vec::new(),
             connect_ms: millis(answer.connected_in),
             latency_ms: millis(answer.answered_in),
@@ -179,7 +229,7 @@ fn common_headers() -> HeaderMap {
 }
 
 async fn post(
-    target: &Target,
+    way: &impl Way,
     headers: HeaderMap,
     method: &'static str,
     params: Value,
@@ -187,18 +237,18 @@ async fn post(
     let mut all = common_headers();
     all.extend(headers);
     let message = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
-    exchange::ask(target, Method::POST, all, Some(&message)).await
+    way.ask(Method::POST, all, Some(&message)).await
 }
 
 /// The result of an opening request, or why there is none.
-async fn opening(target: &Target, method: &'static str, answer: &Answer) -> Result<Value, Refusal> {
-    let failure = match result(target, method, answer) {
+async fn opening(way: &impl Way, method: &'static str, answer: &Answer) -> Result<Value, Refusal> {
+    let failure = match result(way.target(), method, answer) {
         Ok(result) => return Ok(result),
         Err(failure) => failure,
     };
     let spoke_json_rpc = matches!(answer.content, Content::Message(_));
     let elsewhere = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-    if elsewhere && !spoke_json_rpc && is_sse_only(target).await {
+    if elsewhere && !spoke_json_rpc && is_sse_only(way).await {
         return Err(Failure::SseOnly.into());
     }
     let settled = matches!(failure, Failure::Unauthorized { .. });
@@ -235,9 +285,9 @@ fn result(target: &Target, method: &'static str, answer: &Answer) -> Result<Valu
 }
 
 /// Whether a GET opens a stream of the HTTP+SSE transport of 2024-11-05.
-async fn is_sse_only(target: &Target) -> bool {
+async fn is_sse_only(way: &impl Way) -> bool {
     let accept = HeaderValue::from_static("text/event-stream");
     let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-    let answer = exchange::ask(target, Method::GET, headers, None).await;
+    let answer = way.ask(Method::GET, headers, None).await;
     answer.is_ok_and(|answer| matches!(answer.content, Content::SseEndpoint))
 }

@@ -153,6 +153,11 @@ impl RequestBody {
         std::mem::replace(self, Self::empty())
     }
 
+    /// A body that was never on the wire.
+    pub fn whole(ahead: Bytes) -> Self {
+        Self { ahead, ..Self::empty() }
+    }
+
     /// No body at all.
     pub fn empty() -> Self {
         Self { ahead: Bytes::new(), gathered: BytesMut::new(), rest: None, allowance: 0, limit: 0 }

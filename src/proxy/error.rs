@@ -28,6 +28,7 @@ pub enum ProxyError {
     MissingKey,
     InvalidKey,
     EventFull(Organizer),
+    RegistrationClosed(Organizer),
     AttendeeDisabled(Organizer),
     EventInactive(Organizer),
     EventNotStarted(Organizer, i64),
@@ -90,8 +91,14 @@ impl ProxyError {
     pub fn status(&self) -> StatusCode {
         use ProxyError::*;
         match self {
-            MissingKey | InvalidKey | EventFull(_) | AttendeeDisabled(_) | EventInactive(_)
-            | EventNotStarted(..) | EventEnded(..) => StatusCode::UNAUTHORIZED,
+            MissingKey
+            | InvalidKey
+            | EventFull(_)
+            | RegistrationClosed(_)
+            | AttendeeDisabled(_)
+            | EventInactive(_)
+            | EventNotStarted(..)
+            | EventEnded(..) => StatusCode::UNAUTHORIZED,
             OriginNotAllowed => StatusCode::FORBIDDEN,
             RouteNotFound | EventNotFound | DeploymentNotFound { .. } | SessionNotFound => {
                 StatusCode::NOT_FOUND
@@ -118,6 +125,7 @@ impl ProxyError {
             MissingKey => "missing_api_key",
             InvalidKey => "invalid_api_key",
             EventFull(_) => "event_full",
+            RegistrationClosed(_) => "registration_closed",
             AttendeeDisabled(_) => "attendee_disabled",
             EventInactive(_) => "event_inactive",
             EventNotStarted(..) => "event_not_started",
@@ -159,6 +167,9 @@ impl ProxyError {
                 of.event,
                 of.ask()
             ),
+            RegistrationClosed(of) => {
+                format!("\"{}\" takes nobody new at the moment. {}", of.event, of.ask())
+            }
             AttendeeDisabled(of) => {
                 format!("Your key for \"{}\" has been switched off. {}", of.event, of.ask())
             }
@@ -246,7 +257,9 @@ impl ProxyError {
     fn facts(&self) -> Vec<(&'static str, Value)> {
         use ProxyError::*;
         match self {
-            EventFull(of) | AttendeeDisabled(of) | EventInactive(of) => of.facts(),
+            EventFull(of) | RegistrationClosed(of) | AttendeeDisabled(of) | EventInactive(of) => {
+                of.facts()
+            }
             EventNotStarted(of, at) => {
                 let mut facts = of.facts();
                 facts.push(("starts_at", json!(clock::rfc3339(*at))));

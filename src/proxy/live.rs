@@ -86,7 +86,8 @@ impl Drop for OpenRequest {
 }
 
 impl Live {
-    fn new(attendee_id: &str, event_id: &str) -> Self {
+    /// Of somebody who is not among the [`Lives`]: nothing of it is ever written.
+    pub fn new(attendee_id: &str, event_id: &str) -> Self {
         Self {
             attendee_id: attendee_id.into(),
             event_id: event_id.into(),

@@ -28,6 +28,7 @@ pub mod refill;
 pub mod relay;
 pub mod resolve;
 pub mod route;
+pub mod synthetic;
 pub mod tally;
 pub mod throttle;
 pub mod upkeep;
@@ -46,6 +47,7 @@ use self::authenticate::Caller;
 use self::body::{Body, RequestBody};
 use self::error::{ProxyError, Shape};
 use self::route::Route;
+use self::synthetic::Synthetic;
 use self::worker::Worker;
 use crate::catalog::resource::Resource;
 use crate::clock;
@@ -61,6 +63,8 @@ pub struct Call<'w> {
     pub peer: IpAddr,
     pub head: Parts,
     pub body: RequestBody,
+    /// Who is calling where no key says so.
+    synthetic: Option<Arc<Synthetic>>,
     /// Once known: for the rate headers, which refusals carry too.
     caller: Option<Caller>,
     /// Once known: for logs and counters.
@@ -69,10 +73,18 @@ pub struct Call<'w> {
     rpc_id: Option<Box<str>>,
 }
 
-impl Call<'_> {
+impl<'w> Call<'w> {
+    fn new(worker: &'w Arc<Worker>, peer: IpAddr, head: Parts, body: RequestBody) -> Self {
+        let (synthetic, caller, resource, rpc_id) = (None, None, None, None);
+        Self { worker, peer, head, body, synthetic, caller, resource, rpc_id }
+    }
+
     /// Proves who is calling.
     pub async fn authenticate(&mut self) -> Result<Caller, ProxyError> {
-        let caller = self.worker.plane.authenticate(&self.head.headers, self.peer).await?;
+        let caller = match &self.synthetic {
+            None => self.worker.plane.authenticate(&self.head.headers, self.peer).await?,
+            Some(synthetic) => synthetic.caller(),
+        };
         self.caller = Some(caller.clone());
         Ok(caller)
     }
@@ -112,7 +124,7 @@ pub async fn serve(
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let route = Route::of(uri.path());
     let body = RequestBody::new(incoming, worker.plane.config.max_body_bytes);
-    let mut call = Call { worker, peer, head, body, caller: None, resource: None, rpc_id: None };
+    let mut call = Call::new(worker, peer, head, body);
 
     let mut page = None;
     let outcome = match is_ambiguous {

@@ -21,15 +21,20 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(plane: Arc<DataPlane>) -> Self {
+        let worker = Self::uncounted(plane);
+        worker.plane.tallies.lock().push(worker.tally.clone());
+        worker
+    }
+
+    /// One whose calls are in no figures.
+    pub fn uncounted(plane: Arc<DataPlane>) -> Self {
         let mut prefix = [0; 8];
         let random = aws_lc_rs::rand::fill(&mut prefix);
         debug_assert!(random.is_ok(), "the system's random source failed");
-        let tally = Arc::<Tally>::default();
-        plane.tallies.lock().push(tally.clone());
         Self {
             plane,
             pool: Arc::default(),
-            tally,
+            tally: Arc::default(),
             prefix: u64::from_ne_bytes(prefix),
             issued: AtomicU64::new(0),
         }

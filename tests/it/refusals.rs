@@ -48,6 +48,21 @@ async fn event_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn registration_closed() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().shared_code("welcome1").open().await;
+    proxy.start().await;
+    let with = |name| proxy.ask("POST", DEMO).json(CALL).key(&event.shared_key("welcome1", name));
+    assert_eq!(with("ada@example.org").await.status, 200);
+    event.close_registration().await;
+    let facts = rpc(&with("bob@example.org").await, 401, "registration_closed", json!(7));
+    assert_eq!(facts["organizer_email"], "ada@example.org");
+    assert_eq!(with("ada@example.org").await.status, 200, "who is in stays in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attendee_disabled() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;

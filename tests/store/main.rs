@@ -4,6 +4,7 @@
 mod attendee;
 mod change;
 mod event;
+mod event_control;
 mod harness;
 mod master_key;
 mod mcp_session;

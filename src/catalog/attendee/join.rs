@@ -17,6 +17,8 @@ pub enum Joined {
     Attendee(Attendee),
     /// As many as the event allows have come by its shared code.
     Full,
+    /// The event takes nobody new for now.
+    Stopped,
 }
 
 /// The attendee that `name` stands for; made where there is room for one more.
@@ -35,7 +37,8 @@ pub async fn join_by_shared_code(
     // The row's own limit: the caller's copy of the event may be behind it.
     let room = sqlx::query(
         "select shared_code_limit, (select count(*) from attendee
-            where event_id = $1 and user_id like 'shared:%') as joined
+            where event_id = $1 and user_id like 'shared:%') as joined,
+            (select count(*) from registration_stop where event_id = $1) as stopped
          from event where id = $1",
     )
     .bind(&event.id)
@@ -48,6 +51,9 @@ pub async fn join_by_shared_code(
         .fetch_optional(&mut *tx)
         .await?;
     if known.is_none() {
+        if room.int("stopped")? > 0 {
+            return Ok(Joined::Stopped);
+        }
         if room.int("joined")? >= room.int("shared_code_limit")? {
             return Ok(Joined::Full);
         }

@@ -92,6 +92,11 @@ impl Event {
         event::save(db, vault, by, &self.draft).await.expect("an event");
     }
 
+    pub async fn close_registration(&self) {
+        let Store { db, by, .. } = &*self.store;
+        event::control::set_registration(db, by, &self.id, false).await.expect("an event");
+    }
+
     /// Sets the end of the window to the millisecond, which no form can. To be
     /// called before the proxy starts: no change is told.
     pub async fn end_at(&self, ends_at_ms: i64) {

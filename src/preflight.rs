@@ -1,0 +1,273 @@
+//! The pre-flight of an event: would it work, if it were open now?
+//!
+//! A run asks every linked MCP server as an attendee would, through the data plane
+//! and as a [`Synthetic`] caller, so that it works before the event is open and
+//! opens it to nobody; beside that it looks at what the event itself needs. Runs are
+//! jobs on the control runtime, one at a time for an event; the last of each is
+//! kept in memory, here alone.
+
+mod checks;
+mod lane;
+mod public_url;
+mod way;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+
+use crate::catalog::event::Event;
+use crate::catalog::mcp_session;
+use crate::catalog::resource::ResourceType;
+use crate::clock::now_ms;
+use crate::proxy::plane::DataPlane;
+use crate::proxy::synthetic::Synthetic;
+use crate::proxy::worker::Worker;
+
+/// Resources that are asked at once.
+const AT_ONCE: usize = 8;
+
+/// Runs that are remembered; past that, the oldest is forgotten.
+const REMEMBERED: usize = 256;
+
+/// How one step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Waiting,
+    Running,
+    Good,
+    /// It works, or will, but somebody has to look at it.
+    Warning,
+    Bad,
+    /// Nothing to try, or an earlier step failed.
+    Skipped,
+}
+
+impl Mark {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mark::Waiting => "waiting",
+            Mark::Running => "running",
+            Mark::Good => "good",
+            Mark::Warning => "look at this",
+            Mark::Bad => "failed",
+            Mark::Skipped => "skipped",
+        }
+    }
+}
+
+/// One step, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Tick {
+    pub what: String,
+    pub mark: Mark,
+    /// For a person: what was found, or the exact reason why not.
+    pub said: String,
+    pub ms: Option<u64>,
+}
+
+impl Tick {
+    fn waiting(what: impl Into<String>) -> Self {
+        Self { what: what.into(), mark: Mark::Waiting, said: String::new(), ms: None }
+    }
+
+    fn found(what: impl Into<String>, mark: Mark, said: impl Into<String>) -> Self {
+        Self { what: what.into(), mark, said: said.into(), ms: None }
+    }
+}
+
+/// The steps of one resource.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub resource_id: String,
+    pub deployment: String,
+    pub kind: ResourceType,
+    pub ticks: Vec<Tick>,
+    /// The names of its tools, as far as they are listed.
+    pub tools: Vec<String>,
+}
+
+/// A tool that is to be called.
+#[derive(Clone, Debug)]
+pub struct ToolCall {
+    pub name: String,
+    pub arguments: Map<String, Value>,
+}
+
+/// What came of a pre-flight so far.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// UTC milliseconds.
+    pub started_at: i64,
+    pub finished_at: Option<i64>,
+    /// What the event itself needs.
+    pub event: Vec<Tick>,
+    pub lanes: Vec<Lane>,
+}
+
+impl Run {
+    fn ticks(&self) -> impl Iterator<Item = &Tick> {
+        self.event.iter().chain(self.lanes.iter().flat_map(|lane| &lane.ticks))
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.finished_at.is_none()
+    }
+
+    /// How many steps stand so.
+    pub fn count(&self, mark: Mark) -> usize {
+        self.ticks().filter(|tick| tick.mark == mark).count()
+    }
+}
+
+/// A run as those see it who work on it.
+#[derive(Clone)]
+struct Board(Arc<Mutex<Run>>);
+
+impl Board {
+    fn write(&self, change: impl FnOnce(&mut Run)) {
+        change(&mut self.0.lock());
+    }
+}
+
+/// Ends a run, also one that was broken off.
+struct Finish(Board);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.0.write(|run| {
+            run.finished_at = Some(now_ms());
+            let ticks = run.lanes.iter_mut().flat_map(|lane| &mut lane.ticks);
+            for tick in run.event.iter_mut().chain(ticks) {
+                if matches!(tick.mark, Mark::Waiting | Mark::Running) {
+                    tick.mark = Mark::Skipped;
+                }
+            }
+        });
+    }
+}
+
+/// A pre-flight of this event is under way.
+#[derive(Debug, thiserror::Error)]
+#[error("a pre-flight of this event is running already")]
+pub struct Busy;
+
+/// The last run of each event.
+#[derive(Default)]
+pub struct Preflights(Mutex<HashMap<String, Board>>);
+
+impl Preflights {
+    /// The event's last run, which may still be under way.
+    pub fn last(&self, event_id: &str) -> Option<Run> {
+        self.0.lock().get(event_id).map(|board| board.0.lock().clone())
+    }
+
+    /// Begins a run. `calls`: the tool to be called of a resource, by its id.
+    ///
+    /// # Errors
+    /// One is under way.
+    pub fn start(
+        &self,
+        plane: &Arc<DataPlane>,
+        event: Event,
+        calls: HashMap<String, ToolCall>,
+    ) -> Result<(), Busy> {
+        let lanes = event.resources.iter().map(|resource| {
+            let call = calls.get(&resource.id).map(|call| call.name.as_str());
+            lane::planned(resource, call)
+        });
+        let board = Board(Arc::new(Mutex::new(Run {
+            started_at: now_ms(),
+            finished_at: None,
+            event: checks::planned(),
+            lanes: lanes.collect(),
+        })));
+        self.enter(&event.id, board.clone())?;
+        let plane = plane.clone();
+        plane.control.clone().spawn(run(plane, Arc::new(event), calls, Finish(board)));
+        Ok(())
+    }
+
+    fn enter(&self, event_id: &str, board: Board) -> Result<(), Busy> {
+        let mut runs = self.0.lock();
+        if runs.get(event_id).is_some_and(|last| last.0.lock().is_running()) {
+            return Err(Busy);
+        }
+        if runs.len() >= REMEMBERED && !runs.contains_key(event_id) {
+            let oldest = runs.iter().min_by_key(|(_, board)| board.0.lock().started_at);
+            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+                runs.remove(&id);
+            }
+        }
+        runs.insert(event_id.to_owned(), board);
+        Ok(())
+    }
+}
+
+async fn run(
+    plane: Arc<DataPlane>,
+    event: Arc<Event>,
+    mut calls: HashMap<String, ToolCall>,
+    finish: Finish,
+) {
+    let board = &finish.0;
+    let who = Arc::new(Synthetic::of(event.clone()));
+    // A worker of the run's own: its connections and counters go when it is over.
+    let worker = Arc::new(Worker::uncounted(plane.clone()));
+    let lanes: Vec<_> = (event.resources.iter().enumerate())
+        .map(|(n, resource)| {
+            let call = calls.remove(&resource.id);
+            lane::run(board.clone(), n, worker.clone(), who.clone(), resource.clone(), call)
+        })
+        .collect();
+    let lanes = stream::iter(lanes).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+    tokio::join!(checks::run(board, &plane, &event), lanes);
+    // Of servers that do not let a session be ended, or never answered.
+    if let Err(error) = mcp_session::end_all(&plane.db, &who.id, now_ms()).await {
+        tracing::warn!(%error, "the sessions of a pre-flight could not be ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board(started_at: i64, finished_at: Option<i64>) -> Board {
+        let run = Run { started_at, finished_at, event: Vec::new(), lanes: Vec::new() };
+        Board(Arc::new(Mutex::new(run)))
+    }
+
+    #[test]
+    fn an_event_has_one_run_at_a_time() {
+        let preflights = Preflights::default();
+        let first = board(1, None);
+        preflights.enter("a", first.clone()).unwrap();
+        assert!(preflights.enter("a", board(2, None)).is_err());
+        preflights.enter("b", board(2, None)).unwrap();
+        drop(Finish(first));
+        preflights.enter("a", board(3, None)).unwrap();
+        assert_eq!(preflights.last("a").unwrap().started_at, 3);
+    }
+
+    #[test]
+    fn the_oldest_run_is_forgotten() {
+        let preflights = Preflights::default();
+        for n in 0..=REMEMBERED {
+            preflights.enter(&n.to_string(), board(i64::try_from(n).unwrap(), Some(9))).unwrap();
+        }
+        assert!(preflights.last("0").is_none());
+        assert!(preflights.last("1").is_some() && preflights.last("256").is_some());
+    }
+
+    #[test]
+    fn a_run_that_is_broken_off_leaves_nothing_waiting() {
+        let board = board(1, None);
+        board.write(|run| run.event.push(Tick::waiting("x")));
+        drop(Finish(board.clone()));
+        assert_eq!(board.0.lock().count(Mark::Skipped), 1);
+        assert!(!board.0.lock().is_running());
+    }
+}

@@ -1,0 +1,238 @@
+//! One resource, as an attendee would use it: open, list the tools, call one, leave.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+
+use super::way::ThroughProxy;
+use super::{Board, Lane, Mark, Tick, ToolCall};
+use crate::catalog::resource::{Resource, ResourceType};
+use crate::probe::{self, Called, Failure, Session, Way};
+use crate::proxy::synthetic::Synthetic;
+use crate::proxy::worker::Worker;
+
+/// How long one resource may take, whatever it does.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Tools whose names are kept.
+const LISTED: usize = 100;
+
+const OPEN: usize = 0;
+const LIST: usize = 1;
+const CALL: usize = 2;
+
+/// What will be tried of a resource.
+pub fn planned(resource: &Resource, call: Option<&str>) -> Lane {
+    let ticks = if !resource.active {
+        let said = "it is switched off: attendees get 404 deployment_not_found. Switch it on \
+                    before the event";
+        vec![Tick::found("Switched on", Mark::Warning, said)]
+    } else if resource.kind != ResourceType::McpServer {
+        let said = "resources of this type are not served yet, so there is nothing to try";
+        vec![Tick::found("Open", Mark::Skipped, said)]
+    } else {
+        let call = call.map(|name| Tick::waiting(format!("Call {name}")));
+        let steps = [Tick::waiting("Open"), Tick::waiting("List the tools")];
+        steps.into_iter().chain(call).chain([Tick::waiting("Leave")]).collect()
+    };
+    Lane {
+        resource_id: resource.id.clone(),
+        deployment: resource.deployment.to_string(),
+        kind: resource.kind,
+        ticks,
+        tools: Vec::new(),
+    }
+}
+
+/// Tries it, writing each step on the board's lane `n`.
+pub async fn run(
+    board: Board,
+    n: usize,
+    worker: Arc<Worker>,
+    who: Arc<Synthetic>,
+    resource: Arc<Resource>,
+    call: Option<ToolCall>,
+) {
+    if !resource.active || resource.kind != ResourceType::McpServer {
+        return;
+    }
+    let steps = Steps { board, lane: n };
+    let conversation = async {
+        match ThroughProxy::new(worker, who, &resource) {
+            Ok(way) => converse(&steps, &way, call).await,
+            Err(failure) => {
+                steps.end(OPEN, None, Err(failure.to_string()));
+                steps.skip_rest();
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, conversation).await.is_err() {
+        steps.give_up();
+    }
+}
+
+async fn converse(steps: &Steps, way: &ThroughProxy, call: Option<ToolCall>) {
+    let has_call = call.is_some();
+    let session = match steps.time(OPEN, Session::open(way)).await {
+        (Ok((session, report)), took) => {
+            let server = &report.server;
+            let said =
+                format!("{} {}, MCP {}", server.name, server.version, report.protocol_version);
+            steps.end(OPEN, Some(took), Ok(said.trim_start().to_owned()));
+            session
+        }
+        (Err(failure), took) => {
+            let reason = explain(way, failure).await;
+            steps.end(OPEN, Some(took), Err(reason));
+            return steps.skip_rest();
+        }
+    };
+
+    let tools = match steps.time(LIST, session.tools()).await {
+        (Ok(tools), took) => {
+            steps.end(LIST, Some(took), Ok(said_of(&tools)));
+            steps.list(&tools);
+            Some(tools)
+        }
+        (Err(failure), took) => {
+            steps.end(LIST, Some(took), Err(explain(way, failure).await));
+            None
+        }
+    };
+    if let (Some(call), Some(tools)) = (call, tools) {
+        if tools.contains(&call.name) {
+            let (called, took) = steps.time(CALL, session.call(&call.name, call.arguments)).await;
+            let outcome = match called {
+                Ok(Called { is_error: false, text }) => Ok(answered(&text)),
+                Ok(Called { text, .. }) => Err(format!("the tool says that it failed: {text}")),
+                Err(failure) => Err(explain(way, failure).await),
+            };
+            steps.end(CALL, Some(took), outcome);
+        } else {
+            let reason = format!("the server has no tool named {}", call.name);
+            steps.end(CALL, None, Err(reason));
+        }
+    }
+
+    let at = if has_call { CALL + 1 } else { CALL };
+    let (left, took) = steps.time(at, session.leave()).await;
+    match left {
+        Ok(None) => steps.end(at, None, Ok("the server keeps no session".to_owned())),
+        Ok(Some(status)) if status.is_success() => {
+            steps.end(at, Some(took), Ok("its session is ended".to_owned()));
+        }
+        Ok(Some(StatusCode::METHOD_NOT_ALLOWED)) => {
+            let said = "the server ends sessions by itself (405)".to_owned();
+            steps.end(at, Some(took), Ok(said));
+        }
+        Ok(Some(status)) => {
+            let said = format!("{} from backend when its session was to end", status.as_u16());
+            steps.warn(at, took, said);
+        }
+        Err(failure) => steps.warn(at, took, failure.to_string()),
+    }
+}
+
+fn said_of(tools: &[String]) -> String {
+    match tools.len() {
+        0 => "it has no tools".to_owned(),
+        1 => "1 tool".to_owned(),
+        n => format!("{n} tools"),
+    }
+}
+
+fn answered(text: &str) -> String {
+    if text.is_empty() {
+        "it answered without text".to_owned()
+    } else {
+        format!("\u{201c}{text}\u{201d}")
+    }
+}
+
+/// The exact reason. Attendees are not told what stands behind the proxy; the
+/// organiser is, for which the server is asked once more, straight.
+async fn explain(way: &ThroughProxy, failure: Failure) -> String {
+    if !matches!(failure, Failure::Proxy { .. }) && !failure.may_be_the_path() {
+        return failure.to_string();
+    }
+    match (probe::check(way.target()).await, &failure) {
+        (Err(reason), Failure::Proxy { status, code }) => {
+            format!("{reason} (attendees get {} {code})", status.as_u16())
+        }
+        (Err(reason), _) => reason.to_string(),
+        (Ok(_), _) => format!("{failure}; asked without the proxy, the server works"),
+    }
+}
+
+/// Where the steps of one resource stand on the board.
+struct Steps {
+    board: Board,
+    lane: usize,
+}
+
+impl Steps {
+    fn write(&self, at: usize, change: impl FnOnce(&mut Tick)) {
+        self.board.write(|run| {
+            if let Some(tick) = run.lanes.get_mut(self.lane).and_then(|lane| lane.ticks.get_mut(at))
+            {
+                change(tick);
+            }
+        });
+    }
+
+    async fn time<T>(&self, at: usize, step: impl Future<Output = T>) -> (T, Duration) {
+        self.write(at, |tick| tick.mark = Mark::Running);
+        let started = Instant::now();
+        let done = step.await;
+        (done, started.elapsed())
+    }
+
+    fn end(&self, at: usize, took: Option<Duration>, outcome: Result<String, String>) {
+        self.write(at, |tick| {
+            tick.ms = took.map(millis);
+            (tick.mark, tick.said) = match outcome {
+                Ok(said) => (Mark::Good, said),
+                Err(reason) => (Mark::Bad, reason),
+            };
+        });
+    }
+
+    fn warn(&self, at: usize, took: Duration, said: String) {
+        self.write(at, |tick| {
+            (tick.mark, tick.said, tick.ms) = (Mark::Warning, said, Some(millis(took)));
+        });
+    }
+
+    fn list(&self, tools: &[String]) {
+        self.board.write(|run| {
+            if let Some(lane) = run.lanes.get_mut(self.lane) {
+                lane.tools = tools.iter().take(LISTED).cloned().collect();
+            }
+        });
+    }
+
+    fn skip_rest(&self) {
+        self.board.write(|run| {
+            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
+            for tick in ticks.filter(|tick| tick.mark == Mark::Waiting) {
+                tick.mark = Mark::Skipped;
+            }
+        });
+    }
+
+    fn give_up(&self) {
+        self.board.write(|run| {
+            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
+            for tick in ticks.filter(|tick| tick.mark == Mark::Running) {
+                tick.mark = Mark::Bad;
+                tick.said = format!("given up: it took longer than {} s", PATIENCE.as_secs());
+            }
+        });
+        self.skip_rest();
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

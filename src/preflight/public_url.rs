@@ -1,0 +1,98 @@
+//! Whether the public URL leads here. It is asked over the network, from this
+//! machine: what a laptop in the room gets to see may be another thing, and the
+//! words say so.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::{Host, Url};
+
+use super::{Mark, Tick};
+use crate::catalog::event::Event;
+use crate::catalog::new_id;
+use crate::config::{Config, EndpointPolicy};
+use crate::probe::{Answer, Failure, Target, Way};
+use crate::proxy::REQUEST_ID;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub async fn check(config: &Config, event: &Event) -> Tick {
+    let Some(public) = &config.public_url else {
+        let said = "no --public-url is set, so attendees get the address that you have in your \
+                    browser. Open it once on a phone in the room";
+        return Tick::found("", Mark::Warning, said);
+    };
+    let base = public.as_str().trim_end_matches('/');
+    let Ok(url) = format!("{base}/api/v1/event/{}", event.id).parse() else {
+        return Tick::found("", Mark::Bad, format!("{public} cannot be used as an address"));
+    };
+    let target = Target {
+        url,
+        credential: None,
+        policy: EndpointPolicy::Any,
+        connect_timeout: PATIENCE,
+        answer_timeout: PATIENCE,
+    };
+    // Every answer of ours repeats it: by that, we know ourselves.
+    let id = format!("preflight-{}", new_id());
+    let mut headers = HeaderMap::new();
+    if let Ok(id) = HeaderValue::try_from(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    match target.ask(Method::GET, headers, None).await {
+        Ok(answer) => {
+            let (mark, said) = judge(public, event, &answer, &id);
+            let took = answer.connected_in + answer.answered_in;
+            Tick { ms: u64::try_from(took.as_millis()).ok(), ..Tick::found("", mark, said) }
+        }
+        Err(failure) => Tick::found("", Mark::Bad, reason(public, &failure)),
+    }
+}
+
+fn judge(public: &Url, event: &Event, answer: &Answer, id: &str) -> (Mark, String) {
+    let status = answer.status;
+    if answer.headers.get(REQUEST_ID).is_none_or(|echoed| echoed != id) {
+        let said = format!(
+            "something answers at {public} ({}), but it is not this proxy",
+            status.as_u16()
+        );
+        return (Mark::Bad, said);
+    }
+    let reached = format!("{public} leads here, asked from this machine");
+    match status {
+        _ if is_loopback(public) => {
+            let said = format!(
+                "{reached}, but nobody else can reach it. Set --public-url to an address that the \
+                 room can reach"
+            );
+            (Mark::Warning, said)
+        }
+        StatusCode::OK => {
+            (Mark::Good, format!("{reached}. Open it once from the room's network, too"))
+        }
+        StatusCode::NOT_FOUND if !event.active => {
+            (Mark::Good, format!("{reached}; it shows the event once that is switched on"))
+        }
+        _ => (Mark::Warning, format!("{reached}, but it answered {}", status.as_u16())),
+    }
+}
+
+fn reason(public: &Url, failure: &Failure) -> String {
+    match failure {
+        Failure::Refused { .. } => format!("{public} refuses the connection from this machine"),
+        Failure::Redirect { status, to } => format!(
+            "{public} redirects to {to} ({}); set --public-url to where that leads",
+            status.as_u16()
+        ),
+        other => format!("{public} cannot be reached from this machine: {other}"),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    }
+}
