@@ -11,6 +11,7 @@ use crate::catalog::snapshot::Snapshot;
 use crate::config::{Config, StoreArgs};
 use crate::db::Db;
 use crate::identity::Identity;
+use crate::identity::entra::Entra;
 use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
 
@@ -29,14 +30,15 @@ impl App {
     ///
     /// # Errors
     /// One sentence for the operator: the store cannot be opened, the master
-    /// key is not the one that sealed it.
+    /// key is not the one that sealed it, settings are given half.
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        let entra = config.entra.settings()?.map(Entra::new);
         let (db, vault) = open_store(&config.store).await?;
         let (db, vault) = (Arc::new(db), Arc::new(vault));
         let snapshot = Snapshot::load(&db, &vault).await.context("the catalog cannot be read")?;
         let control = Handle::current();
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
-        let identity = Identity::new(db.clone(), vault.clone());
+        let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
         Ok(Arc::new(Self { config, db, vault, identity, plane, preflights }))
     }

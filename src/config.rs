@@ -2,7 +2,10 @@
 //!
 //! Every setting is a flag of `ai-proxy serve` and an `AI_PROXY_…` variable of
 //! the same name; the flag wins. Nothing below this module reads the
-//! environment, save the master key (`catalog::seal`), which is never a flag.
+//! environment, save the master key (`catalog::seal`), which is never a flag; nor
+//! is the client secret of [`EntraArgs`].
+
+mod entra;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +14,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+
+pub use entra::{EntraArgs, EntraSettings};
 
 use crate::db::sqlite_url;
 
@@ -165,6 +170,9 @@ pub struct Config {
     /// Private key (PEM) of --tls-cert.
     #[arg(long, env = "AI_PROXY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub entra: EntraArgs,
 }
 
 /// A network in CIDR form, or one address standing for itself.

@@ -7,7 +7,7 @@
 //! *Test connection* stand above; the data plane is not involved. A pre-flight
 //! holds the same [`Session`] by another [`Way`].
 
-mod connect;
+pub(crate) mod connect;
 mod exchange;
 mod failure;
 mod sse;

@@ -1,11 +1,12 @@
-//! Who a person is: passwords and one-time links of owners (`local`), the
-//! browsers in which they are signed in (`session`), and what slows guessing
+//! Who a person is: passwords and one-time links of owners (`local`), accounts
+//! of Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), and what slows guessing
 //! down (`throttle`, `device`).
 //!
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
 //! into pages. What a person may do is the catalog's business.
 
 pub mod device;
+pub mod entra;
 pub mod local;
 pub mod password;
 pub mod session;
@@ -13,6 +14,7 @@ pub mod throttle;
 
 use std::sync::Arc;
 
+use self::entra::Entra;
 use self::password::Hasher;
 use self::throttle::Throttle;
 use crate::catalog::seal::Vault;
@@ -24,11 +26,13 @@ pub struct Identity {
     vault: Arc<Vault>,
     throttle: Throttle,
     hasher: Hasher,
+    entra: Option<Entra>,
 }
 
 impl Identity {
-    pub fn new(db: Arc<Db>, vault: Arc<Vault>) -> Self {
-        Self { db, vault, throttle: Throttle::default(), hasher: Hasher::default() }
+    /// `entra`: where people may sign in with Microsoft.
+    pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>) -> Self {
+        Self { db, vault, throttle: Throttle::default(), hasher: Hasher::default(), entra }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::{account, audit, home, owners, setup, sign_in};
+use super::admin::{account, audit, entra, home, owners, setup, sign_in};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -20,8 +20,11 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/assets/{name}", get(assets::serve))
         // Who a person is
         .route("/admin/sign-in", get(sign_in::show).post(sign_in::submit))
+        .route("/admin/sign-in/entra", get(entra::begin))
+        .route("/admin/sign-in/entra/callback", get(entra::callback))
         .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
+        .route("/admin/setup/{token}/entra", get(entra::begin_invited))
         .route("/admin/account", get(account::show))
         .route("/admin/account/password", post(account::change_password))
         .route("/admin/account/sessions", post(account::end_others))

@@ -17,6 +17,7 @@ use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::{Owner, Role};
 use crate::config::Config;
+use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, Session};
 use crate::proxy::throttle;
 
@@ -48,6 +49,29 @@ impl Visitor {
         self.jar.get(self.name(Kept::Browser)).map(Cookie::value)
     }
 
+    /// What this browser keeps of a sign-in that has begun elsewhere.
+    pub fn ticket(&self) -> Option<&str> {
+        self.jar.get(self.name(Kept::Ticket)).map(Cookie::value)
+    }
+
+    /// The cookies of a browser that goes elsewhere to sign in.
+    pub fn keeps(self, ticket: String) -> CookieJar {
+        let ticket = self.cookie(Kept::Ticket, ticket);
+        self.jar.add(ticket)
+    }
+
+    /// This browser, back from there.
+    pub fn without_ticket(self) -> Self {
+        let mut ticket = self.cookie(Kept::Ticket, String::new());
+        ticket.make_removal();
+        Self { jar: self.jar.add(ticket), ..self }
+    }
+
+    /// Its cookies, as far as they have changed.
+    pub fn cookies(self) -> CookieJar {
+        self.jar
+    }
+
     /// The cookies of a browser in which somebody has signed in.
     pub fn signed_in(self, session: &SecretString, browser: String) -> CookieJar {
         let session = self.cookie(Kept::Session, session.expose_secret().to_owned());
@@ -66,6 +90,7 @@ impl Visitor {
         let seconds = match kept {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => YEAR_SECONDS,
+            Kept::Ticket => ticket::VALID_SECONDS,
         };
         let mut cookie = Cookie::new(self.name(kept), value);
         cookie.set_path("/");
@@ -83,6 +108,8 @@ impl Visitor {
             (Kept::Session, false) => "ai-proxy-session",
             (Kept::Browser, true) => "__Host-ai-proxy-browser",
             (Kept::Browser, false) => "ai-proxy-browser",
+            (Kept::Ticket, true) => "__Host-ai-proxy-entra",
+            (Kept::Ticket, false) => "ai-proxy-entra",
         }
     }
 }
@@ -91,6 +118,7 @@ impl Visitor {
 enum Kept {
     Session,
     Browser,
+    Ticket,
 }
 
 /// Whether the browser's side of this request is https: our own TLS, or that of

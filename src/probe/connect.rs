@@ -22,7 +22,7 @@ use super::{Failure, Target};
 use crate::net;
 
 /// One HTTP/1.1 connection; closed when dropped.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
@@ -34,7 +34,7 @@ impl Drop for Connection {
 }
 
 /// Opens a connection for one exchange.
-pub(super) async fn open(target: &Target) -> Result<Connection, Failure> {
+pub(crate) async fn open(target: &Target) -> Result<Connection, Failure> {
     let authority = authority(&target.url)?;
     let stream = tcp(target, &authority).await?;
     if target.url.scheme() == "https" {
@@ -46,7 +46,7 @@ pub(super) async fn open(target: &Target) -> Result<Connection, Failure> {
 }
 
 /// Host and port as the `Host` header carries them: a default port is left out.
-pub(super) fn authority(url: &Url) -> Result<String, Failure> {
+pub(crate) fn authority(url: &Url) -> Result<String, Failure> {
     let host = url.host_str().ok_or(Failure::BadUrl)?;
     Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }

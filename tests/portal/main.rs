@@ -3,9 +3,12 @@
 
 mod account;
 mod audit;
+mod entra;
+mod entra_refused;
 mod frame;
 mod harness;
 mod home;
+mod microsoft;
 mod owners;
 mod set_up;
 mod sign_in;

@@ -3,6 +3,7 @@
 
 mod attendee;
 mod change;
+mod entra_account;
 mod event;
 mod event_control;
 mod harness;

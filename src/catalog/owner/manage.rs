@@ -1,6 +1,7 @@
 //! What administrators do with owners: invite them, give them new links and
 //! roles, switch them off. That `by` is an administrator is the caller's to
-//! know. There is always an administrator left who can sign in.
+//! know. There is always an administrator left who has a password, so that one
+//! can sign in while Microsoft cannot be reached.
 
 use super::{BY_ID, Owner, Role, SetupLink, find, find_row, line, new_link};
 use crate::catalog::audit::{self, Actor};
@@ -13,8 +14,10 @@ use crate::db::{Columns, Db, Tx};
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub owner: Owner,
-    /// Whether a password was ever set, so that they can sign in.
+    /// Whether a password was ever set.
     pub has_password: bool,
+    /// Whether they sign in with a Microsoft account.
+    pub has_entra: bool,
     pub events: u32,
 }
 
@@ -23,6 +26,7 @@ pub async fn list(db: &Db) -> Result<Vec<Listed>> {
     let rows = sqlx::query(
         "select o.id as id, o.name as name, o.role as role, o.active as active,
             case when o.password_hash is null then 0 else 1 end as has_password,
+            (select count(*) from entra_account a where a.owner_id = o.id) as has_entra,
             (select count(*) from event e where e.owner_id = o.id) as events
          from owner o order by lower(o.name), o.name",
     )
@@ -33,10 +37,21 @@ pub async fn list(db: &Db) -> Result<Vec<Listed>> {
             Ok(Listed {
                 owner: Owner::read(row)?,
                 has_password: row.flag("has_password")?,
+                has_entra: row.flag("has_entra")?,
                 events: row.count("events")?,
             })
         })
         .collect()
+}
+
+/// The names of those who can be asked for an invitation.
+pub async fn administrators(db: &Db) -> Result<Vec<String>> {
+    let rows = sqlx::query(
+        "select name from owner where role = 'administrator' and active = 1 order by name",
+    )
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter().map(|row| Ok(row.text("name")?)).collect()
 }
 
 /// The owner with this id.

@@ -18,7 +18,7 @@ pub enum Pending {
     Password(Owner),
 }
 
-const LIVE: &str = "select owner_id from setup_link
+pub(super) const LIVE: &str = "select owner_id from setup_link
                     where digest = $1 and used_at is null and expires_at > $2";
 
 /// What the link with this token is good for; `None` once it was used or has

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::setup;
+use crate::catalog::owner;
 use crate::identity::local::Refusal;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -18,6 +19,8 @@ use crate::portal::visitor::SignedIn;
 #[template(path = "admin/account.html")]
 struct Account {
     frame: Frame,
+    has_password: bool,
+    has_entra: bool,
     /// Other browsers in which this owner is signed in.
     others: u64,
     problems: Problems,
@@ -26,7 +29,11 @@ struct Account {
 impl Account {
     async fn of(site: &Site, me: &SignedIn, problems: Problems) -> Result<Self, PageError> {
         let others = site.identity.count_others(me.session()).await?;
-        Ok(Self { frame: me.frame(Section::Account), others, problems })
+        let known = owner::password::hash_of(&site.db, &me.owner.name).await?;
+        let has_password = known.is_some_and(|(_, hash)| hash.is_some());
+        let has_entra = owner::entra::has_account(&site.db, &me.owner).await?;
+        let frame = me.frame(Section::Account);
+        Ok(Self { frame, has_password, has_entra, others, problems })
     }
 }
 

@@ -24,6 +24,8 @@ use crate::portal::visitor::Visitor;
 struct Setup<'a> {
     is_administrator: bool,
     name: &'a str,
+    /// Where to sign in with Microsoft instead.
+    entra: Option<String>,
     problems: Problems,
 }
 
@@ -33,7 +35,7 @@ struct Over;
 
 pub async fn show(State(site): State<Site>, Path(token): Path<SecretString>) -> Answer {
     match site.identity.pending(&token).await? {
-        Some(pending) => page::ok(&setup(&pending, "", Problems::none())),
+        Some(pending) => page::ok(&setup(&pending, entra(&site, &token), "", Problems::none())),
         None => over(),
     }
 }
@@ -54,17 +56,21 @@ pub async fn submit(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let Some(pending) = site.identity.pending(&token).await? else { return over() };
-    let name = setup(&pending, &typed.name, Problems::none()).name.to_owned();
+    let entra = entra(&site, &token);
+    let name = match &pending {
+        Pending::Administrator => typed.name.clone(),
+        Pending::Password(owner) => owner.name.clone(),
+    };
     let problems = refuse(&name, &typed.password, &typed.again);
     if !problems.is_empty() {
-        return page::unprocessable(&setup(&pending, &typed.name, problems));
+        return page::unprocessable(&setup(&pending, entra, &typed.name, problems));
     }
     let owner = match site.identity.redeem(&token, &typed.name, &typed.password).await {
         Ok(Some(owner)) => owner,
         Ok(None) => return over(),
         Err(Refusal::Catalog(error @ catalog::Error::Invalid { .. })) => {
             let problems = Problems::from_error(error)?;
-            return page::unprocessable(&setup(&pending, &typed.name, problems));
+            return page::unprocessable(&setup(&pending, entra, &typed.name, problems));
         }
         Err(Refusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
@@ -84,13 +90,28 @@ pub fn refuse(name: &str, password: &SecretString, again: &SecretString) -> Prob
     problems
 }
 
-fn setup<'a>(pending: &'a Pending, typed: &'a str, problems: Problems) -> Setup<'a> {
+fn setup<'a>(
+    pending: &'a Pending,
+    entra: Option<String>,
+    typed: &'a str,
+    problems: Problems,
+) -> Setup<'a> {
     match pending {
-        Pending::Administrator => Setup { is_administrator: true, name: typed, problems },
-        Pending::Password(owner) => Setup { is_administrator: false, name: &owner.name, problems },
+        // The first administrator has a password: it works when all else is away.
+        Pending::Administrator => {
+            Setup { is_administrator: true, name: typed, entra: None, problems }
+        }
+        Pending::Password(owner) => {
+            Setup { is_administrator: false, name: &owner.name, entra, problems }
+        }
     }
 }
 
-fn over() -> Answer {
+fn entra(site: &Site, token: &SecretString) -> Option<String> {
+    let path = || format!("/admin/setup/{}/entra", token.expose_secret());
+    site.identity.has_entra().then(path)
+}
+
+pub fn over() -> Answer {
     page::with_status(StatusCode::GONE, &Over)
 }

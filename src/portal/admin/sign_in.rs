@@ -28,6 +28,7 @@ struct SignIn<'a> {
     next: &'a str,
     notice: &'a str,
     problem: String,
+    has_entra: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +50,8 @@ pub async fn show(
         return Ok(Redirect::to(local(&asked.next)).into_response());
     }
     let notice = if asked.out.is_some() { "You are signed out." } else { "" };
-    page::ok(&SignIn { next: local(&asked.next), notice, ..SignIn::default() })
+    let has_entra = site.identity.has_entra();
+    page::ok(&SignIn { next: local(&asked.next), notice, has_entra, ..SignIn::default() })
 }
 
 #[derive(Deserialize)]
@@ -80,7 +82,13 @@ pub async fn submit(
         Err(refusal) => refusal,
     };
     let problem = format!("{refusal}.");
-    let page = SignIn { name: &typed.name, next: local(&typed.next), problem, notice: "" };
+    let page = SignIn {
+        name: &typed.name,
+        next: local(&typed.next),
+        problem,
+        notice: "",
+        has_entra: site.identity.has_entra(),
+    };
     match refusal {
         Refusal::Throttled(Wait(seconds)) => {
             let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
@@ -107,7 +115,7 @@ pub async fn sign_out(State(site): State<Site>, visitor: Visitor) -> Answer {
 }
 
 /// A path of ours to go on to: never another site.
-fn local(next: &str) -> &str {
+pub fn local(next: &str) -> &str {
     let rest =
         next.strip_prefix(HOME).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     match rest {

@@ -1,0 +1,174 @@
+//! Owners who sign in with Microsoft Entra ID: which account is whose. Proof
+//! that somebody holds an account is `identity`'s business.
+
+use std::fmt;
+
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::redeem::LIVE;
+use super::{LOCAL, Owner, Role};
+use crate::catalog::{Digest, Error, Noun, Result, audit, change, new_id};
+use crate::clock::now_ms;
+use crate::db::{Columns, Db, Tx};
+
+/// A person in a tenant. Names and e-mail addresses change hands; these ids
+/// never do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub tenant: Uuid,
+    pub object: Uuid,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.object)
+    }
+}
+
+const OF_ACCOUNT: &str = "select o.id as id, o.name as name, o.role as role, o.active as active
+                          from entra_account a join owner o on o.id = a.owner_id
+                          where a.tenant_id = $1 and a.object_id = $2";
+
+/// Whose account it is; also one who is deactivated.
+pub async fn owner_of(db: &Db, account: Account) -> Result<Option<Owner>> {
+    let row = sqlx::query(OF_ACCOUNT)
+        .bind(account.tenant.to_string())
+        .bind(account.object.to_string())
+        .fetch_optional(db.pool())
+        .await?;
+    row.as_ref().map(Owner::read).transpose()
+}
+
+/// Whether this owner signs in with an account.
+pub async fn has_account(db: &Db, owner: &Owner) -> Result<bool> {
+    let row = sqlx::query("select count(*) as n from entra_account where owner_id = $1")
+        .bind(&owner.id)
+        .fetch_one(db.pool())
+        .await?;
+    Ok(row.int("n")? > 0)
+}
+
+/// The owner of an account that needs no invitation: made where there is none,
+/// under `name` or one like it. Nobody becomes an existing owner by a name.
+pub async fn admit(db: &Db, account: Account, name: &str) -> Result<Owner> {
+    let mut tx = change::write(db).await?;
+    if let Some(owner) = owner_in(&mut tx, account).await? {
+        return Ok(owner);
+    }
+    let (id, name) = (new_id(), free_name(&mut tx, account, name).await?);
+    sqlx::query(
+        "insert into owner (id, name, role, active, password_hash, created_at)
+         values ($1, $2, 'owner', 1, null, $3)",
+    )
+    .bind(&id)
+    .bind(&name)
+    .bind(now_ms())
+    .execute(&mut *tx)
+    .await?;
+    let owner = Owner { id, name, role: Role::Owner, active: true };
+    link(&mut tx, account, &owner, "became owner").await?;
+    tx.commit().await?;
+    Ok(owner)
+}
+
+/// Uses a one-time link up: from now on its owner signs in with `account`, in
+/// place of any other. `None`: the link is not good, or not for an owner.
+///
+/// # Errors
+/// [`Error::Conflict`]: the account is another owner's. The link stays good.
+pub async fn redeem(db: &Db, token: &str, account: Account) -> Result<Option<Owner>> {
+    let (digest, now) = (Digest::sha256(token.as_bytes()).hex(), now_ms());
+    let mut tx = change::write(db).await?;
+    let row = sqlx::query(LIVE).bind(&digest).bind(now).fetch_optional(&mut *tx).await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(id) = row.try_get::<Option<String>, _>("owner_id")? else { return Ok(None) };
+    let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")
+        .bind(&id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(owner) = row.as_ref().map(Owner::read).transpose()? else { return Ok(None) };
+    if let Some(other) = owner_in(&mut tx, account).await?.filter(|other| other.id != owner.id) {
+        let reason = format!("this Microsoft account already signs in as {}", other.name);
+        return Err(Error::Conflict { reason });
+    }
+    sqlx::query("delete from entra_account where owner_id = $1")
+        .bind(&owner.id)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("update setup_link set used_at = $2 where digest = $1")
+        .bind(&digest)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    link(&mut tx, account, &owner, "linked a Microsoft account to").await?;
+    tx.commit().await?;
+    Ok(Some(owner))
+}
+
+/// Notes that a sign-in came back; `false` if it did before. `state` is what
+/// tells it from others, until `expires_at`.
+pub async fn spend(db: &Db, state: &str, expires_at: i64) -> Result<bool> {
+    let mut tx = db.write().await?;
+    sqlx::query("delete from entra_state where expires_at < $1")
+        .bind(now_ms())
+        .execute(&mut *tx)
+        .await?;
+    let spent = sqlx::query(
+        "insert into entra_state (digest, expires_at) values ($1, $2)
+         on conflict (digest) do nothing",
+    )
+    .bind(Digest::sha256(state.as_bytes()).hex())
+    .bind(expires_at)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(spent.rows_affected() == 1)
+}
+
+async fn owner_in(tx: &mut Tx, account: Account) -> Result<Option<Owner>> {
+    let row = sqlx::query(OF_ACCOUNT)
+        .bind(account.tenant.to_string())
+        .bind(account.object.to_string())
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.as_ref().map(Owner::read).transpose()
+}
+
+async fn link(tx: &mut Tx, account: Account, owner: &Owner, action: &str) -> Result<()> {
+    sqlx::query(
+        "insert into entra_account (tenant_id, object_id, owner_id, created_at)
+         values ($1, $2, $3, $4)",
+    )
+    .bind(account.tenant.to_string())
+    .bind(account.object.to_string())
+    .bind(&owner.id)
+    .bind(now_ms())
+    .execute(&mut **tx)
+    .await?;
+    change::record(tx, Noun::Owner, &owner.id).await?;
+    let detail = format!("{} ({account})", owner.name);
+    audit::record(tx, &owner.actor(), action, Noun::Owner, &owner.id, &detail).await
+}
+
+/// The person's own name where it is free, else with a number.
+async fn free_name(tx: &mut Tx, account: Account, name: &str) -> Result<String> {
+    let plain: String = name.chars().filter(|c| !c.is_control()).take(56).collect();
+    let plain = match plain.trim() {
+        "" => format!("Microsoft account {}", &account.object.to_string()[..8]),
+        name => name.to_owned(),
+    };
+    let mut name = plain.clone();
+    let mut number = 1;
+    loop {
+        let taken: i64 = sqlx::query_scalar("select count(*) from owner where name = $1")
+            .bind(&name)
+            .fetch_one(&mut **tx)
+            .await?;
+        if taken == 0 && name != LOCAL {
+            return Ok(name);
+        }
+        number += 1;
+        name = format!("{plain} {number}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading an ID token: only what Entra signed, for us, now, as the answer to
+//! what this browser asked (OpenID Connect Core 1.0, 3.1.3.7).
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::provider::Known;
+use crate::catalog::owner::entra::Account;
+
+/// How far clocks may differ, in seconds.
+const SKEW_SECONDS: u64 = 60;
+
+/// Who has signed in.
+#[derive(Debug)]
+pub struct Person {
+    pub account: Account,
+    /// Their display name, which they may have chosen themselves.
+    pub name: String,
+}
+
+/// Why a token tells of nobody, to follow "the ID token".
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Keys change; it may be one that we have not heard of.
+    #[error("is signed with a key that Entra does not list")]
+    UnknownKey,
+    #[error("{0}")]
+    Wrong(&'static str),
+}
+
+/// What Entra says of a person (tokens of version 2.0).
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    /// One text: a token that is also for others is not for us.
+    aud: String,
+    nonce: String,
+    tid: String,
+    oid: String,
+    #[serde(default)]
+    name: String,
+}
+
+/// Tells who signed in, where `token` is for `client_id` and answers `nonce`.
+pub fn read(token: &str, known: &Known, client_id: Uuid, nonce: &str) -> Result<Person, Fault> {
+    let header = decode_header(token).map_err(|_| Fault::Wrong("has no header of a JWT"))?;
+    let kid = key_id(&header)?;
+    let key = known.key(kid).ok_or(Fault::UnknownKey)?;
+    let decoding_key = DecodingKey::from_rsa_components(&key.n, &key.e)
+        .map_err(|_| Fault::Wrong("is signed with a key that Entra lists wrongly"))?;
+    let client_id = client_id.to_string();
+    let claims = decode::<Claims>(token, &decoding_key, &validation(&client_id))
+        .map_err(|error| Fault::Wrong(reason(error.kind())))?
+        .claims;
+    let (Ok(tenant), Ok(object)) = (Uuid::try_parse(&claims.tid), Uuid::try_parse(&claims.oid))
+    else {
+        return Err(Fault::Wrong("names no tenant and object"));
+    };
+    if claims.aud != client_id {
+        return Err(Fault::Wrong(reason(&ErrorKind::InvalidAudience)));
+    }
+    // The issuer of a single tenant is a constant, which says nothing of `tid`.
+    let is_issuer = claims.iss == known.issuer_of(tenant)
+        && claims.iss.contains(&tenant.to_string())
+        && key.may_sign_for(&claims.iss, tenant);
+    if !is_issuer {
+        return Err(Fault::Wrong("is of another issuer"));
+    }
+    if verify_slices_are_equal(claims.nonce.as_bytes(), nonce.as_bytes()).is_err() {
+        return Err(Fault::Wrong("answers another sign-in"));
+    }
+    Ok(Person { account: Account { tenant, object }, name: claims.name })
+}
+
+fn key_id(header: &Header) -> Result<&str, Fault> {
+    if header.alg != Algorithm::RS256 {
+        return Err(Fault::Wrong("is not signed with RS256"));
+    }
+    if header.crit.is_some() {
+        return Err(Fault::Wrong("has a critical header"));
+    }
+    header.kid.as_deref().ok_or(Fault::Wrong("names no key"))
+}
+
+fn validation(client_id: &str) -> Validation {
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = SKEW_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_audience(&[client_id]);
+    validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud"]);
+    validation
+}
+
+/// Not the library's own text, which may quote what the token holds.
+fn reason(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ExpiredSignature => "has expired; is this machine's clock right?",
+        ErrorKind::ImmatureSignature => "is not valid yet; is this machine's clock right?",
+        ErrorKind::InvalidAudience => "is for another application",
+        ErrorKind::InvalidSignature => "is not signed by Entra",
+        _ => "lacks what a token of version 2.0 holds",
+    }
+}

@@ -1,0 +1,92 @@
+//! What a browser keeps while somebody is away signing in: sealed, so that it
+//! is ours and unread, and good for ten minutes.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog;
+use crate::catalog::seal::{Place, Vault};
+use crate::clock::now_ms;
+use crate::identity::new_token;
+
+/// How long a sign-in may take, in seconds: what its cookie says as well.
+pub const VALID_SECONDS: i64 = 600;
+
+const PLACE: Place<'static> = Place { table: "entra", row: "sign-in", column: "ticket" };
+
+/// Of one sign-in.
+#[derive(Serialize, Deserialize)]
+pub struct Ticket {
+    /// What the way back must carry (RFC 6749, 10.12).
+    pub state: String,
+    /// What the ID token must hold (OpenID Connect Core 1.0, 3.1.2.1).
+    pub nonce: String,
+    /// What proves that the code is redeemed by whoever asked for it (RFC 7636).
+    pub verifier: String,
+    pub redirect_uri: String,
+    /// Where to go on to.
+    pub next: String,
+    /// The one-time link that is being redeemed, if there is one.
+    pub invitation: Option<String>,
+    /// UTC milliseconds.
+    pub expires_at: i64,
+}
+
+impl Ticket {
+    pub fn new(
+        redirect_uri: String,
+        next: &str,
+        invitation: Option<&SecretString>,
+    ) -> catalog::Result<Self> {
+        let token = || Ok::<_, catalog::Error>(new_token()?.expose_secret().to_owned());
+        Ok(Self {
+            state: token()?,
+            nonce: token()?,
+            verifier: token()?,
+            redirect_uri,
+            next: next.to_owned(),
+            invitation: invitation.map(|token| token.expose_secret().to_owned()),
+            expires_at: now_ms() + VALID_SECONDS * 1000,
+        })
+    }
+
+    pub fn seal(&self, vault: &Vault) -> catalog::Result<String> {
+        let text = serde_json::to_string(self).map_err(|_| catalog::seal::Error::Failed)?;
+        Ok(vault.seal(PLACE, &text)?)
+    }
+
+    /// `None` where it is not ours or its time is over.
+    pub fn open(vault: &Vault, sealed: &str) -> Option<Self> {
+        let text = vault.open(PLACE, sealed).ok()?;
+        let ticket: Self = serde_json::from_str(text.expose_secret()).ok()?;
+        Some(ticket).filter(|ticket| ticket.expires_at >= now_ms())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::catalog::seal::MasterKey;
+
+    fn vault(byte: u8) -> Vault {
+        let key = MasterKey::from_base64(&STANDARD.encode([byte; 32]), "the test").unwrap();
+        Vault::new(&key, None)
+    }
+
+    #[test]
+    fn a_ticket_is_good_where_it_was_sealed_and_for_ten_minutes() {
+        let mut ticket = Ticket::new("https://here/callback".into(), "/admin", None).unwrap();
+        assert_ne!(ticket.state, ticket.nonce);
+        // RFC 7636, 4.1: 43 to 128 unreserved characters.
+        assert_eq!(ticket.verifier.len(), 64);
+        let sealed = ticket.seal(&vault(1)).unwrap();
+        assert_eq!(Ticket::open(&vault(1), &sealed).unwrap().state, ticket.state);
+        assert!(Ticket::open(&vault(2), &sealed).is_none());
+        assert!(Ticket::open(&vault(1), &format!("{sealed}A")).is_none());
+        ticket.expires_at = now_ms() - 1;
+        assert!(Ticket::open(&vault(1), &ticket.seal(&vault(1)).unwrap()).is_none());
+    }
+}

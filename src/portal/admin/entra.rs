@@ -1,0 +1,192 @@
+//! Signing in with Microsoft: to Entra and back, each by a plain link.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::sign_in::{self, local};
+use crate::catalog::owner::entra::Account;
+use crate::catalog::owner::redeem::Pending;
+use crate::identity::entra::{Back, Refusal};
+use crate::identity::throttle::Wait;
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+
+const CALLBACK: &str = "/admin/sign-in/entra/callback";
+
+/// Longer ones would not fit into the cookie.
+const LONGEST_NEXT: usize = 1024;
+
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(default)]
+    next: String,
+}
+
+/// Sends the browser to Entra.
+pub async fn begin(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    let next = Some(asked.next.as_str()).filter(|next| next.len() <= LONGEST_NEXT);
+    go(&site, visitor, local(next.unwrap_or_default()), None).await
+}
+
+/// The same for whoever holds a one-time link: the account becomes the owner's.
+pub async fn begin_invited(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(token): Path<SecretString>,
+) -> Answer {
+    match site.identity.pending(&token).await? {
+        Some(Pending::Password(_)) => go(&site, visitor, local(""), Some(&token)).await,
+        Some(Pending::Administrator) => Err(PageError::NotFound),
+        None => super::setup::over(),
+    }
+}
+
+async fn go(
+    site: &Site,
+    visitor: Visitor,
+    next: &str,
+    invitation: Option<&SecretString>,
+) -> Answer {
+    let public = site.config.public_url.as_ref();
+    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
+    let back = format!("{}{CALLBACK}", base.trim_end_matches('/'));
+    match site.identity.begin_entra(back, next, invitation).await {
+        Ok(Some(begun)) => {
+            Ok((visitor.keeps(begun.ticket), Redirect::to(&begun.url)).into_response())
+        }
+        Ok(None) => Err(PageError::NotFound),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+/// What Entra sends with the browser: a code, or an error.
+#[derive(Deserialize)]
+pub struct Brought {
+    #[serde(default)]
+    state: String,
+    code: Option<SecretString>,
+    error: Option<String>,
+    #[serde(default)]
+    error_description: String,
+}
+
+/// The browser is back.
+pub async fn callback(
+    State(site): State<Site>,
+    visitor: Visitor,
+    brought: Result<Query<Brought>, QueryRejection>,
+) -> Answer {
+    if !site.identity.has_entra() {
+        return Err(PageError::NotFound);
+    }
+    let Ok(Query(brought)) = brought else { return refuse(&Refusal::Stale) };
+    let back = Back {
+        ticket: visitor.ticket().unwrap_or_default(),
+        state: &brought.state,
+        code: brought.code.as_ref(),
+        error: brought.error.as_deref(),
+        error_description: &brought.error_description,
+        source: visitor.source,
+    };
+    match site.identity.finish_entra(back).await {
+        Ok(arrived) => {
+            let visitor = visitor.without_ticket();
+            let cookies = sign_in::welcome(&site, visitor, &arrived.owner).await?;
+            Ok((cookies, Redirect::to(local(&arrived.next))).into_response())
+        }
+        // This browser may have begun another one, which is to be finished.
+        Err(Refusal::Stale) => refuse(&Refusal::Stale),
+        Err(Refusal::Catalog(error)) => Err(error.into()),
+        Err(refusal) => Ok((visitor.without_ticket().cookies(), refuse(&refusal)?).into_response()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/entra.html")]
+struct Refused<'a> {
+    title: &'static str,
+    text: String,
+    /// Whom to hand over to who can let them in.
+    account: Option<&'a Account>,
+    administrators: &'a [String],
+}
+
+fn refuse(refusal: &Refusal) -> Answer {
+    let (status, title, text) = match refusal {
+        Refusal::Stale => (
+            StatusCode::BAD_REQUEST,
+            "Start again",
+            "This sign-in was not begun in this browser, was finished already, or took longer \
+             than ten minutes."
+                .to_owned(),
+        ),
+        Refusal::Cancelled => (
+            StatusCode::FORBIDDEN,
+            "Not signed in",
+            "Signing in with Microsoft was cancelled.".to_owned(),
+        ),
+        Refusal::Denied(code) => (
+            StatusCode::FORBIDDEN,
+            "Not signed in",
+            format!(
+                "Microsoft did not let you through ({code}). Ask whoever manages accounts in your \
+                 organisation."
+            ),
+        ),
+        Refusal::Unavailable | Refusal::Catalog(_) => (
+            StatusCode::BAD_GATEWAY,
+            "Microsoft sign-in does not work",
+            "Microsoft does not answer, or not as it should; the operator of this proxy finds the \
+             reason in its log. Try again in a moment, or sign in with a password."
+                .to_owned(),
+        ),
+        Refusal::ForeignTenant(_) => (
+            StatusCode::FORBIDDEN,
+            "Your organisation is not let in",
+            "Microsoft says who you are, but this proxy takes accounts of other organisations \
+             only. Sign in with another account, or ask the operator of this proxy and hand over \
+             these ids."
+                .to_owned(),
+        ),
+        Refusal::Stranger { .. } => (
+            StatusCode::FORBIDDEN,
+            "You are not an owner here",
+            "Microsoft says who you are, but nobody has let you in yet. Ask an administrator of \
+             this proxy for an invitation, or hand over these ids."
+                .to_owned(),
+        ),
+        Refusal::Deactivated(owner) => (
+            StatusCode::FORBIDDEN,
+            "Your account is deactivated",
+            format!("{} cannot sign in. An administrator can reactivate the account.", owner.name),
+        ),
+        Refusal::LinkIsOver => return super::setup::over(),
+        Refusal::Throttled(Wait(seconds)) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many attempts",
+            format!("Too many sign-ins from here failed; the next is taken in {seconds} seconds."),
+        ),
+    };
+    let (account, administrators) = match refusal {
+        Refusal::ForeignTenant(account) => (Some(account), &[][..]),
+        Refusal::Stranger { account, administrators } => (Some(account), &administrators[..]),
+        _ => (None, &[][..]),
+    };
+    let mut answer = page::with_status(status, &Refused { title, text, account, administrators })?;
+    if let Refusal::Throttled(Wait(seconds)) = refusal {
+        answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
+    }
+    Ok(answer)
+}
