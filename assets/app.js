@@ -50,8 +50,9 @@ document.addEventListener("click", async (click) => {
 // [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
 // looked at, but not under the hands of somebody who is using it.
 for (const part of document.querySelectorAll("[data-live]")) {
-  setInterval(async () => {
+  const timer = setInterval(async () => {
     const old = document.getElementById(part.id);
+    if (!old.dataset.live) { clearInterval(timer); return; }
     if (document.hidden || old.contains(document.activeElement)) return;
     const fresh = (await load(location.href))?.getElementById(part.id);
     if (fresh && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));

@@ -29,3 +29,12 @@ pub fn seconds_to_midnight() -> u64 {
 pub fn rfc3339(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
 }
+
+/// An instant in milliseconds as the clocks of a zone show it, to the minute; in
+/// UTC where there is no such zone.
+pub fn wall_clock(ms: i64, time_zone: &str) -> String {
+    let zone = jiff::tz::TimeZone::get(time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    Timestamp::from_millisecond(ms)
+        .map(|at| at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}

@@ -86,6 +86,8 @@ pub struct Lane {
     pub deployment: String,
     pub kind: ResourceType,
     pub ticks: Vec<Tick>,
+    /// What was asked to be called.
+    pub call: Option<ToolCall>,
     /// The names of its tools, as far as they are listed.
     pub tools: Vec<String>,
 }
@@ -175,10 +177,8 @@ impl Preflights {
         event: Event,
         calls: HashMap<String, ToolCall>,
     ) -> Result<(), Busy> {
-        let lanes = event.resources.iter().map(|resource| {
-            let call = calls.get(&resource.id).map(|call| call.name.as_str());
-            lane::planned(resource, call)
-        });
+        let lanes =
+            event.resources.iter().map(|resource| lane::planned(resource, calls.get(&resource.id)));
         let board = Board(Arc::new(Mutex::new(Run {
             started_at: now_ms(),
             finished_at: None,

@@ -2,7 +2,7 @@
 //! binary. A built-in MCP server, an event and an attendee, so that the first
 //! thing a newcomer sees is a request that went the whole way.
 
-mod backend;
+pub mod backend;
 mod greeting;
 mod workshop;
 

@@ -6,6 +6,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
+use super::admin::events::preflight;
 use super::admin::{account, audit, entra, home, owners, setup, sign_in};
 use super::{Site, assets, error, page};
 
@@ -30,6 +31,8 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/account/sessions", post(account::end_others))
         .route("/admin", get(home::show))
         .route("/admin/audit", get(audit::show))
+        // One event
+        .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))
         // For administrators
         .route("/admin/owners", get(owners::show).post(owners::invite))
         .route("/admin/owners/{id}/link", post(owners::link))

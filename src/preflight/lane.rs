@@ -23,7 +23,7 @@ const LIST: usize = 1;
 const CALL: usize = 2;
 
 /// What will be tried of a resource.
-pub fn planned(resource: &Resource, call: Option<&str>) -> Lane {
+pub fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
     let ticks = if !resource.active {
         let said = "it is switched off: attendees get 404 deployment_not_found. Switch it on \
                     before the event";
@@ -32,7 +32,7 @@ pub fn planned(resource: &Resource, call: Option<&str>) -> Lane {
         let said = "resources of this type are not served yet, so there is nothing to try";
         vec![Tick::found("Open", Mark::Skipped, said)]
     } else {
-        let call = call.map(|name| Tick::waiting(format!("Call {name}")));
+        let call = call.map(|call| Tick::waiting(format!("Call {}", call.name)));
         let steps = [Tick::waiting("Open"), Tick::waiting("List the tools")];
         steps.into_iter().chain(call).chain([Tick::waiting("Leave")]).collect()
     };
@@ -41,6 +41,7 @@ pub fn planned(resource: &Resource, call: Option<&str>) -> Lane {
         deployment: resource.deployment.to_string(),
         kind: resource.kind,
         ticks,
+        call: call.cloned(),
         tools: Vec::new(),
     }
 }
@@ -160,7 +161,8 @@ async fn explain(way: &ThroughProxy, failure: Failure) -> String {
         (Err(reason), Failure::Proxy { status, code }) => {
             format!("{reason} (attendees get {} {code})", status.as_u16())
         }
-        (Err(reason), _) => reason.to_string(),
+        (Err(reason @ (Failure::WrongPath { .. } | Failure::SseOnly)), _) => reason.to_string(),
+        (Err(_), _) => failure.to_string(),
         (Ok(_), _) => format!("{failure}; asked without the proxy, the server works"),
     }
 }

@@ -54,7 +54,7 @@ fn direct(worker: &Worker, resource: &Resource) -> Target {
         credential: resource.credential(),
         policy: config.endpoint_policy,
         connect_timeout: config.connect_timeout.0,
-        answer_timeout: PATIENCE,
+        answer_timeout: PATIENCE.min(config.backend_timeout.0),
     }
 }
 

@@ -1,0 +1,109 @@
+//! Small MCP servers on loopback: one that works, and others.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: Method,
+    pub rpc: String,
+    pub headers: HeaderMap,
+}
+
+/// A server with sessions, that does not let them be ended; stops when dropped.
+pub struct Server {
+    addr: SocketAddr,
+    pub asked: Arc<Mutex<Vec<Asked>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let router = axum::Router::new().fallback(
+            move |method: Method, headers: HeaderMap, body: bytes::Bytes| async move {
+                let message: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let rpc = message["method"].as_str().unwrap_or_default().to_owned();
+                log.lock().push(Asked { method, rpc: rpc.clone(), headers });
+                answer(&rpc, &message)
+            },
+        );
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { addr, asked, serving }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.addr)
+    }
+}
+
+fn answer(rpc: &str, message: &Value) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    let result = match rpc {
+        "" => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        "notifications/initialized" => return StatusCode::ACCEPTED.into_response(),
+        "initialize" => json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "Little", "version": "1"},
+        }),
+        "tools/list" => json!({"tools": [{"name": "echo"}, {"name": "break"}]}),
+        _ => {
+            let is_error = message["params"]["name"] == "break";
+            let text = if is_error { "out of order" } else { "echoed" };
+            json!({"content": [{"type": "text", "text": text}], "isError": is_error})
+        }
+    };
+    let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+    let mut answer = axum::Json(body).into_response();
+    if rpc == "initialize" {
+        answer.headers_mut().insert("mcp-session-id", "s-1".parse().unwrap());
+    }
+    answer
+}
+
+/// Reads a request and then writes `head` and, for as long as somebody reads, `more`;
+/// its URL. Nothing at all where both are empty.
+pub async fn saying(head: &'static str, more: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 16 * 1024];
+                let _ = stream.read(&mut request).await;
+                let mut sent = stream.write_all(head.as_bytes()).await;
+                while sent.is_ok() && !more.is_empty() {
+                    sent = stream.write_all(more.as_bytes()).await;
+                }
+                // Until the other side hangs up.
+                while matches!(stream.read(&mut request).await, Ok(1..)) {}
+            });
+        }
+    });
+    url
+}
+
+/// An URL where nobody listens.
+pub async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}/mcp", listener.local_addr().unwrap())
+}
