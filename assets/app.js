@@ -59,6 +59,22 @@ for (const part of document.querySelectorAll("[data-live]")) {
   }, part.dataset.live * 1000);
 }
 
+// form[data-answer=ID]: shows that part of its answer while one types.
+for (const form of document.querySelectorAll("form[data-answer]")) {
+  let typed = 0;
+  form.addEventListener("input", async () => {
+    const now = ++typed;
+    await new Promise((done) => { setTimeout(done, 300); });
+    if (now !== typed) return;
+    const query = new URLSearchParams(new FormData(form));
+    const fresh = (await load(`${form.action}?${query}`))?.getElementById(form.dataset.answer);
+    if (!fresh || now !== typed) return;
+    // The region itself stays, for screen readers to notice the change.
+    document.getElementById(form.dataset.answer).replaceChildren(...document.adoptNode(fresh).childNodes);
+    history.replaceState(null, "", `?${query}`);
+  });
+}
+
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
 async function load(url) {
   try {

@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::preflight;
-use super::admin::{account, audit, entra, home, owners, setup, sign_in};
+use super::admin::{account, audit, capacity, entra, home, owners, setup, sign_in};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -31,6 +31,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/account/sessions", post(account::end_others))
         .route("/admin", get(home::show))
         .route("/admin/audit", get(audit::show))
+        .route("/admin/capacity", get(capacity::show))
         // One event
         .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))
         // For administrators
