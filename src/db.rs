@@ -174,20 +174,6 @@ fn pool(connections: u32, setup: &'static [&'static str]) -> AnyPoolOptions {
         })
 }
 
-/// Rows of one statement at most: databases limit its parameters.
-const ROWS: usize = 128;
-
-/// Cuts rows into those of one statement each. Of few lengths: a statement is
-/// prepared once for each, and the cache of a connection holds few.
-pub(crate) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let length = 1 << rows.len().min(ROWS).checked_ilog2()?;
-        let (batch, rest) = rows.split_at(length);
-        rows = rest;
-        Some(batch)
-    })
-}
-
 /// The parameters of so many rows as a `values` list has them: `($3, $4), ($5, $6)`.
 pub(crate) fn values(columns: usize, first: usize, rows: usize) -> String {
     let row = |at: usize| {
@@ -230,16 +216,6 @@ impl Columns for AnyRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_cut_into_few_lengths_and_none_is_lost() {
-        for count in [0, 1, 2, 3, 127, 128, 129, 500] {
-            let rows: Vec<usize> = (0..count).collect();
-            let cut: Vec<&[usize]> = batches(&rows).collect();
-            assert!(cut.iter().all(|batch| batch.len().is_power_of_two() && batch.len() <= ROWS));
-            assert_eq!(cut.concat(), rows);
-        }
-    }
 
     #[test]
     fn parameters_are_numbered_row_by_row() {

@@ -148,6 +148,12 @@ impl RequestBody {
         &self.ahead
     }
 
+    /// Moves out what was read ahead, leaving the rest.
+    pub fn take_ahead(&mut self) -> Bytes {
+        self.ahead();
+        std::mem::take(&mut self.ahead)
+    }
+
     /// Moves the body out, leaving none.
     pub fn take(&mut self) -> Self {
         std::mem::replace(self, Self::empty())
@@ -201,8 +207,9 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if !self.ahead().is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
+        let ahead = self.take_ahead();
+        if !ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(ahead))));
         }
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };

@@ -3,13 +3,12 @@
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{Method, Response, StatusCode};
 use url::Url;
 
 use super::admit::Permit;
-use super::backend::Connection;
-use super::body::{RequestBody, TooLarge};
+use super::backend::{Failed, Head, Incoming};
+use super::body::{BoxError, RequestBody, TooLarge};
 use super::error::ProxyError;
 use super::headers;
 use super::resolve::Target;
@@ -41,20 +40,6 @@ impl Outgoing {
         }
         Self { method, headers, body }
     }
-
-    fn request(&self, path: &PathAndQuery, body: RequestBody) -> Request<RequestBody> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from(path.clone());
-        *request.headers_mut() = self.headers.clone();
-        request
-    }
-}
-
-/// The backend's answer, and the connection that it is coming on.
-pub struct Answer {
-    pub response: Response<Incoming>,
-    pub connection: Connection,
 }
 
 /// Sends the request and follows the redirects that stay on the registered
@@ -64,7 +49,7 @@ pub async fn call(
     target: &Target,
     mut outgoing: Outgoing,
     permit: &mut Permit,
-) -> Result<Answer, ProxyError> {
+) -> Result<Response<Incoming>, ProxyError> {
     let time = worker.plane.config.backend_timeout.0;
     tokio::time::timeout(time, follow(worker, target, &mut outgoing, permit)).await.unwrap_or_else(
         |_| Err(ProxyError::BackendTimeout { deployment: target.resource.deployment.to_string() }),
@@ -76,15 +61,14 @@ async fn follow(
     target: &Target,
     outgoing: &mut Outgoing,
     permit: &mut Permit,
-) -> Result<Answer, ProxyError> {
+) -> Result<Response<Incoming>, ProxyError> {
     let deployment = || target.resource.deployment.to_string();
     let mut path = target.path.clone();
     for _ in 0..=MAX_REDIRECTS {
         let again = outgoing.body.again();
-        let body = outgoing.body.take();
-        let answer = send(worker, target, outgoing.request(&path, body), permit).await?;
-        let status = answer.response.status();
-        if status.is_informational() || has_two_lengths(answer.response.headers()) {
+        let answer = send(worker, target, outgoing, &path, permit).await?;
+        let status = answer.status();
+        if has_two_lengths(answer.headers()) {
             return Err(ProxyError::BackendProtocol { deployment: deployment() });
         }
         if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
@@ -92,7 +76,7 @@ async fn follow(
         }
         let keeps_method =
             matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
-        let next = location(&target.resource.endpoint, &path, answer.response.headers());
+        let next = location(&target.resource.endpoint, &path, answer.headers());
         match (again, next) {
             (Some(body), Some(next)) if keeps_method => {
                 outgoing.body = body;
@@ -136,13 +120,16 @@ fn location(
 async fn send(
     worker: &Worker,
     target: &Target,
-    mut request: Request<RequestBody>,
+    outgoing: &mut Outgoing,
+    path: &PathAndQuery,
     permit: &mut Permit,
-) -> Result<Answer, ProxyError> {
+) -> Result<Response<Incoming>, ProxyError> {
     let deployment = || target.resource.deployment.to_string();
+    let mut body = outgoing.body.take();
+    let head = Head { method: &outgoing.method, path, headers: &outgoing.headers };
     for _ in 0..MAX_TRIES {
         let connected = worker.pool.get(&worker.plane.dialer, &target.resource.endpoint).await;
-        let mut connection = match connected {
+        let connection = match connected {
             Ok(connection) => connection,
             Err(reason) => {
                 tracing::debug!(deployment = deployment(), %reason, "no connection to a backend");
@@ -150,31 +137,25 @@ async fn send(
             }
         };
         permit.spend();
-        match connection.send(request).await {
-            Ok(response) => return Ok(Answer { response, connection }),
-            Err(mut failed) => match failed.take_message() {
-                Some(unsent) => {
-                    permit.unspend();
-                    request = unsent;
-                }
-                None => return Err(broken(&failed.into_error(), deployment())),
-            },
+        match connection.send(&head, body).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failed::Unsent(unsent)) => {
+                permit.unspend();
+                body = unsent;
+            }
+            Err(Failed::Broken(reason)) => return Err(broken(&reason, deployment())),
         }
     }
     Err(ProxyError::BackendUnreachable { deployment: deployment() })
 }
 
 /// The failure of a request of which the backend may have seen something.
-fn broken(reason: &hyper::Error, deployment: String) -> ProxyError {
+fn broken(reason: &BoxError, deployment: String) -> ProxyError {
     tracing::debug!(deployment, %reason, "a backend call failed");
-    let mut cause: Option<&dyn std::error::Error> = Some(reason);
-    while let Some(error) = cause {
-        if let Some(TooLarge(limit)) = error.downcast_ref() {
-            return ProxyError::BodyTooLarge { limit: *limit };
-        }
-        cause = error.source();
+    match reason.downcast_ref() {
+        Some(TooLarge(limit)) => ProxyError::BodyTooLarge { limit: *limit },
+        None => ProxyError::BackendProtocol { deployment },
     }
-    ProxyError::BackendProtocol { deployment }
 }
 
 /// What the client gets of the backend's head.

@@ -12,7 +12,6 @@ pub mod backend;
 pub mod body;
 pub mod error;
 pub mod forward;
-pub mod head_limit;
 pub mod headers;
 pub mod info;
 pub mod join;

@@ -11,11 +11,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Method;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::backend::Connection;
+use super::backend::Incoming;
 use super::body::BoxError;
 use super::keep_alive::KeepAlive;
 use super::live::{Endings, OpenRequest};
@@ -33,7 +32,6 @@ pub struct Relay {
     method: Method,
     /// Waits for the ending; made when there is first something to wait for.
     signal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    connection: Option<Connection>,
     meter: Meter,
     _open: OpenRequest,
 }
@@ -44,32 +42,16 @@ impl Relay {
         keep_alive: Option<KeepAlive>,
         endings: Arc<Endings>,
         method: Method,
-        connection: Connection,
         meter: Meter,
         open: OpenRequest,
     ) -> Self {
-        Self {
-            incoming,
-            keep_alive,
-            endings,
-            method,
-            signal: None,
-            connection: Some(connection),
-            meter,
-            _open: open,
-        }
+        Self { incoming, keep_alive, endings, method, signal: None, meter, _open: open }
     }
 
     /// How the client sees our end of it: of a GET stream as if the backend had
     /// finished; other answers are cut, as they must not look whole.
     fn end(&self) -> Option<Result<Frame<Bytes>, BoxError>> {
         (self.method != Method::GET).then(|| Err(Ended.into()))
-    }
-
-    fn finish(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.keep();
-        }
     }
 
     pub fn poll_frame(
@@ -79,26 +61,19 @@ impl Relay {
         if self.endings.of(&self.method).is_over() {
             return Poll::Ready(self.end());
         }
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers belong to the hop (RFC 9110 §6.5.1).
-                    let Ok(data) = frame.into_data() else { continue };
-                    if let Some(keep_alive) = &mut self.keep_alive {
-                        keep_alive.saw(&data);
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+        match self.incoming.poll_content(cx) {
+            Poll::Ready(Some(Ok(data))) => {
+                if let Some(keep_alive) = &mut self.keep_alive {
+                    keep_alive.saw(&data);
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.meter.failed();
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                Poll::Ready(None) => {
-                    self.finish();
-                    return Poll::Ready(None);
-                }
-                Poll::Pending => break,
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
+            Poll::Ready(Some(Err(error))) => {
+                self.meter.failed();
+                return Poll::Ready(Some(Err(error)));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {}
         }
         let ending = self.endings.of(&self.method);
         let signal = self.signal.get_or_insert_with(|| Box::pin(ending.ended_owned()));
@@ -119,14 +94,5 @@ impl Relay {
 
     pub fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        // An answer of known length is not polled past its last byte.
-        if self.incoming.is_end_stream() {
-            self.finish();
-        }
     }
 }

@@ -1,19 +1,15 @@
-//! Writing a [`Batch`]: one transaction of few statements with many rows each,
-//! because a statement costs the store far more than a row.
+//! Writing a [`Batch`] in one transaction.
 //!
 //! Rows go in the order of their keys, one pass over each table, so that two
 //! replicas never wait for each other crosswise.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::Arc;
-
-use sqlx::AssertSqlSafe;
 
 use super::{Batch, DAY_MS, Figures, UsageKey};
 use crate::catalog::Result;
 use crate::clock;
-use crate::db::{self, Db, Tx};
+use crate::db::{Db, Tx};
 
 /// How long a batch is remembered to have been written: far longer than any
 /// replica keeps trying.
@@ -38,13 +34,11 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     if first_time.rows_affected() == 0 {
         return Ok(());
     }
-    for rows in db::batches(&sorted(&batch.usage)) {
-        add_figures(&mut tx, rows).await?;
+    // One pass over each table, or the second would go back to earlier rows.
+    for (key, figures) in sorted(&batch.usage) {
+        add_figures(&mut tx, key, figures).await?;
     }
-    let quotas: BTreeSet<_> = batch.spent.keys().chain(batch.returned.keys()).collect();
-    for keys in db::batches(&Vec::from_iter(quotas)) {
-        settle_quotas(&mut tx, batch, keys).await?;
-    }
+    settle_quotas(&mut tx, batch).await?;
     note_attendees(&mut tx, batch).await?;
     tx.commit().await?;
     Ok(())
@@ -65,78 +59,66 @@ fn sorted<K: Ord + Hash, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
     entries
 }
 
-/// The columns of `usage` that are added up.
-const FIGURES: [&str; 19] = [
-    "requests",
-    "errors",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_ms",
-    "le_5",
-    "le_10",
-    "le_25",
-    "le_50",
-    "le_100",
-    "le_250",
-    "le_500",
-    "le_1000",
-    "le_2500",
-    "le_5000",
-    "le_10000",
-    "le_30000",
-    "le_60000",
-    "le_inf",
-];
-
-async fn add_figures(tx: &mut Tx, rows: &[(&UsageKey, &Figures)]) -> Result<()> {
-    let statement = format!(
-        "insert into usage (event_id, attendee_id, resource_id, operation, name, minute, {})
-         select * from (values {}) as batch
-         where exists (select 1 from event where id = batch.column1)
-         order by column1, column2, column3, column4, column5, column6
-         on conflict (event_id, attendee_id, resource_id, operation, name, minute) do update set {}",
-        FIGURES.join(", "),
-        db::values(6 + FIGURES.len(), 1, rows.len()),
-        FIGURES.map(|figure| format!("{figure} = usage.{figure} + excluded.{figure}")).join(", "),
-    );
-    let mut query = sqlx::query(AssertSqlSafe(statement));
-    for (key, figures) in rows {
-        query = query
-            .bind(&*key.event_id)
-            .bind(&*key.attendee_id)
-            .bind(&*key.resource_id)
-            .bind(&*key.operation)
-            .bind(&*key.name)
-            .bind(key.minute);
-        let Figures { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } =
-            figures;
-        let sums = [requests, errors, prompt_tokens, completion_tokens, total_ms];
-        for figure in sums.into_iter().chain(buckets) {
-            query = query.bind(i64::try_from(*figure).unwrap_or(i64::MAX));
-        }
+async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<()> {
+    let mut query = sqlx::query(
+        "insert into usage (event_id, attendee_id, resource_id, operation, name, minute, requests,
+            errors, prompt_tokens, completion_tokens, total_ms, le_5, le_10, le_25, le_50, le_100,
+            le_250, le_500, le_1000, le_2500, le_5000, le_10000, le_30000, le_60000, le_inf)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+            $19, $20, $21, $22, $23, $24, $25
+         where exists (select 1 from event where id = $1)
+         on conflict (event_id, attendee_id, resource_id, operation, name, minute) do update set
+            requests = usage.requests + excluded.requests,
+            errors = usage.errors + excluded.errors,
+            prompt_tokens = usage.prompt_tokens + excluded.prompt_tokens,
+            completion_tokens = usage.completion_tokens + excluded.completion_tokens,
+            total_ms = usage.total_ms + excluded.total_ms,
+            le_5 = usage.le_5 + excluded.le_5,
+            le_10 = usage.le_10 + excluded.le_10,
+            le_25 = usage.le_25 + excluded.le_25,
+            le_50 = usage.le_50 + excluded.le_50,
+            le_100 = usage.le_100 + excluded.le_100,
+            le_250 = usage.le_250 + excluded.le_250,
+            le_500 = usage.le_500 + excluded.le_500,
+            le_1000 = usage.le_1000 + excluded.le_1000,
+            le_2500 = usage.le_2500 + excluded.le_2500,
+            le_5000 = usage.le_5000 + excluded.le_5000,
+            le_10000 = usage.le_10000 + excluded.le_10000,
+            le_30000 = usage.le_30000 + excluded.le_30000,
+            le_60000 = usage.le_60000 + excluded.le_60000,
+            le_inf = usage.le_inf + excluded.le_inf",
+    )
+    .bind(&*key.event_id)
+    .bind(&*key.attendee_id)
+    .bind(&key.resource_id)
+    .bind(&*key.operation)
+    .bind(&*key.name)
+    .bind(key.minute);
+    let Figures { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } = figures;
+    for figure in
+        [requests, errors, prompt_tokens, completion_tokens, total_ms].into_iter().chain(buckets)
+    {
+        query = query.bind(i64::try_from(*figure).unwrap_or(i64::MAX));
     }
     query.execute(&mut **tx).await?;
     Ok(())
 }
 
-/// An upsert for its order of rows: none is inserted here.
-async fn settle_quotas(tx: &mut Tx, batch: &Batch, keys: &[&(Arc<str>, u32)]) -> Result<()> {
-    let statement = format!(
-        "insert into quota (attendee_id, day, spent, granted)
-         select * from (values {}) as batch
-         where exists (select 1 from quota where attendee_id = batch.column1 and day = batch.column2)
-         order by column1, column2
-         on conflict (attendee_id, day) do update set
-            spent = quota.spent + excluded.spent, granted = quota.granted + excluded.granted",
-        db::values(4, 1, keys.len()),
-    );
-    let mut query = sqlx::query(AssertSqlSafe(statement));
+async fn settle_quotas(tx: &mut Tx, batch: &Batch) -> Result<()> {
+    let keys: BTreeSet<_> = batch.spent.keys().chain(batch.returned.keys()).collect();
     for key in keys {
-        let spent = batch.spent.get(*key).copied().unwrap_or(0);
-        let returned = batch.returned.get(*key).copied().unwrap_or(0);
-        query = query.bind(&*key.0).bind(i64::from(key.1)).bind(spent).bind(-i64::from(returned));
+        let (attendee_id, day) = key;
+        sqlx::query(
+            "update quota set spent = spent + $3, granted = granted - $4
+             where attendee_id = $1 and day = $2",
+        )
+        .bind(&**attendee_id)
+        .bind(i64::from(*day))
+        .bind(batch.spent.get(key).copied().unwrap_or(0))
+        .bind(i64::from(batch.returned.get(key).copied().unwrap_or(0)))
+        .execute(&mut **tx)
+        .await?;
     }
-    query.execute(&mut **tx).await?;
     Ok(())
 }
 

@@ -8,17 +8,16 @@ pub mod session;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Response};
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 
 use self::peek::Peek;
 use self::session::Held;
 use super::admit::Permit;
 use super::authenticate::Caller;
-use super::backend::Connection;
+use super::backend::Incoming;
 use super::body::{Body, READ_AHEAD};
 use super::error::ProxyError;
-use super::forward::{self, Answer, Outgoing};
+use super::forward::{self, Outgoing};
 use super::keep_alive::KeepAlive;
 use super::live::{Endings, OpenRequest};
 use super::meter::{Meter, Operation};
@@ -109,6 +108,9 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     if worker.plane.is_draining() {
         return Err(ProxyError::ShuttingDown);
     }
+    if caller.endings.of(&method).is_over() {
+        return Err(worker.plane.why_ended(&caller));
+    }
 
     let mut meter = Meter::start(
         caller.live.clone(),
@@ -124,8 +126,8 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
         called = forward::call(worker, &target, outgoing, &mut permit) => called,
         () = caller.endings.of(&method).ended() => Err(worker.plane.why_ended(&caller)),
     };
-    let Answer { mut response, connection } = match called {
-        Ok(answer) => answer,
+    let mut response = match called {
+        Ok(response) => response,
         Err(error) => {
             meter.answered(error.status());
             return Err(error);
@@ -156,7 +158,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
 
     forward::client_head(&mut response);
     meter.answered(status);
-    Ok(relay(call, response, (caller.endings, method), connection, meter, open))
+    Ok(relay(call, response, (caller.endings, method), meter, open))
 }
 
 /// Binds the session id that the backend issued, before the client sees it.
@@ -181,13 +183,12 @@ fn relay(
     call: &Call<'_>,
     response: Response<Incoming>,
     (endings, method): (Arc<Endings>, Method),
-    connection: Connection,
     meter: Meter,
     open: OpenRequest,
 ) -> Response<Body> {
     let (head, incoming) = response.into_parts();
     let silence = call.worker.plane.config.sse_keep_alive.0;
     let keep_alive = KeepAlive::for_answer(&head.headers, silence);
-    let relay = Relay::new(incoming, keep_alive, endings, method, connection, meter, open);
+    let relay = Relay::new(incoming, keep_alive, endings, method, meter, open);
     Response::from_parts(head, Body::Relay(Box::new(relay)))
 }

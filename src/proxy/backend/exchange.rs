@@ -1,0 +1,177 @@
+//! One request and its answer on a connection. Both may be under way at once: a
+//! backend may answer before it has read all.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::SizeHint;
+use tokio::io::ReadBuf;
+
+use super::answer::{Begun, HeadReader};
+use super::framing::{Framing, Step};
+use super::upload::{Head, Stopped, Upload};
+use super::{Connection, Stream};
+use crate::proxy::body::{BoxError, RequestBody};
+
+/// Bytes that are read at once.
+const PIECE: usize = 32 * 1024;
+
+/// Why there is no answer.
+pub enum Failed {
+    /// The backend took not a byte of the request.
+    Unsent(RequestBody),
+    /// It may have seen something of it.
+    Broken(BoxError),
+}
+
+impl Connection {
+    /// Sends a request; its answer once the head has come.
+    pub async fn send(
+        self,
+        head: &Head<'_>,
+        body: RequestBody,
+    ) -> Result<Response<Incoming>, Failed> {
+        let mut connection = self;
+        let mut upload = Some(Upload::new(head, body));
+        let mut reader = HeadReader::default();
+        let mut is_cut = false;
+        let begun = std::future::poll_fn(|cx| {
+            let stream = &mut *connection.stream;
+            if let Some(sending) = &mut upload {
+                match sending.poll(stream, cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(())) => upload = None,
+                    Poll::Ready(Err(Stopped::Body(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(Stopped::Wire(error))) => {
+                        if !sending.is_under_way() {
+                            return Poll::Ready(Err(error.into()));
+                        }
+                        // It may have said why before it closed.
+                        (upload, is_cut) = (None, true);
+                    }
+                }
+            }
+            loop {
+                let piece = ready!(poll_piece(stream, cx))?;
+                if piece.is_empty() {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+                }
+                if let Some(begun) = reader.read(piece)? {
+                    return Poll::Ready(Ok(begun));
+                }
+            }
+        })
+        .await;
+        match (begun, upload) {
+            (Ok(begun), upload) => Ok(Incoming::new(connection, begun, upload, is_cut)),
+            (Err(_), Some(upload)) if !upload.is_under_way() => {
+                Err(Failed::Unsent(upload.into_body()))
+            }
+            (Err(error), _) => Err(Failed::Broken(error)),
+        }
+    }
+}
+
+/// What has come; nothing at the end.
+fn poll_piece(stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    let mut space = [const { MaybeUninit::uninit() }; PIECE];
+    let mut piece = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(stream).poll_read(cx, &mut piece))?;
+    Poll::Ready(Ok(Bytes::copy_from_slice(piece.filled())))
+}
+
+/// The body of an answer, as it comes. At its end the connection goes back to
+/// the pool; dropped before that, it is closed.
+pub struct Incoming {
+    connection: Option<Connection>,
+    framing: Framing,
+    /// What has come and is yet to be read.
+    bytes: Bytes,
+    /// The rest of the request.
+    upload: Option<Box<Upload>>,
+    keeps_alive: bool,
+}
+
+impl Incoming {
+    fn new(
+        connection: Connection,
+        begun: Begun,
+        upload: Option<Upload>,
+        is_cut: bool,
+    ) -> Response<Self> {
+        let Begun { response, framing, keeps_alive, rest: bytes } = begun;
+        let mut incoming = Self {
+            connection: Some(connection),
+            framing,
+            bytes,
+            upload: upload.map(Box::new),
+            keeps_alive: keeps_alive && !is_cut,
+        };
+        incoming.settle();
+        response.map(|()| incoming)
+    }
+
+    pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        loop {
+            match self.framing.read(&mut self.bytes)? {
+                Step::Content(content) => {
+                    self.settle();
+                    return Poll::Ready(Some(Ok(content)));
+                }
+                Step::End => return Poll::Ready(None),
+                Step::More => {}
+            }
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            let stream = &mut *connection.stream;
+            if let Some(upload) = &mut self.upload {
+                match upload.poll(stream, cx) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(())) => self.upload = None,
+                    Poll::Ready(Err(Stopped::Body(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Err(Stopped::Wire(_))) => {
+                        (self.upload, self.keeps_alive) = (None, false);
+                    }
+                }
+            }
+            self.bytes = ready!(poll_piece(stream, cx))?;
+            if self.bytes.is_empty() {
+                if !self.framing.close() {
+                    let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Some(Err(cut.into())));
+                }
+                self.settle();
+            }
+        }
+    }
+
+    /// Lets go of the connection if that was all.
+    fn settle(&mut self) {
+        // What is malformed is found again, and told, when it is read.
+        let _ = self.framing.settle(&mut self.bytes);
+        if !self.framing.has_ended() {
+            return;
+        }
+        let is_clean = self.keeps_alive && self.upload.take().is_none() && self.bytes.is_empty();
+        if let Some(connection) = self.connection.take()
+            && is_clean
+        {
+            connection.keep();
+        }
+    }
+
+    pub fn is_end_stream(&self) -> bool {
+        self.framing.has_ended()
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        match self.framing {
+            Framing::Length(left) => SizeHint::with_exact(left),
+            _ if self.is_end_stream() => SizeHint::with_exact(0),
+            _ => SizeHint::default(),
+        }
+    }
+}
