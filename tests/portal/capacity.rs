@@ -19,6 +19,7 @@ fn row(page: &Page, name: &str) -> (String, String) {
 async fn what_is_typed_is_multiplied_and_says_what_to_set() {
     let portal = Portal::start().await;
     let ada = portal.owner("Ada").await;
+    assert!(ada.get("/admin").await.attributes("a", "href").iter().any(|to| to == CAPACITY));
     let home = ada.get(CAPACITY).await;
     assert_eq!(home.status, StatusCode::OK);
     assert_eq!(home.attributes("form[action='/admin/capacity']", "method"), ["get"]);

@@ -1,11 +1,15 @@
 //! Who is not signed in with Microsoft, and what they are told.
 
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use ai_proxy::catalog::owner::{self, manage};
 use aws_lc_rs::hmac;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::Page;
+use crate::harness::{Page, Portal};
 use crate::microsoft::provider::{CLIENT_SECRET, Key, TENANT, encode, unsigned};
 use crate::microsoft::{BEGIN, Site, ada, eve};
 
@@ -210,6 +214,36 @@ async fn where_microsoft_never_answered_nobody_is_sent_there() {
     let page = portal.visitor().get(BEGIN).await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
     assert_eq!(page.text("h1"), "Microsoft sign-in does not work");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_just_failed_is_not_asked_by_everybody() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut secret = tempfile::NamedTempFile::new().unwrap();
+    secret.write_all(b"a secret").unwrap();
+    let portal = Portal::with(&[
+        "--entra-tenants",
+        TENANT,
+        "--entra-client-id",
+        TENANT,
+        "--entra-client-secret-file",
+        secret.path().to_str().unwrap(),
+        "--entra-authority",
+        &authority,
+    ])
+    .await;
+    for _ in 0..3 {
+        assert_eq!(portal.visitor().get(BEGIN).await.status, StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,8 @@ const LARGEST_ANSWER: usize = 256 * 1024;
 pub enum Failure {
     #[error("{host} cannot be reached ({code})")]
     Unreachable { host: String, code: &'static str },
+    #[error("{host} failed a moment ago and is not asked yet")]
+    JustFailed { host: String },
     #[error("{host} did not answer in time, or not with HTTP of a reasonable size")]
     Broken { host: String },
     #[error("{host} answered {} {reason}", status.as_u16())]

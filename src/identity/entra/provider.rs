@@ -22,6 +22,9 @@ const KEPT: Duration = Duration::from_secs(12 * 3600);
 /// must not make us ask Entra each time.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// After a failure: nobody else waits meanwhile for what is not there.
+const REST: Duration = Duration::from_secs(3);
+
 /// In an issuer, what stands for the tenant where several may sign in.
 const ANY_TENANT: &str = "{tenantid}";
 
@@ -75,6 +78,7 @@ struct Cache {
     known: Option<Arc<Known>>,
     /// When it was last fetched because of an unknown key.
     asked_again: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -128,7 +132,12 @@ impl Provider {
     }
 
     async fn fetch_into(&self, cache: &mut Cache) -> Result<Arc<Known>, Failure> {
-        let known = Arc::new(self.fetch().await?);
+        if cache.failed.is_some_and(|at| at.elapsed() < REST) {
+            return Err(Failure::JustFailed { host: self.settings.authority.clone() });
+        }
+        let fetched = self.fetch().await;
+        cache.failed = fetched.is_err().then(Instant::now);
+        let known = Arc::new(fetched?);
         cache.known = Some(known.clone());
         Ok(known)
     }
