@@ -32,6 +32,8 @@ pub struct Relay {
     method: Method,
     /// Waits for the ending; made when there is first something to wait for.
     signal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Why the answer broke off, until the client has what came before.
+    broken: Option<BoxError>,
     meter: Meter,
     _open: OpenRequest,
 }
@@ -45,7 +47,16 @@ impl Relay {
         meter: Meter,
         open: OpenRequest,
     ) -> Self {
-        Self { incoming, keep_alive, endings, method, signal: None, meter, _open: open }
+        Self {
+            incoming,
+            keep_alive,
+            endings,
+            method,
+            signal: None,
+            broken: None,
+            meter,
+            _open: open,
+        }
     }
 
     /// How the client sees our end of it: of a GET stream as if the backend had
@@ -61,6 +72,9 @@ impl Relay {
         if self.endings.of(&self.method).is_over() {
             return Poll::Ready(self.end());
         }
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         match self.incoming.poll_content(cx) {
             Poll::Ready(Some(Ok(data))) => {
                 if let Some(keep_alive) = &mut self.keep_alive {
@@ -70,7 +84,11 @@ impl Relay {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.meter.failed();
-                return Poll::Ready(Some(Err(error)));
+                // The server drops what it has not flushed when it is told, and
+                // flushes when it has to wait.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
