@@ -47,6 +47,30 @@ document.addEventListener("click", async (click) => {
   dialog.showModal();
 });
 
+// button[data-part=ID]: sends the form and takes only that part of the answer, so
+// that all that was typed stays, secrets too. data-wait stands there until then.
+document.addEventListener("submit", async (submit) => {
+  const button = submit.submitter;
+  const form = submit.target;
+  if (!button?.dataset.part) return;
+  submit.preventDefault();
+  const part = document.getElementById(button.dataset.part);
+  const body = new URLSearchParams(new FormData(form));
+  part.textContent = button.dataset.wait ?? "";
+  button.disabled = true;
+  const page = await load(button.formAction, { method: "POST", body });
+  button.disabled = false;
+  const fresh = page?.getElementById(part.id);
+  if (fresh) {
+    part.replaceChildren(...document.adoptNode(fresh).childNodes);
+    button.focus();
+  } else {
+    // Fields need another look, or we were sent elsewhere: as without a script.
+    form.action = button.formAction;
+    form.submit();
+  }
+});
+
 // [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
 // looked at, but not under the hands of somebody who is using it.
 for (const part of document.querySelectorAll("[data-live]")) {
@@ -76,9 +100,9 @@ for (const form of document.querySelectorAll("form[data-answer]")) {
 }
 
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
-async function load(url) {
+async function load(url, request) {
   try {
-    const response = await fetch(url);
+    const response = await fetch(url, request);
     if (!response.ok || response.redirected) return null;
     return new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {

@@ -10,6 +10,7 @@ use crate::catalog::seal::{MasterKey, Vault};
 use crate::catalog::snapshot::Snapshot;
 use crate::config::{Config, StoreArgs};
 use crate::db::Db;
+use crate::health::Health;
 use crate::identity::Identity;
 use crate::identity::entra::Entra;
 use crate::preflight::Preflights;
@@ -21,6 +22,7 @@ pub struct App {
     pub vault: Arc<Vault>,
     pub identity: Identity,
     pub plane: Arc<DataPlane>,
+    pub health: Arc<Health>,
     pub preflights: Preflights,
 }
 
@@ -40,7 +42,8 @@ impl App {
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
         let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
-        Ok(Arc::new(Self { config, db, vault, identity, plane, preflights }))
+        let health = Arc::default();
+        Ok(Arc::new(Self { config, db, vault, identity, health, plane, preflights }))
     }
 }
 

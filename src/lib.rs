@@ -4,7 +4,7 @@
 //! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
 //! [`app`] holds what all requests share, and [`server`] owns sockets,
 //! threads and the drain. [`probe`] asks a backend from outside of the data
-//! plane whether it can be used, [`preflight`] from inside of it. [`portal`] is the pages of owners, who sign in by
+//! plane whether it can be used, [`health`] does so now and then, [`preflight`] from inside of it. [`portal`] is the pages of owners, who sign in by
 //! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
 //! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod health;
 pub mod identity;
 pub mod net;
 pub mod portal;

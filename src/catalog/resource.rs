@@ -3,6 +3,7 @@
 //! A [`Resource`] is opened and parsed once, when it is loaded: what the data
 //! plane needs for a call (address, credential header) is ready in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
@@ -24,6 +25,9 @@ mod endpoint;
 pub use auth::Auth;
 pub use draft::{Draft, KeyChange};
 pub use endpoint::Endpoint;
+
+/// The header that authenticates us to a backend.
+pub type Credential = (HeaderName, HeaderValue);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum ResourceType {
@@ -81,12 +85,12 @@ pub struct Resource {
     pub key: Option<SecretString>,
     pub region: String,
     pub active: bool,
-    credential: Option<(HeaderName, HeaderValue)>,
+    credential: Option<Credential>,
 }
 
 impl Resource {
     /// The header that authenticates us to the backend, where one is sent.
-    pub fn credential(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub fn credential(&self) -> Option<Credential> {
         self.credential.clone()
     }
 
@@ -180,7 +184,7 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
         Some(id) => Some(get_in(&mut tx, vault, &by.owner_id, id).await?),
         None => None,
     };
-    let key = draft.key_after(&valid, stored.as_ref())?;
+    let key = draft.key_at(&valid.endpoint, stored.as_ref())?;
     if stored.as_ref().is_some_and(|stored| valid.is_stored(stored, key.as_ref())) {
         let id = stored.map(|stored| stored.id).unwrap_or_default();
         return Ok(Saved { id, outcome: Outcome::Unchanged });
@@ -257,32 +261,51 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
     Ok(Outcome::Updated)
 }
 
+/// The names of an owner's events by the id of the resource that they use, in
+/// alphabetical order.
+pub async fn users(db: &Db, owner_id: &str) -> Result<HashMap<String, Vec<String>>> {
+    users_in(&mut *db.pool().acquire().await?, owner_id).await
+}
+
+async fn users_in(
+    connection: &mut AnyConnection,
+    owner_id: &str,
+) -> Result<HashMap<String, Vec<String>>> {
+    let rows = sqlx::query(
+        "select event_resource.resource_id, event.name
+         from event_resource join event on event.id = event_resource.event_id
+         where event.owner_id = $1 order by event.name",
+    )
+    .bind(owner_id)
+    .fetch_all(connection)
+    .await?;
+    let mut users: HashMap<String, Vec<String>> = HashMap::new();
+    for row in &rows {
+        users.entry(row.text("resource_id")?).or_default().push(row.text("name")?);
+    }
+    Ok(users)
+}
+
 /// # Errors
 /// [`Error::Conflict`] with the names of the events that use it.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let mut tx = change::write(db).await?;
-    let events: Vec<String> = sqlx::query_scalar(
-        "select event.name from event_resource join event on event.id = event_resource.event_id
-         where event_resource.resource_id = $1 and event.owner_id = $2 order by event.name",
-    )
-    .bind(id)
-    .bind(&by.owner_id)
-    .fetch_all(&mut *tx)
-    .await?;
-    if !events.is_empty() {
+    if let Some(events) = users_in(&mut tx, &by.owner_id).await?.get(id) {
         let reason = format!("it is used by {}; unlink it there first", events.join(", "));
         return Err(Error::Conflict { reason });
     }
-    let deleted = sqlx::query("delete from resource where id = $1 and owner_id = $2")
-        .bind(id)
-        .bind(&by.owner_id)
-        .execute(&mut *tx)
-        .await?;
-    if deleted.rows_affected() == 0 {
+    let deleted: Option<String> = sqlx::query_scalar(
+        "delete from resource where id = $1 and owner_id = $2 returning deployment",
+    )
+    .bind(id)
+    .bind(&by.owner_id)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(deployment) = deleted else {
         return Err(Error::NotFound { noun: Noun::Resource, name: id.to_owned() });
-    }
+    };
     change::record(&mut tx, Noun::Resource, id).await?;
-    audit::record(&mut tx, by, "deleted", Noun::Resource, id, "").await?;
+    audit::record(&mut tx, by, "deleted", Noun::Resource, id, &deployment).await?;
     tx.commit().await?;
     Ok(())
 }

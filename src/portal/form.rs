@@ -53,6 +53,11 @@ impl Problems {
         self.0.iter().find(|(name, _)| *name == field).map_or("", |(_, reason)| reason)
     }
 
+    /// Forgets those of all other fields.
+    pub fn keep(&mut self, fields: &[&str]) {
+        self.0.retain(|(field, _)| fields.contains(field));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::preflight;
-use super::admin::{account, audit, capacity, entra, home, owners, setup, sign_in};
+use super::admin::{account, audit, capacity, entra, home, owners, resources, setup, sign_in};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -31,6 +31,13 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/account/sessions", post(account::end_others))
         .route("/admin", get(home::show))
         .route("/admin/audit", get(audit::show))
+        .route("/admin/resources", get(resources::show))
+        .route("/admin/resources/new", get(resources::blank).post(resources::create))
+        .route("/admin/resources/test", post(resources::test))
+        .route("/admin/resources/{id}", get(resources::edit).post(resources::update))
+        .route("/admin/resources/{id}/duplicate", get(resources::duplicate))
+        .route("/admin/resources/{id}/active", post(resources::set_active))
+        .route("/admin/resources/{id}/delete", get(resources::ask_delete).post(resources::delete))
         .route("/admin/capacity", get(capacity::show))
         // One event
         .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::Connections;
 use self::dispatch::Faces;
 use crate::app::App;
+use crate::health;
 use crate::portal::Portal;
 use crate::proxy::upkeep;
 use crate::proxy::worker::Worker;
@@ -88,7 +89,10 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
         threads.push(thread);
     }
 
-    let mut tasks = vec![tokio::spawn(upkeep::run(app.plane.clone()))];
+    let mut tasks = vec![
+        tokio::spawn(upkeep::run(app.plane.clone())),
+        tokio::spawn(health::run(app.health.clone(), app.plane.clone())),
+    ];
     let metrics_addr = metrics.map(|(address, serve)| {
         tasks.push(tokio::spawn(serve));
         address

@@ -3,9 +3,9 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Auth, Endpoint, Resource, ResourceType};
-use crate::catalog::Result;
+use super::{Auth, Credential, Endpoint, Resource, ResourceType};
 use crate::catalog::validate::{invalid, line, optional_line};
+use crate::catalog::{Error, Result};
 
 const MAX_KEY: usize = 4096;
 
@@ -69,41 +69,98 @@ impl Draft {
         self.validate().map(drop)
     }
 
+    /// All fields that do not meet the rules, for a form that shows them at once.
+    pub fn problems(&self, stored: Option<&Resource>) -> Vec<Error> {
+        let endpoint = self.valid_endpoint();
+        let key = match &endpoint {
+            Ok(endpoint) => self.check_key().and(self.key_at(endpoint, stored).map(drop)),
+            Err(_) => self.check_key(),
+        };
+        let checked = [
+            self.valid_name().map(drop),
+            self.valid_deployment().map(drop),
+            endpoint.map(drop),
+            key,
+            self.valid_region().map(drop),
+        ];
+        checked.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Where this draft would be called once saved over `stored`, and the header that
+    /// would carry the key.
+    ///
+    /// # Errors
+    /// The endpoint or the key does not meet the rules; the other fields do not matter.
+    pub fn call(&self, stored: Option<&Resource>) -> Result<(Endpoint, Option<Credential>)> {
+        let endpoint = self.valid_endpoint()?;
+        self.check_key()?;
+        let key = self.key_at(&endpoint, stored)?;
+        Ok((endpoint, key.and_then(|key| self.auth.header(&key))))
+    }
+
     pub(super) fn validate(&self) -> Result<Valid<'_>> {
+        let deployment = self.valid_deployment()?;
+        let name = self.valid_name()?;
+        let name = if name.is_empty() { deployment.clone() } else { name };
+        let endpoint = self.valid_endpoint()?;
+        self.check_key()?;
+        let region = self.valid_region()?;
+        Ok(Valid { draft: self, deployment, name, endpoint, region })
+    }
+
+    fn valid_deployment(&self) -> Result<String> {
         let deployment = line("deployment", &self.deployment, 64)?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if !deployment.chars().all(allowed) || deployment == "." || deployment == ".." {
             let reason = "may hold letters, digits, '.', '_' and '-' only";
             return Err(invalid("deployment", reason));
         }
-        let name = optional_line("name", &self.name, 64)?;
-        let name = if name.is_empty() { deployment.clone() } else { name };
+        Ok(deployment)
+    }
+
+    fn valid_name(&self) -> Result<String> {
+        optional_line("name", &self.name, 64)
+    }
+
+    fn valid_region(&self) -> Result<String> {
+        optional_line("region", &self.region, 64)
+    }
+
+    fn valid_endpoint(&self) -> Result<Endpoint> {
         let endpoint =
             Endpoint::parse(&self.endpoint).map_err(|reason| invalid("endpoint", reason))?;
         if self.kind == ResourceType::FoundryToolkit && !endpoint.sets("api-version") {
             return Err(invalid("endpoint", "must carry api-version=… for Foundry Toolkit"));
         }
-        if let KeyChange::Set(key) = &self.key {
-            check_key(key.expose_secret())?;
-        }
-        let region = optional_line("region", &self.region, 64)?;
-        Ok(Valid { draft: self, deployment, name, endpoint, region })
+        Ok(endpoint)
     }
 
-    /// The key that the resource has once this draft is saved.
+    fn check_key(&self) -> Result<()> {
+        match &self.key {
+            KeyChange::Set(key) => check_key(key.expose_secret()),
+            KeyChange::Keep | KeyChange::Remove => Ok(()),
+        }
+    }
+
+    /// The key that the resource has once this draft is saved over `stored`.
     ///
     /// # Errors
-    /// The stored key is not sent to an origin that it was not entered for.
-    pub(super) fn key_after(
+    /// The stored key is not sent to an origin that it was not entered for; the endpoint
+    /// does not meet the rules.
+    pub fn key_after(&self, stored: Option<&Resource>) -> Result<Option<SecretString>> {
+        self.key_at(&self.valid_endpoint()?, stored)
+    }
+
+    pub(super) fn key_at(
         &self,
-        valid: &Valid<'_>,
+        endpoint: &Endpoint,
         stored: Option<&Resource>,
     ) -> Result<Option<SecretString>> {
         match (&self.key, stored) {
             (KeyChange::Set(key), _) => Ok(Some(key.clone())),
             (KeyChange::Remove, _) | (KeyChange::Keep, None) => Ok(None),
             (KeyChange::Keep, Some(stored)) => {
-                if stored.key.is_some() && !stored.endpoint.same_origin(&valid.endpoint) {
+                if stored.key.is_some() && !stored.endpoint.same_origin(endpoint) {
                     let reason = "must be entered again, because the endpoint is on another \
                         scheme, host or port than the one the stored key belongs to";
                     return Err(invalid("key", reason));

@@ -7,5 +7,6 @@ pub mod entra;
 pub mod events;
 pub mod home;
 pub mod owners;
+pub mod resources;
 pub mod setup;
 pub mod sign_in;

@@ -1,0 +1,230 @@
+//! Whether MCP servers can be used, as they were last found: for an owner's
+//! pages, never for the data plane.
+//!
+//! [`run`] asks, by [`probe`], every active server that an event is about to need, and
+//! whichever was just saved. It runs on the control runtime, on connections of its own and
+//! few at a time. Results stay in the memory of this process. A result belongs to the
+//! address and key that were asked: a resource that has changed since has none.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::catalog::Digest;
+use crate::catalog::resource::{Credential, Endpoint, Resource, ResourceType};
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::probe::{self, Failure, Report, Target};
+use crate::proxy::plane::DataPlane;
+
+/// Milliseconds between two checks of one server. Each adds up to [`JITTER_MS`] of its
+/// own, so that replicas and resources of one backend do not ask it together.
+const PERIOD_MS: i64 = 4 * 60_000;
+const JITTER_MS: i64 = 2 * 60_000;
+
+/// How long before an event its servers are watched.
+const AHEAD_MS: i64 = 86_400_000;
+
+/// A result older than this is of no use to anybody.
+const FORGOTTEN_MS: i64 = 86_400_000;
+
+/// How often is looked for servers that are due, where the catalog has not changed.
+const LOOK_MS: i64 = 15_000;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Servers that are asked at once, in the background and by people.
+const AT_ONCE: usize = 4;
+const PEOPLE_AT_ONCE: usize = 8;
+
+/// How long one answer, and all of a check, may take.
+const ANSWER: Duration = Duration::from_secs(15);
+const CHECK: Duration = Duration::from_secs(30);
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Works {
+        tools: usize,
+        /// Until the opening request was answered.
+        latency_ms: u64,
+    },
+    /// The exact reason, for the resource's owner.
+    Fails(String),
+}
+
+/// A check that has ended.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// UTC milliseconds.
+    pub at: i64,
+    pub verdict: Verdict,
+    /// Of what was asked, and as whom.
+    asked: Digest,
+    due_at: i64,
+}
+
+/// The last results, and what is to be checked soon.
+pub struct Health {
+    results: Mutex<HashMap<String, Checked>>,
+    soon: Mutex<HashMap<String, Arc<Resource>>>,
+    people: Semaphore,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            results: Mutex::default(),
+            soon: Mutex::default(),
+            people: Semaphore::new(PEOPLE_AT_ONCE),
+        }
+    }
+}
+
+impl Health {
+    /// How the resource was last found, if it was looked at as it stands.
+    pub fn of(&self, resource: &Resource) -> Option<Checked> {
+        let asked = fingerprint(resource);
+        self.results.lock().get(&resource.id).filter(|checked| checked.asked == asked).cloned()
+    }
+
+    /// Has a resource checked within a second or so, if it can be and is switched on.
+    pub fn check_soon(&self, resource: Resource) {
+        if is_checked(&resource) {
+            self.soon.lock().insert(resource.id.clone(), Arc::new(resource));
+        }
+    }
+
+    /// Asks a server because a person wants to know now.
+    ///
+    /// # Errors
+    /// The reason why it could not be used.
+    pub async fn ask(
+        &self,
+        config: &Config,
+        endpoint: &Endpoint,
+        credential: Option<Credential>,
+    ) -> Result<Report, Failure> {
+        let turn = in_time(self.people.acquire(), "waiting for other tests");
+        // The semaphore is never closed.
+        let _turn = turn.await?;
+        ask(config, endpoint, credential).await
+    }
+
+    fn is_due(&self, resource: &Resource, now: i64) -> bool {
+        self.of(resource).is_none_or(|checked| checked.due_at <= now)
+    }
+
+    fn forget_old(&self, now: i64) {
+        self.results.lock().retain(|_, checked| now - checked.at < FORGOTTEN_MS);
+    }
+}
+
+/// Checks what is due, until it is aborted or the proxy drains.
+pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut seen, mut next_look) = (None, 0);
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    // Dropped with this future, and every check with it.
+    let mut running = JoinSet::new();
+    let mut under_way = HashSet::new();
+    while !plane.is_draining() {
+        ticks.tick().await;
+        while let Some(ended) = running.try_join_next() {
+            match ended {
+                Ok(id) => drop(under_way.remove(&id)),
+                Err(error) => {
+                    // Whichever it was: at worst one is asked twice.
+                    under_way.clear();
+                    tracing::error!(%error, "a check of a resource panicked");
+                }
+            }
+        }
+        let now = now_ms();
+        let snapshot = plane.snapshot.load_full();
+        let mut due: HashMap<String, Arc<Resource>> = std::mem::take(&mut *health.soon.lock());
+        if seen != Some(snapshot.revision) || now >= next_look {
+            (seen, next_look) = (Some(snapshot.revision), now + LOOK_MS);
+            health.forget_old(now);
+            let events = snapshot.events.values().filter(|event| {
+                event.active && event.starts_at <= now + AHEAD_MS && event.ends_at >= now
+            });
+            let linked = events.flat_map(|event| &event.resources);
+            let wanted = |resource: &&Arc<Resource>| {
+                is_checked(resource)
+                    && !under_way.contains(&resource.id)
+                    && health.is_due(resource, now)
+            };
+            for resource in linked.filter(wanted) {
+                due.entry(resource.id.clone()).or_insert_with(|| resource.clone());
+            }
+        }
+        for (id, resource) in due {
+            if !under_way.insert(id.clone()) {
+                // As it stood then: it is looked at again once that has ended.
+                health.soon.lock().entry(id).or_insert(resource);
+                continue;
+            }
+            let (health, plane, places) = (health.clone(), plane.clone(), places.clone());
+            running.spawn(async move {
+                let _place = places.acquire().await;
+                check(&health, &plane.config, &resource).await;
+                id
+            });
+        }
+    }
+}
+
+async fn check(health: &Health, config: &Config, resource: &Resource) {
+    let verdict = match ask(config, &resource.endpoint, resource.credential()).await {
+        Ok(report) => Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms },
+        Err(failure) => Verdict::Fails(failure.to_string()),
+    };
+    let at = now_ms();
+    let checked =
+        Checked { at, verdict, asked: fingerprint(resource), due_at: at + PERIOD_MS + jitter() };
+    health.results.lock().insert(resource.id.clone(), checked);
+}
+
+async fn ask(
+    config: &Config,
+    endpoint: &Endpoint,
+    credential: Option<Credential>,
+) -> Result<Report, Failure> {
+    let target = Target {
+        url: endpoint.url.clone(),
+        credential,
+        policy: config.endpoint_policy,
+        connect_timeout: config.connect_timeout.0,
+        answer_timeout: ANSWER,
+    };
+    in_time(probe::check(&target), "the whole check").await?
+}
+
+async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result<T, Failure> {
+    let late = |_| Failure::TimedOut { what, limit: CHECK };
+    tokio::time::timeout(CHECK, step).await.map_err(late)
+}
+
+/// Only MCP servers can be asked.
+fn is_checked(resource: &Resource) -> bool {
+    resource.active && resource.kind == ResourceType::McpServer
+}
+
+fn fingerprint(resource: &Resource) -> Digest {
+    let key = resource.key.as_ref().map_or("", |key| key.expose_secret());
+    let parts = [&resource.endpoint.as_written(), &resource.auth.to_string(), key];
+    Digest::sha256(parts.join("\n").as_bytes())
+}
+
+fn jitter() -> i64 {
+    let mut bytes = [0; 4];
+    // Without randomness all are asked at the same time, which does no harm.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    i64::from(u32::from_ne_bytes(bytes)) % JITTER_MS
+}

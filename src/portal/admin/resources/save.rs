@@ -1,0 +1,103 @@
+//! Making, copying and changing a resource.
+
+use axum::extract::{Path, State};
+
+use super::PATH;
+use super::form::{Page, Typed, add_all};
+use crate::catalog::resource::{self, Draft, KeyChange, Resource};
+use crate::catalog::{Error, Outcome};
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::flash::Flash;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::SignedIn;
+
+pub async fn blank(me: SignedIn) -> Answer {
+    page::ok(&Page::new(&me, &Typed::default(), None, Problems::none()))
+}
+
+pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+    let stored = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    page::ok(&Page::new(&me, &Typed::of(&stored), Some(&stored), Problems::none()))
+}
+
+/// A new resource that begins as a copy; its names are to be told apart.
+pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+    let copied = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    let typed = Typed {
+        id: String::new(),
+        copy_of: id,
+        name: cut(&copied.name, " (copy)"),
+        deployment: cut(&copied.deployment, "-copy"),
+        ..Typed::of(&copied)
+    };
+    page::ok(&Page::new(&me, &typed, Some(&copied), Problems::none()))
+}
+
+/// `text` with an ending, together no longer than a name may be.
+fn cut(text: &str, ending: &str) -> String {
+    let kept: String = text.chars().take(64 - ending.len()).collect();
+    kept + ending
+}
+
+pub async fn create(State(site): State<Site>, me: SignedIn, Form(typed): Form<Typed>) -> Answer {
+    save(&site, &me, Typed { id: String::new(), ..typed }).await
+}
+
+pub async fn update(
+    State(site): State<Site>,
+    me: SignedIn,
+    Path(id): Path<String>,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    save(&site, &me, Typed { id, ..typed }).await
+}
+
+async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
+    let source = typed.source(site, me).await?;
+    match try_save(site, me, &typed, source.as_ref()).await? {
+        Ok(text) => me.done(site, PATH, Flash::done(text)).await,
+        Err(problems) => page::unprocessable(&Page::new(me, &typed, source.as_ref(), problems)),
+    }
+}
+
+/// What was done, or what is wrong.
+async fn try_save(
+    site: &Site,
+    me: &SignedIn,
+    typed: &Typed,
+    source: Option<&Resource>,
+) -> Result<Result<String, Problems>, PageError> {
+    let (draft, mut problems) = typed.read(source);
+    add_all(&mut problems, draft.problems(source))?;
+    if !problems.is_empty() {
+        return Ok(Err(problems));
+    }
+    let draft = with_copied_key(draft, source)?;
+    let saved = match resource::save(&site.db, &site.vault, &me.actor(), &draft).await {
+        Ok(saved) => saved,
+        Err(Error::Conflict { .. }) => {
+            let reason = "is that of another resource of yours: choose one of its own";
+            return Ok(Err(Problems::one("deployment", reason)));
+        }
+        Err(error) => return Ok(Err(Problems::from_error(error)?)),
+    };
+    let resource = resource::get(&site.db, &site.vault, &me.owner.id, &saved.id).await?;
+    let text = match saved.outcome {
+        Outcome::Created => format!("{} is made; link it to an event to use it.", resource.name),
+        Outcome::Updated => format!("{} is changed.", resource.name),
+        Outcome::Unchanged => format!("{} was so already; nothing is changed.", resource.name),
+    };
+    site.health.check_soon(resource);
+    Ok(Ok(text))
+}
+
+/// A copy has a key of its own from here on.
+fn with_copied_key(draft: Draft, source: Option<&Resource>) -> Result<Draft, PageError> {
+    if draft.id.is_some() || !matches!(draft.key, KeyChange::Keep) {
+        return Ok(draft);
+    }
+    let key = draft.key_after(source)?.map_or(KeyChange::Remove, KeyChange::Set);
+    Ok(Draft { key, ..draft })
+}
