@@ -13,6 +13,7 @@ mod mcp;
 mod microsoft;
 mod owners;
 mod preflight;
+mod resources;
 mod set_up;
 mod sign_in;
 mod workshop;

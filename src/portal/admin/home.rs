@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect};
 use crate::catalog::event::{self, Event};
 use crate::catalog::owner::{self, Owner};
 use crate::clock::now_ms;
+use crate::health::{Health, Verdict};
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
@@ -39,7 +40,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     let now = now_ms();
     let flag = owner_flag(&site, &me.owner).await?;
     let is_empty = events.is_empty();
-    let concerns = events.iter().flat_map(|event| concerns(event, now)).collect();
+    let concerns = events.iter().flat_map(|event| concerns(&site.health, event, now)).collect();
     let (mut live, mut next) = (Vec::new(), Vec::new());
     for event in events.into_iter().filter(|event| event.active) {
         if is_in_window(&event, now) {
@@ -62,16 +63,22 @@ fn is_in_window(event: &Event, now: i64) -> bool {
     (event.starts_at..=event.ends_at).contains(&now)
 }
 
-fn concerns(event: &Event, now: i64) -> Vec<Concern> {
+fn concerns(health: &Health, event: &Event, now: i64) -> Vec<Concern> {
     let mut texts = Vec::new();
     if event.ends_at >= now {
         if event.resources.is_empty() {
             texts.push("has no resources, so there is nothing to call".to_owned());
         }
-        let inactive = event.resources.iter().filter(|resource| !resource.active);
-        texts.extend(inactive.map(|resource| {
-            format!("links the resource {}, which is switched off", resource.deployment)
-        }));
+        for resource in &event.resources {
+            let deployment = &resource.deployment;
+            if !resource.active {
+                texts.push(format!("links the resource {deployment}, which is switched off"));
+            } else if let Some(Verdict::Fails(reason)) = health.of(resource).map(|c| c.verdict) {
+                texts.push(format!(
+                    "links the resource {deployment}, which failed its last check: {reason}"
+                ));
+            }
+        }
     }
     if !event.active && is_in_window(event, now) {
         texts.push("is switched off, although it would be open now".to_owned());
