@@ -26,6 +26,8 @@ async fn pages_are_small_guarded_and_kept_by_nobody() {
         (&ada, "/admin"),
         (&ada, "/admin/account"),
         (&ada, "/admin/audit"),
+        (&ada, "/admin/resources"),
+        (&ada, "/admin/resources/new"),
         (&ada, "/admin/owners"),
     ] {
         let page = visitor.get(path).await;
@@ -85,8 +87,8 @@ async fn sections_for_administrators_are_shown_to_them() {
     let sections = |page: Page| page.all(".side li a");
     let ada = sections(portal.administrator("Ada").await.get("/admin").await);
     let bob = sections(portal.owner("Bob").await.get("/admin").await);
-    assert_eq!(ada, ["Home", "Owners", "Audit", "Ada"]);
-    assert_eq!(bob, ["Home", "Audit", "Bob"]);
+    assert_eq!(ada, ["Home", "Resources", "Owners", "Audit", "Ada"]);
+    assert_eq!(bob, ["Home", "Resources", "Audit", "Bob"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
