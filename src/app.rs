@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::runtime::Handle;
 
+use crate::backup::Backups;
 use crate::catalog::seal::{MasterKey, Vault};
 use crate::catalog::snapshot::Snapshot;
 use crate::config::{Config, StoreArgs};
@@ -21,6 +22,7 @@ pub struct App {
     pub db: Arc<Db>,
     pub vault: Arc<Vault>,
     pub identity: Identity,
+    pub backups: Backups,
     pub plane: Arc<DataPlane>,
     pub health: Arc<Health>,
     pub preflights: Preflights,
@@ -42,8 +44,8 @@ impl App {
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
         let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
-        let health = Arc::default();
-        Ok(Arc::new(Self { config, db, vault, identity, health, plane, preflights }))
+        let (health, backups) = (Arc::default(), Backups::default());
+        Ok(Arc::new(Self { config, db, vault, identity, backups, health, plane, preflights }))
     }
 }
 

@@ -11,6 +11,7 @@
 //! and `app → identity → catalog`.
 
 pub mod app;
+pub mod backup;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

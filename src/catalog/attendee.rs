@@ -13,6 +13,7 @@ use super::{Digest, Error, Noun, Result, change};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
+pub mod backup;
 mod issue;
 mod join;
 

@@ -40,6 +40,21 @@ pub async fn record(
     Ok(())
 }
 
+/// Notes what changed nothing here, such as a file that was handed out.
+pub async fn note(
+    db: &Db,
+    actor: &Actor,
+    action: &str,
+    noun: Noun,
+    noun_id: &str,
+    detail: &str,
+) -> Result<()> {
+    let mut tx = db.write().await?;
+    record(&mut tx, actor, action, noun, noun_id, detail).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// One change, as it is shown.
 #[derive(Clone, Debug)]
 pub struct Entry {

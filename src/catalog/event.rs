@@ -167,11 +167,18 @@ pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Eve
 /// [`Error::Invalid`] names the field; [`Error::Conflict`] where the id is
 /// another owner's event.
 pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
-    let valid = draft.validate()?;
     let mut tx = change::write(db).await?;
-    check_resources(&mut tx, by, &draft.resources).await?;
+    let saved = save_in(&mut tx, vault, by, draft).await?;
+    tx.commit().await?;
+    Ok(saved)
+}
+
+/// [`save`] as a part of a transaction of [`change::write`].
+pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    let valid = draft.validate()?;
+    check_resources(tx, by, &draft.resources).await?;
     let stored = match &draft.id {
-        Some(id) => load(&mut tx, vault, None, Some(id)).await?.pop(),
+        Some(id) => load(tx, vault, None, Some(id)).await?.pop(),
         None => None,
     };
     if stored.as_ref().is_some_and(|stored| stored.owner_id != by.owner_id) {
@@ -187,7 +194,7 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     };
     let id = match &draft.id {
         Some(id) => id.clone(),
-        None => free_id(&mut tx).await?,
+        None => free_id(tx).await?,
     };
     let shared_code_sealed =
         valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
@@ -231,12 +238,11 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     .bind(&draft.registration)
     .bind(i64::from(draft.active))
     .bind(now_ms())
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    link(&mut tx, &id, &draft.resources).await?;
-    change::record(&mut tx, Noun::Event, &id).await?;
-    audit::record(&mut tx, by, outcome.as_str(), Noun::Event, &id, &valid.name).await?;
-    tx.commit().await?;
+    link(tx, &id, &draft.resources).await?;
+    change::record(tx, Noun::Event, &id).await?;
+    audit::record(tx, by, outcome.as_str(), Noun::Event, &id, &valid.name).await?;
     Ok(Saved { id, outcome })
 }
 
@@ -252,6 +258,13 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let Some(name) = name else {
         return Err(Error::NotFound { noun: Noun::Event, name: id.to_owned() });
     };
+    // Their keys are cached by replicas, and may come back with a restored event.
+    let attendees: Vec<String> = sqlx::query_scalar("select id from attendee where event_id = $1")
+        .bind(id)
+        .fetch_all(&mut *tx)
+        .await?;
+    let attendees: Vec<&str> = attendees.iter().map(String::as_str).collect();
+    change::record_all(&mut tx, Noun::Attendee, &attendees).await?;
     for statement in [
         "delete from usage where event_id = $1",
         "delete from quota where attendee_id in (select id from attendee where event_id = $1)",
@@ -263,6 +276,15 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     audit::record(&mut tx, by, "deleted", Noun::Event, id, &name).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Whose events have this id: nobody's, or the owner of one.
+pub async fn owner_of(connection: &mut AnyConnection, id: &str) -> Result<Option<String>> {
+    let owner = sqlx::query_scalar("select owner_id from event where id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(owner)
 }
 
 async fn check_resources(tx: &mut Tx, by: &Actor, ids: &[String]) -> Result<()> {

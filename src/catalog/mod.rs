@@ -15,6 +15,7 @@ pub mod owner;
 pub mod quota;
 pub mod rekey;
 pub mod resource;
+pub mod restore;
 pub mod seal;
 pub mod snapshot;
 pub mod usage;

@@ -16,7 +16,7 @@ use super::audit::{self, Actor};
 use super::seal::{self, Place, Vault};
 use super::{Error, Noun, Outcome, Result, Saved, change, new_id};
 use crate::clock::now_ms;
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, Tx};
 
 mod auth;
 mod draft;
@@ -130,7 +130,7 @@ fn place<'a>(id: &'a str, column: &'static str) -> Place<'a> {
 }
 
 /// Reads and opens resources: all, an owner's, or one.
-pub(super) async fn load(
+pub async fn load(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: Option<&str>,
@@ -178,10 +178,17 @@ async fn get_in(
 /// [`Error::Invalid`] names the field; [`Error::Conflict`] where the deployment
 /// name is another resource's; [`Error::NotFound`] where there is none to update.
 pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
-    let valid = draft.validate()?;
     let mut tx = change::write(db).await?;
+    let saved = save_in(&mut tx, vault, by, draft).await?;
+    tx.commit().await?;
+    Ok(saved)
+}
+
+/// [`save`] as a part of a transaction of [`change::write`].
+pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    let valid = draft.validate()?;
     let stored = match &draft.id {
-        Some(id) => Some(get_in(&mut tx, vault, &by.owner_id, id).await?),
+        Some(id) => Some(get_in(tx, vault, &by.owner_id, id).await?),
         None => None,
     };
     let key = draft.key_at(&valid.endpoint, stored.as_ref())?;
@@ -196,7 +203,7 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
             .bind(&by.owner_id)
             .bind(&valid.deployment)
             .bind(&id)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
     if namesake.is_some() {
         let reason = format!("another resource has the deployment name \"{}\"", valid.deployment);
@@ -224,11 +231,10 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     .bind(&valid.region)
     .bind(i64::from(draft.active))
     .bind(now_ms())
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
-    change::record(&mut tx, Noun::Resource, &id).await?;
-    audit::record(&mut tx, by, outcome.as_str(), Noun::Resource, &id, &valid.deployment).await?;
-    tx.commit().await?;
+    change::record(tx, Noun::Resource, &id).await?;
+    audit::record(tx, by, outcome.as_str(), Noun::Resource, &id, &valid.deployment).await?;
     Ok(Saved { id, outcome })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{Result, new_id};
 use crate::db::{Columns, Db};
 
+pub mod backup;
 mod flush;
 
 pub use flush::{flush, forget_batches};

@@ -28,6 +28,13 @@ pub struct Session {
     flash_sealed: Option<String>,
 }
 
+impl Session {
+    /// What its row is found by. It tells nothing of the token.
+    pub fn id(&self) -> &str {
+        &self.digest
+    }
+}
+
 impl Identity {
     /// Signs `owner` in; what is returned goes into the browser's cookie. `replaced`
     /// is the token that the browser held before: it ends.

@@ -7,7 +7,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::preflight;
-use super::admin::{account, audit, capacity, entra, home, owners, resources, setup, sign_in};
+use super::admin::{account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -31,6 +31,17 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/account/sessions", post(account::end_others))
         .route("/admin", get(home::show))
         .route("/admin/audit", get(audit::show))
+        .route("/admin/backup", get(backup::show))
+        .route("/admin/backup/file", post(backup::download))
+        .route(
+            "/admin/backup/restore",
+            post(backup::restore::upload).layer(backup::restore::upload_limit()),
+        )
+        .route(
+            "/admin/backup/restore/{id}",
+            get(backup::restore::preview).post(backup::restore::confirm),
+        )
+        .route("/admin/backup/restore/{id}/discard", post(backup::restore::discard))
         .route("/admin/resources", get(resources::show))
         .route("/admin/resources/new", get(resources::blank).post(resources::create))
         .route("/admin/resources/test", post(resources::test))

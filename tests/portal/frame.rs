@@ -87,8 +87,8 @@ async fn sections_for_administrators_are_shown_to_them() {
     let sections = |page: Page| page.all(".side li a");
     let ada = sections(portal.administrator("Ada").await.get("/admin").await);
     let bob = sections(portal.owner("Bob").await.get("/admin").await);
-    assert_eq!(ada, ["Home", "Resources", "Owners", "Audit", "Ada"]);
-    assert_eq!(bob, ["Home", "Resources", "Audit", "Bob"]);
+    assert_eq!(ada, ["Home", "Resources", "Backup", "Owners", "Audit", "Ada"]);
+    assert_eq!(bob, ["Home", "Resources", "Backup", "Audit", "Bob"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod backup;
 pub mod capacity;
 pub mod entra;
 pub mod events;

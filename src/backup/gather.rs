@@ -1,0 +1,71 @@
+//! All that an owner has, read from the catalog.
+
+use std::collections::HashSet;
+
+use super::Error;
+use super::archive::{
+    Archive, EventCopy, FORMAT, MAX_ATTENDEES, MAX_EVENTS, MAX_RESOURCES, MAX_USAGE, ResourceCopy,
+};
+use crate::catalog::attendee::backup as attendees;
+use crate::catalog::seal::Vault;
+use crate::catalog::usage::backup as figures;
+use crate::catalog::{event, resource};
+use crate::clock;
+use crate::db::Db;
+
+/// Reads everything; figures where they are asked for, by the minute as far as that
+/// is not more than a file takes, else by the hour or the day.
+///
+/// # Errors
+/// [`Error::TooMuch`] says what to do.
+pub async fn gather(
+    db: &Db,
+    vault: &Vault,
+    owner_id: &str,
+    with_figures: bool,
+) -> Result<Archive, Error> {
+    // Events first: what they name is still there when the rest is read, or was
+    // unlinked meanwhile. Whoever joins in between is in the next backup.
+    let events = event::list(db, vault, owner_id).await?;
+    let resources = resource::list(db, vault, owner_id).await?;
+    if events.len() > MAX_EVENTS || resources.len() > MAX_RESOURCES {
+        let most = format!("{MAX_EVENTS} events and {MAX_RESOURCES} resources");
+        return Err(Error::TooMuch(format!("takes at most {most}; {OTHER_WAY}")));
+    }
+    if attendees::count(db, owner_id).await? as usize > MAX_ATTENDEES {
+        return Err(Error::TooMuch(format!("takes at most {MAX_ATTENDEES} attendees; {OTHER_WAY}")));
+    }
+    let today = clock::day_of(clock::now_ms());
+    let mut archive = Archive {
+        format: FORMAT,
+        source: format!("AI Proxy {}", env!("CARGO_PKG_VERSION")),
+        made_at: clock::now_ms(),
+        resources: resources.iter().map(ResourceCopy::from).collect(),
+        events: events.iter().map(EventCopy::from).collect(),
+        attendees: attendees::copies(db, vault, owner_id, today).await?,
+        usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
+        notes: Vec::new(),
+    };
+    let resources: HashSet<&str> = archive.resources.iter().map(|copy| &*copy.id).collect();
+    for event in &mut archive.events {
+        event.resources.retain(|id| resources.contains(&**id));
+    }
+    let events: HashSet<&str> = archive.events.iter().map(|copy| &*copy.id).collect();
+    archive.attendees.retain(|copy| events.contains(&*copy.event));
+    archive.usage.retain(|copy| events.contains(&*copy.event));
+    Ok(archive)
+}
+
+const OTHER_WAY: &str = "the operator can copy the whole database instead";
+
+async fn figures(db: &Db, owner_id: &str) -> Result<Vec<figures::Copy>, Error> {
+    let limit = u32::try_from(MAX_USAGE + 1).unwrap_or(u32::MAX);
+    for grain in [figures::MINUTE_MS, figures::HOUR_MS, figures::DAY_MS] {
+        let copies = figures::copies(db, owner_id, grain, limit).await?;
+        if copies.len() <= MAX_USAGE {
+            return Ok(copies);
+        }
+    }
+    let reason = format!("takes at most {MAX_USAGE} rows of figures; leave them out");
+    Err(Error::TooMuch(reason))
+}

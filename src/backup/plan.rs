@@ -1,0 +1,114 @@
+//! What restoring an archive would do to this store: which ids and names are free,
+//! and what happens where they are not. Drawn to be shown, and drawn again inside the
+//! transaction: only what was shown is done.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::AnyConnection;
+
+use super::archive::{Archive, ResourceCopy};
+use crate::catalog::audit::Actor;
+use crate::catalog::resource::{self, Endpoint, Resource};
+use crate::catalog::seal::Vault;
+use crate::catalog::{Digest, Result, attendee, event};
+
+/// Longest deployment name.
+const MAX_NAME: usize = 64;
+
+/// What becomes of each entry of an archive, in its order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub resources: Vec<ResourceFate>,
+    pub events: Vec<EventFate>,
+    /// Attendees, by their place in the archive, who get a new key.
+    pub new_keys: HashSet<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourceFate {
+    /// Made as it is.
+    Made,
+    /// Made under this deployment name: the other is that of another backend.
+    Renamed(String),
+    /// The owner has it: the same deployment name for the same endpoint. It stays as it
+    /// is, and events are linked to it.
+    Present { id: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventFate {
+    /// Made under its own id.
+    Kept,
+    /// Made under a new id: the owner has an event with its own.
+    Copied,
+    /// Made under a new id: its own is taken.
+    Taken,
+}
+
+impl Plan {
+    /// Compares the archive with the store.
+    pub async fn draw(
+        connection: &mut AnyConnection,
+        vault: &Vault,
+        by: &Actor,
+        archive: &Archive,
+    ) -> Result<Self> {
+        let present = resource::load(connection, vault, Some(&by.owner_id), None).await?;
+        let resources = fates(&present, &archive.resources);
+        let mut events = Vec::with_capacity(archive.events.len());
+        for copy in &archive.events {
+            events.push(match event::owner_of(connection, &copy.id).await? {
+                None => EventFate::Kept,
+                Some(owner) if owner == by.owner_id => EventFate::Copied,
+                Some(_) => EventFate::Taken,
+            });
+        }
+        let new_keys =
+            attendee::backup::without_key(connection, vault, &archive.attendees).await?;
+        Ok(Self { resources, events, new_keys })
+    }
+
+    /// By which a plan is told from another.
+    pub fn mark(&self) -> String {
+        let mut new_keys: Vec<_> = self.new_keys.iter().collect();
+        new_keys.sort_unstable();
+        let text = format!("{:?} {:?} {new_keys:?}", self.resources, self.events);
+        Digest::sha256(text.as_bytes()).hex()
+    }
+}
+
+fn fates(present: &[Resource], copies: &[ResourceCopy]) -> Vec<ResourceFate> {
+    let by_name: HashMap<&str, &Resource> =
+        present.iter().map(|resource| (&*resource.deployment, resource)).collect();
+    let mut taken: HashSet<String> = by_name.keys().map(|name| (*name).to_owned()).collect();
+    taken.extend(copies.iter().map(|copy| copy.deployment.trim().to_owned()));
+    let mut fate = |copy: &ResourceCopy| {
+        let Some(namesake) = by_name.get(copy.deployment.trim()) else {
+            return ResourceFate::Made;
+        };
+        if is_same(namesake, copy) {
+            return ResourceFate::Present { id: namesake.id.clone() };
+        }
+        let name = free_name(copy.deployment.trim(), &taken);
+        taken.insert(name.clone());
+        ResourceFate::Renamed(name)
+    };
+    copies.iter().map(&mut fate).collect()
+}
+
+/// Whether both lead to the same place, whatever their keys are by now.
+fn is_same(present: &Resource, copy: &ResourceCopy) -> bool {
+    let endpoint = Endpoint::parse(&copy.endpoint);
+    present.kind.as_str() == copy.kind && endpoint.is_ok_and(|there| there == present.endpoint)
+}
+
+/// The first of `name-2`, `name-3`, … that is free.
+fn free_name(name: &str, taken: &HashSet<String>) -> String {
+    let numbered = |number: u32| {
+        let ending = format!("-{number}");
+        // Deployment names are ASCII.
+        let kept = name.len().min(MAX_NAME - ending.len());
+        format!("{}{ending}", &name[..kept])
+    };
+    (2..).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default()
+}

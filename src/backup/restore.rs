@@ -1,0 +1,157 @@
+//! Writing an archive into the store: one transaction, all or nothing.
+
+use std::collections::HashMap;
+
+use super::Error;
+use super::archive::Archive;
+use super::plan::{EventFate, Plan, ResourceFate};
+use crate::catalog::audit::{self, Actor};
+use crate::catalog::seal::Vault;
+use crate::catalog::usage::backup::{self as figures, Whose};
+use crate::catalog::{Noun, attendee, change, event, new_id, resource};
+use crate::clock;
+use crate::db::{Db, Tx};
+
+/// What was done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    pub resources: usize,
+    pub events: usize,
+    /// Of these, under a new id.
+    pub new_ids: usize,
+    pub attendees: usize,
+    /// Of these, with a new key.
+    pub new_keys: usize,
+    pub usage: usize,
+}
+
+/// Does what the plan with this mark says. `None`: the store has changed since that was
+/// shown, so another plan holds; nothing is written.
+pub async fn restore(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    archive: &Archive,
+    mark: &str,
+) -> Result<Option<Done>, Error> {
+    let mut tx = change::write(db).await?;
+    let plan = Plan::draw(&mut tx, vault, by, archive).await?;
+    if plan.mark() != mark {
+        return Ok(None);
+    }
+    let resources = restore_resources(&mut tx, vault, by, archive, &plan).await?;
+    let events = restore_events(&mut tx, vault, by, archive, &plan, &resources).await?;
+    let attendees = restore_attendees(&mut tx, vault, archive, &plan, &events).await?;
+    let usage = restore_usage(&mut tx, archive, &Ids { resources, events, attendees }).await?;
+    let is_new = |fate: &&ResourceFate| !matches!(fate, ResourceFate::Present { .. });
+    let done = Done {
+        resources: plan.resources.iter().filter(is_new).count(),
+        events: archive.events.len(),
+        new_ids: plan.events.iter().filter(|fate| **fate != EventFate::Kept).count(),
+        attendees: archive.attendees.len(),
+        new_keys: plan.new_keys.len(),
+        usage,
+    };
+    let detail = format!(
+        "{} resources, {} events, {} attendees",
+        done.resources, done.events, done.attendees
+    );
+    audit::record(&mut tx, by, "restored", Noun::Owner, &by.owner_id, &detail).await?;
+    tx.commit().await.map_err(crate::catalog::Error::from)?;
+    Ok(Some(done))
+}
+
+/// Rows here by the ids that they had in the archive.
+struct Ids<'a> {
+    resources: HashMap<&'a str, String>,
+    events: HashMap<&'a str, String>,
+    attendees: HashMap<&'a str, String>,
+}
+
+async fn restore_resources<'a>(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    archive: &'a Archive,
+    plan: &Plan,
+) -> Result<HashMap<&'a str, String>, Error> {
+    let mut ids = HashMap::new();
+    for (copy, fate) in archive.resources.iter().zip(&plan.resources) {
+        let mut draft = copy.draft()?;
+        let id = match fate {
+            ResourceFate::Present { id } => id.clone(),
+            ResourceFate::Made => resource::save_in(tx, vault, by, &draft).await?.id,
+            ResourceFate::Renamed(name) => {
+                draft.deployment.clone_from(name);
+                resource::save_in(tx, vault, by, &draft).await?.id
+            }
+        };
+        ids.insert(&*copy.id, id);
+    }
+    Ok(ids)
+}
+
+async fn restore_events<'a>(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    archive: &'a Archive,
+    plan: &Plan,
+    resources: &HashMap<&str, String>,
+) -> Result<HashMap<&'a str, String>, Error> {
+    let mut ids = HashMap::new();
+    for (copy, fate) in archive.events.iter().zip(&plan.events) {
+        // The id is nobody's: under the catalog's lock that was seen just now, so this
+        // makes an event and changes none.
+        let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
+        let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
+        let saved = event::save_in(tx, vault, by, &copy.draft(id, links)).await?;
+        ids.insert(&*copy.id, saved.id);
+    }
+    Ok(ids)
+}
+
+async fn restore_attendees<'a>(
+    tx: &mut Tx,
+    vault: &Vault,
+    archive: &'a Archive,
+    plan: &Plan,
+    events: &HashMap<&str, String>,
+) -> Result<HashMap<&'a str, String>, Error> {
+    let today = clock::day_of(clock::now_ms());
+    let mut ids = HashMap::new();
+    for (at, copy) in archive.attendees.iter().enumerate() {
+        let Some(event_id) = events.get(&*copy.event) else { continue };
+        let keeps_key = !plan.new_keys.contains(&at);
+        let id =
+            attendee::backup::restore_in(tx, vault, copy, event_id, keeps_key, today).await?;
+        ids.insert(&*copy.id, id);
+    }
+    Ok(ids)
+}
+
+/// Figures of attendees and resources that were gone already stay together, as those of
+/// somebody who is not there.
+async fn restore_usage(tx: &mut Tx, archive: &Archive, ids: &Ids<'_>) -> Result<usize, Error> {
+    let mut gone: HashMap<&str, String> = HashMap::new();
+    for usage in &archive.usage {
+        for (id, known) in [(&usage.attendee, &ids.attendees), (&usage.resource, &ids.resources)] {
+            if !id.is_empty() && !known.contains_key(&**id) {
+                gone.entry(id).or_insert_with(new_id);
+            }
+        }
+    }
+    let here = |known: &'_ HashMap<&str, String>, id: &str| -> String {
+        known.get(id).or_else(|| gone.get(id)).cloned().unwrap_or_default()
+    };
+    let mut whose = Vec::with_capacity(archive.usage.len());
+    for usage in &archive.usage {
+        whose.push((here(&ids.attendees, &usage.attendee), here(&ids.resources, &usage.resource)));
+    }
+    let rows = archive.usage.iter().zip(&whose).filter_map(|(copy, (attendee_id, resource_id))| {
+        let event_id = ids.events.get(&*copy.event)?;
+        Some((Whose { event_id, attendee_id, resource_id }, copy))
+    });
+    figures::restore_in(tx, rows).await?;
+    Ok(archive.usage.len())
+}

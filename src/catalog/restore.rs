@@ -1,0 +1,83 @@
+//! What an owner has uploaded to restore, until they confirm it: one a person,
+//! sealed, found only by the browser session that uploaded it.
+//!
+//! A row and not memory, so that whichever replica is asked next has it.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::audit::Actor;
+use super::seal::{Place, Vault};
+use super::{Result, new_id};
+use crate::clock::now_ms;
+use crate::db::{Columns, Db};
+
+/// How long it waits.
+const WAITS_MS: i64 = 30 * 60_000;
+
+fn place(id: &str) -> Place<'_> {
+    Place { table: "restore", row: id, column: "archive_sealed" }
+}
+
+/// Keeps `archive` instead of what this owner had uploaded before; its id.
+pub async fn keep(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    session: &str,
+    archive: &SecretString,
+) -> Result<String> {
+    let (id, now) = (new_id(), now_ms());
+    let sealed = vault.seal(place(&id), archive.expose_secret())?;
+    let mut tx = db.write().await?;
+    sqlx::query("delete from restore where owner_id = $1 or at < $2")
+        .bind(&by.owner_id)
+        .bind(now - WAITS_MS)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "insert into restore (owner_id, session, id, at, archive_sealed)
+         values ($1, $2, $3, $4, $5)",
+    )
+    .bind(&by.owner_id)
+    .bind(session)
+    .bind(&id)
+    .bind(now)
+    .bind(sealed)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// What this session has uploaded under this id; none after half an hour.
+pub async fn find(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    session: &str,
+    id: &str,
+) -> Result<Option<SecretString>> {
+    let row = sqlx::query(
+        "select archive_sealed from restore
+         where owner_id = $1 and session = $2 and id = $3 and at >= $4",
+    )
+    .bind(&by.owner_id)
+    .bind(session)
+    .bind(id)
+    .bind(now_ms() - WAITS_MS)
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    // What an earlier master key sealed is uploaded again.
+    Ok(vault.open(place(id), &row.text("archive_sealed")?).ok())
+}
+
+/// Forgets what the owner has uploaded, and what nobody confirmed in time.
+pub async fn discard(db: &Db, by: &Actor) -> Result<()> {
+    sqlx::query("delete from restore where owner_id = $1 or at < $2")
+        .bind(&by.owner_id)
+        .bind(now_ms() - WAITS_MS)
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}

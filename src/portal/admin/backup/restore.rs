@@ -1,0 +1,240 @@
+//! The way back: a file is uploaded and opened, a page says what restoring it would do,
+//! and a button does it.
+
+use askama::Template;
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse, Redirect};
+use http::StatusCode;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{Backup, PATH};
+use crate::backup::archive::{Archive, quoted};
+use crate::backup::plan::{EventFate, Plan, ResourceFate};
+use crate::backup::{self, Done, Error, MAX_FILE};
+use crate::clock::rfc3339;
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::flash::Flash;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer, Frame, Section};
+use crate::portal::visitor::SignedIn;
+
+/// Rows of each list that a page shows; their number it shows always.
+const SHOWN: usize = 50;
+
+/// For the route of uploads: the file, and what a form wraps it in. The others keep the
+/// small limit.
+pub fn upload_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(MAX_FILE + 64 * 1024)
+}
+
+/// Opens what was sent and keeps it for this session. Nothing is restored by that.
+pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -> Answer {
+    let problems = match read(upload).await {
+        Ok(typed) => match take_in(&site, &me, typed).await {
+            Ok(id) => return Ok(Redirect::to(&format!("{PATH}/restore/{id}")).into_response()),
+            Err(Error::Catalog(error)) => return Err(error.into()),
+            Err(Error::Failed) => return Err(PageError::internal(Error::Failed)),
+            Err(Error::Busy) => Problems::one("file", format!("was not read: {}", Error::Busy)),
+            Err(error) => Problems::one("file", error.to_string()),
+        },
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problems::one("file", format!("is larger than {} MiB", MAX_FILE >> 20))
+        }
+        Err(_) => return Err(PageError::BadForm),
+    };
+    page::unprocessable(&Backup { restore: problems, ..Backup::of(&me) })
+}
+
+#[derive(Default)]
+struct Typed {
+    file: Vec<u8>,
+    passphrase: SecretString,
+}
+
+async fn read(mut upload: Multipart) -> Result<Typed, MultipartError> {
+    let mut typed = Typed::default();
+    while let Some(field) = upload.next_field().await? {
+        match field.name() {
+            Some("file") => typed.file = field.bytes().await?.into(),
+            Some("file_passphrase") => typed.passphrase = field.text().await?.into(),
+            _ => {}
+        }
+    }
+    Ok(typed)
+}
+
+async fn take_in(site: &Site, me: &SignedIn, typed: Typed) -> Result<String, Error> {
+    let archive = site.backups.open(typed.file, &typed.passphrase).await?;
+    backup::keep(&site.db, &site.vault, &me.actor(), me.session().id(), &archive).await
+}
+
+#[derive(Template)]
+#[template(path = "admin/restore.html")]
+struct Preview {
+    frame: Frame,
+    id: String,
+    mark: String,
+    source: String,
+    made_at: String,
+    resources: Vec<(String, &'static str, String)>,
+    resource_count: usize,
+    events: Vec<EventRow>,
+    event_count: usize,
+    attendees: usize,
+    new_keys: usize,
+    figures: usize,
+    notes: Vec<String>,
+    note_count: usize,
+    /// Whether another plan was shown before, which does not hold any more.
+    has_changed: bool,
+}
+
+struct EventRow {
+    name: String,
+    id: String,
+    window: String,
+    attendees: usize,
+    fate: EventFate,
+}
+
+pub async fn preview(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+    page::ok(&Preview::of(&site, &me, id, false).await?)
+}
+
+impl Preview {
+    async fn of(
+        site: &Site,
+        me: &SignedIn,
+        id: String,
+        has_changed: bool,
+    ) -> Result<Self, PageError> {
+        let archive = waiting(site, me, &id).await?;
+        let mut connection = site.db.pool().acquire().await.map_err(crate::catalog::Error::from)?;
+        let plan = Plan::draw(&mut connection, &site.vault, &me.actor(), &archive).await?;
+        let notes = archive.notes.iter().take(SHOWN);
+        Ok(Self {
+            frame: me.frame(Section::Backup),
+            id,
+            mark: plan.mark(),
+            source: quoted(&archive.source),
+            made_at: rfc3339(archive.made_at - archive.made_at.rem_euclid(1000)),
+            resources: resource_rows(&archive, &plan),
+            resource_count: archive.resources.len(),
+            events: event_rows(&archive, &plan),
+            event_count: archive.events.len(),
+            attendees: archive.attendees.len(),
+            new_keys: plan.new_keys.len(),
+            figures: archive.usage.len(),
+            notes: notes.map(|note| note.chars().take(400).collect()).collect(),
+            note_count: archive.notes.len(),
+            has_changed,
+        })
+    }
+}
+
+fn resource_rows(archive: &Archive, plan: &Plan) -> Vec<(String, &'static str, String)> {
+    let row = |(copy, fate): (&crate::backup::archive::ResourceCopy, &ResourceFate)| {
+        let text = match fate {
+            ResourceFate::Made if copy.active => "will be made".to_owned(),
+            ResourceFate::Made => "will be made, switched off".to_owned(),
+            ResourceFate::Renamed(name) => {
+                format!("will be made as {name}: you have another resource of this name")
+            }
+            ResourceFate::Present { .. } => {
+                "is there already, stays as it is and is linked".to_owned()
+            }
+        };
+        let kind = copy.kind.parse::<crate::catalog::resource::ResourceType>();
+        (copy.deployment.clone(), kind.map_or("", |kind| kind.as_str()), text)
+    };
+    archive.resources.iter().zip(&plan.resources).take(SHOWN).map(row).collect()
+}
+
+fn event_rows(archive: &Archive, plan: &Plan) -> Vec<EventRow> {
+    let events = archive.events.iter().zip(&plan.events).take(SHOWN);
+    let row = |(copy, fate): (&crate::backup::archive::EventCopy, &EventFate)| {
+        let attendees = archive.attendees.iter().filter(|attendee| attendee.event == copy.id);
+        let (start, end) = (copy.start.replace('T', " "), copy.end.replace('T', " "));
+        EventRow {
+            name: copy.name.clone(),
+            id: copy.id.clone(),
+            window: format!("{start} – {end}, {}", copy.time_zone),
+            attendees: attendees.count(),
+            fate: *fate,
+        }
+    };
+    events.map(row).collect()
+}
+
+/// # Errors
+/// [`PageError::NotFound`] where this session has nothing waiting under the id.
+async fn waiting(
+    site: &Site,
+    me: &SignedIn,
+    id: &str,
+) -> Result<std::sync::Arc<Archive>, PageError> {
+    let found = backup::find(&site.db, &site.vault, &me.actor(), me.session().id(), id).await;
+    match found {
+        Ok(found) => found.ok_or(PageError::NotFound),
+        Err(Error::Catalog(error)) => Err(error.into()),
+        Err(error) => Err(PageError::internal(error)),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Confirmation {
+    /// Of the plan that was shown.
+    mark: String,
+}
+
+pub async fn confirm(
+    State(site): State<Site>,
+    me: SignedIn,
+    Path(id): Path<String>,
+    Form(typed): Form<Confirmation>,
+) -> Answer {
+    let archive = waiting(&site, &me, &id).await?;
+    let done = backup::restore(&site.db, &site.vault, &me.actor(), &archive, &typed.mark).await;
+    match done {
+        Ok(Some(done)) => {
+            forget(&site, &me).await?;
+            me.done(&site, PATH, Flash::done(say(&done))).await
+        }
+        Ok(None) => page::with_status(
+            StatusCode::CONFLICT,
+            &Preview::of(&site, &me, id, true).await?,
+        ),
+        Err(Error::Catalog(error)) => Err(error.into()),
+        Err(error) => Err(PageError::internal(error)),
+    }
+}
+
+pub async fn discard(State(site): State<Site>, me: SignedIn, Path(_): Path<String>) -> Answer {
+    forget(&site, &me).await?;
+    me.done(&site, PATH, Flash::done("The file is forgotten; nothing was restored.")).await
+}
+
+async fn forget(site: &Site, me: &SignedIn) -> Result<(), PageError> {
+    match backup::discard(&site.db, &me.actor()).await {
+        Ok(()) => Ok(()),
+        Err(Error::Catalog(error)) => Err(error.into()),
+        Err(error) => Err(PageError::internal(error)),
+    }
+}
+
+fn say(done: &Done) -> String {
+    let Done { resources, events, new_ids, attendees, new_keys, usage } = done;
+    let mut text = format!(
+        "Restored: {events} events, {resources} resources, {attendees} attendees, {usage} rows of figures."
+    );
+    if *new_ids > 0 {
+        text.push_str(&format!(" {new_ids} of the events have a new id."));
+    }
+    if *new_keys > 0 {
+        text.push_str(&format!(" {new_keys} of the attendees have a new key."));
+    }
+    text
+}
