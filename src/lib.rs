@@ -8,7 +8,7 @@
 //! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
 //! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
-//! and `app → identity → catalog`.
+//! `app → identity → catalog` and `portal → backup → catalog`.
 
 pub mod app;
 pub mod backup;

@@ -259,9 +259,7 @@ pub fn check_counts(counts: [usize; 4]) -> Result<(), Error> {
         ("rows of figures", MAX_USAGE),
     ];
     match counts.iter().zip(limits).find(|(count, (_, most))| **count > *most) {
-        Some((_, (noun, most))) => {
-            Err(Error::Invalid(format!("it holds more than {most} {noun}")))
-        }
+        Some((_, (noun, most))) => Err(Error::Invalid(format!("it holds more than {most} {noun}"))),
         None => Ok(()),
     }
 }

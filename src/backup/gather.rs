@@ -33,7 +33,9 @@ pub async fn gather(
         return Err(Error::TooMuch(format!("takes at most {most}; {OTHER_WAY}")));
     }
     if attendees::count(db, owner_id).await? as usize > MAX_ATTENDEES {
-        return Err(Error::TooMuch(format!("takes at most {MAX_ATTENDEES} attendees; {OTHER_WAY}")));
+        return Err(Error::TooMuch(format!(
+            "takes at most {MAX_ATTENDEES} attendees; {OTHER_WAY}"
+        )));
     }
     let today = clock::day_of(clock::now_ms());
     let mut archive = Archive {

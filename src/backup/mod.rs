@@ -69,8 +69,7 @@ pub fn refuse(passphrase: &SecretString) -> Option<String> {
     if passphrase.chars().count() < MIN_PASSPHRASE {
         return Some(format!("must have at least {MIN_PASSPHRASE} characters"));
     }
-    (passphrase.len() > MAX_PASSPHRASE)
-        .then(|| format!("must have at most {MAX_PASSPHRASE} bytes"))
+    (passphrase.len() > MAX_PASSPHRASE).then(|| format!("must have at most {MAX_PASSPHRASE} bytes"))
 }
 
 /// Seals and opens files: slow and hungry on purpose, so one at a time.
@@ -87,7 +86,11 @@ impl Default for Backups {
 impl Backups {
     /// # Errors
     /// [`Error::TooMuch`], [`Error::Busy`].
-    pub async fn seal(&self, archive: Archive, passphrase: &SecretString) -> Result<Vec<u8>, Error> {
+    pub async fn seal(
+        &self,
+        archive: Archive,
+        passphrase: &SecretString,
+    ) -> Result<Vec<u8>, Error> {
         let passphrase = passphrase.clone();
         self.in_turn(move || {
             let text = archive.to_json()?;
@@ -131,7 +134,7 @@ pub fn open(file: &[u8], passphrase: &[u8]) -> Result<Archive, Error> {
         let text: Zeroizing<Vec<u8>> = seal::open(file, passphrase)?;
         Archive::from_json(&text)?
     } else if lite::is_lite(file) {
-        lite::read(&*lite::open(file, passphrase)?)?
+        lite::read(&lite::open(file, passphrase)?)?
     } else {
         return Err(Error::Unknown);
     };

@@ -63,8 +63,7 @@ impl Plan {
                 Some(_) => EventFate::Taken,
             });
         }
-        let new_keys =
-            attendee::backup::without_key(connection, vault, &archive.attendees).await?;
+        let new_keys = attendee::backup::without_key(connection, vault, &archive.attendees).await?;
         Ok(Self { resources, events, new_keys })
     }
 

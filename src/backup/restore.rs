@@ -123,8 +123,7 @@ async fn restore_attendees<'a>(
     for (at, copy) in archive.attendees.iter().enumerate() {
         let Some(event_id) = events.get(&*copy.event) else { continue };
         let keeps_key = !plan.new_keys.contains(&at);
-        let id =
-            attendee::backup::restore_in(tx, vault, copy, event_id, keeps_key, today).await?;
+        let id = attendee::backup::restore_in(tx, vault, copy, event_id, keeps_key, today).await?;
         ids.insert(&*copy.id, id);
     }
     Ok(ids)

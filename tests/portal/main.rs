@@ -3,6 +3,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod capacity;
 mod entra;
 mod entra_refused;

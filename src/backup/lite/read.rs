@@ -89,9 +89,12 @@ pub fn read(text: &[u8]) -> Result<Archive, Error> {
         let (line, column) = (error.line(), error.column());
         Error::Invalid(format!("what is in it is no backup (line {line}, {column})"))
     })?;
-    check_counts(
-        [file.resources.len(), file.events.len(), file.attendees.len(), file.metrics.len()],
-    )?;
+    check_counts([
+        file.resources.len(),
+        file.events.len(),
+        file.attendees.len(),
+        file.metrics.len(),
+    ])?;
     let made_at = file.backup_timestamp.as_deref().and_then(|at| at.parse().ok());
     let mut archive = Archive {
         format: FORMAT,
@@ -132,9 +135,8 @@ impl Archive {
             region: resource.location.unwrap_or_default(),
             active: resource.active,
         };
-        let is_known = |other: &ResourceCopy| {
-            other.id == copy.id || other.deployment == copy.deployment
-        };
+        let is_known =
+            |other: &ResourceCopy| other.id == copy.id || other.deployment == copy.deployment;
         let refused = match copy.draft().and_then(|draft| draft.check()) {
             Err(error) => Some(error.to_string()),
             Ok(()) => self.resources.iter().any(is_known).then(|| "is in it twice".to_owned()),

@@ -77,13 +77,8 @@ impl Copy {
         if self.minute % MINUTE_MS != 0 || !(0..=last_day).contains(&self.minute) {
             return Err(invalid("minute", "is not the start of a minute that has been"));
         }
-        let sums = [
-            self.requests,
-            self.errors,
-            self.prompt_tokens,
-            self.completion_tokens,
-            self.total_ms,
-        ];
+        let sums =
+            [self.requests, self.errors, self.prompt_tokens, self.completion_tokens, self.total_ms];
         if sums.iter().chain(&self.buckets).any(|figure| *figure > MAX_FIGURE) {
             return Err(invalid("requests", format!("or another figure is above {MAX_FIGURE}")));
         }

@@ -49,11 +49,7 @@ pub struct Wish {
     figures: Option<String>,
 }
 
-pub async fn download(
-    State(site): State<Site>,
-    me: SignedIn,
-    Form(typed): Form<Wish>,
-) -> Answer {
+pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<Wish>) -> Answer {
     let with_figures = typed.figures.is_some();
     let mut problems = Problems::none();
     if let Some(reason) = backup::refuse(&typed.passphrase) {
@@ -70,7 +66,9 @@ pub async fn download(
             }
             Err(Error::Catalog(error)) => return Err(error.into()),
             Err(Error::TooMuch(reason)) => problems.add("figures", reason),
-            Err(Error::Busy) => problems.add("passphrase", format!("was not used: {}", Error::Busy)),
+            Err(Error::Busy) => {
+                problems.add("passphrase", format!("was not used: {}", Error::Busy))
+            }
             Err(error) => return Err(PageError::internal(error)),
         }
     }

@@ -203,10 +203,9 @@ pub async fn confirm(
             forget(&site, &me).await?;
             me.done(&site, PATH, Flash::done(say(&done))).await
         }
-        Ok(None) => page::with_status(
-            StatusCode::CONFLICT,
-            &Preview::of(&site, &me, id, true).await?,
-        ),
+        Ok(None) => {
+            page::with_status(StatusCode::CONFLICT, &Preview::of(&site, &me, id, true).await?)
+        }
         Err(Error::Catalog(error)) => Err(error.into()),
         Err(error) => Err(PageError::internal(error)),
     }
