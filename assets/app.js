@@ -102,7 +102,8 @@ for (const form of document.querySelectorAll("form[data-answer]")) {
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
 async function load(url, request) {
   try {
-    const response = await fetch(url, request);
+    const headers = { "x-part": "1" };
+    const response = await fetch(url, { ...request, headers });
     if (!response.ok || response.redirected) return null;
     return new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {

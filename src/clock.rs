@@ -38,3 +38,15 @@ pub fn wall_clock(ms: i64, time_zone: &str) -> String {
         .map(|at| at.to_zoned(zone).strftime("%Y-%m-%d %H:%M").to_string())
         .unwrap_or_default()
 }
+
+/// A span of milliseconds in its largest unit that says enough.
+pub fn in_words(ms: i64) -> String {
+    let minutes = ms / 60_000;
+    let (n, unit) = match minutes {
+        0..=1 => return "a minute".to_owned(),
+        2..=119 => (minutes, "minutes"),
+        120..=2_879 => (minutes / 60, "hours"),
+        _ => (minutes / 1_440, "days"),
+    };
+    format!("{n} {unit}")
+}

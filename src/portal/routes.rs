@@ -6,8 +6,10 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::events::preflight;
-use super::admin::{account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in};
+use super::admin::events::{preflight, room};
+use super::admin::{
+    account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in,
+};
 use super::{Site, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -52,6 +54,12 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/capacity", get(capacity::show))
         // One event
         .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))
+        .route("/admin/events/{id}/room", get(room::show))
+        .route("/admin/events/{id}/room/activity", post(room::activity))
+        .route("/admin/events/{id}/room/end", post(room::end))
+        .route("/admin/events/{id}/room/cap", post(room::cap))
+        .route("/admin/events/{id}/room/registration", post(room::registration))
+        .route("/admin/events/{id}/room/resources/{resource_id}", post(room::resource))
         // For administrators
         .route("/admin/owners", get(owners::show).post(owners::invite))
         .route("/admin/owners/{id}/link", post(owners::link))

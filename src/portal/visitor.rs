@@ -220,7 +220,9 @@ where
             return Err(PageError::SignIn { next });
         };
         let mut flash = None;
-        if is_get && let Some(text) = site.identity.take_flash(&mut session).await? {
+        // What a script looks at for a part of it, nobody may have read.
+        let is_read = is_get && !parts.headers.contains_key("x-part");
+        if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }
         Ok(Self { owner: session.owner.clone(), session, flash })

@@ -4,7 +4,7 @@ use super::{Board, Mark, Tick, public_url};
 use crate::catalog::attendee;
 use crate::catalog::event::{Event, control};
 use crate::catalog::resource::ResourceType;
-use crate::clock::now_ms;
+use crate::clock::{in_words, now_ms};
 use crate::proxy::plane::DataPlane;
 
 const STEPS: [&str; 5] = ["Open at its start", "Resources", "Attendees", "Caps", "Public address"];
@@ -54,18 +54,6 @@ fn opening(event: &Event, now: i64) -> (Mark, String) {
          switch it on before that, it does not open earlier"
     );
     (Mark::Warning, said)
-}
-
-/// A span in its largest unit that says enough.
-fn in_words(ms: i64) -> String {
-    let minutes = ms / 60_000;
-    let (n, unit) = match minutes {
-        0..=1 => return "a minute".to_owned(),
-        2..=119 => (minutes, "minutes"),
-        120..=2_879 => (minutes / 60, "hours"),
-        _ => (minutes / 1_440, "days"),
-    };
-    format!("{n} {unit}")
 }
 
 fn resources(event: &Event) -> (Mark, String) {

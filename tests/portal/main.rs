@@ -15,6 +15,7 @@ mod microsoft;
 mod owners;
 mod preflight;
 mod resources;
+mod room;
 mod set_up;
 mod sign_in;
 mod workshop;

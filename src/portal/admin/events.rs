@@ -1,6 +1,7 @@
 //! Events: what all pages of one event share. Each page is a module of its own.
 
 pub mod preflight;
+pub mod room;
 
 /// The pages of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub enum Tab {
 
 impl Tab {
     /// In the order of the bar: the order in which an organiser needs them.
-    pub const ALL: &[Tab] = &[Tab::PreFlight];
+    pub const ALL: &[Tab] = &[Tab::PreFlight, Tab::Room];
 
     pub fn name(self) -> &'static str {
         match self {
