@@ -7,16 +7,19 @@ pub(super) struct Event {
     pub data: String,
 }
 
-/// Bytes in, whole events out.
+/// Bytes in, whole events out. Each line is read once, however long the event.
 #[derive(Default)]
 pub(super) struct Reader {
+    /// What no line end has come for yet, and lines not looked at.
     buffer: Vec<u8>,
+    /// The event whose lines are coming in.
+    begun: Option<Event>,
 }
 
 impl Reader {
     /// How many bytes wait for the rest of their event.
     pub fn pending(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len() + self.begun.as_ref().map_or(0, |event| event.data.len())
     }
 
     pub fn push(&mut self, chunk: &[u8]) {
@@ -25,35 +28,33 @@ impl Reader {
 
     /// The next event that is complete. Comments and events without data are passed over.
     pub fn next_event(&mut self) -> Option<Event> {
-        loop {
-            let mut event = None::<Event>;
-            let mut at = 0;
-            loop {
-                let (line, next) = line(&self.buffer, at)?;
-                at = next;
-                if line.is_empty() {
-                    break;
-                }
-                let text = String::from_utf8_lossy(line);
-                let (field, value) = text.split_once(':').unwrap_or((&text, ""));
-                let value = value.strip_prefix(' ').unwrap_or(value);
-                match field {
-                    "event" => event.get_or_insert_default().kind = Some(value.to_owned()),
-                    "data" => {
-                        let data = &mut event.get_or_insert_default().data;
-                        if !data.is_empty() {
-                            data.push('\n');
-                        }
-                        data.push_str(value);
-                    }
-                    _ => {}
-                }
+        let mut complete = None;
+        let mut at = 0;
+        while complete.is_none()
+            && let Some((line, next)) = line(&self.buffer, at)
+        {
+            at = next;
+            if line.is_empty() {
+                complete = self.begun.take().filter(|event| !event.data.is_empty());
+                continue;
             }
-            self.buffer.drain(..at);
-            if let Some(event) = event.filter(|event| !event.data.is_empty()) {
-                return Some(event);
+            let text = String::from_utf8_lossy(line);
+            let (field, value) = text.split_once(':').unwrap_or((&text, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value);
+            match field {
+                "event" => self.begun.get_or_insert_default().kind = Some(value.to_owned()),
+                "data" => {
+                    let data = &mut self.begun.get_or_insert_default().data;
+                    if !data.is_empty() {
+                        data.push('\n');
+                    }
+                    data.push_str(value);
+                }
+                _ => {}
             }
         }
+        self.buffer.drain(..at);
+        complete
     }
 }
 

@@ -82,11 +82,13 @@ fn answer(rpc: &str, message: &Value) -> axum::response::Response {
 
 /// Reads a request and then writes `head` and, for as long as somebody reads, `more`;
 /// its URL. Nothing at all where both are empty.
-pub async fn saying(head: &'static str, more: &'static str) -> String {
+pub async fn saying(head: &'static str, more: &str) -> String {
+    let more = more.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let more = more.clone();
             tokio::spawn(async move {
                 let mut request = [0; 16 * 1024];
                 let _ = stream.read(&mut request).await;
