@@ -69,7 +69,7 @@ async fn a_way_back_is_good_once_and_in_the_browser_that_left() {
     is_stale(&victim.get(&back).await);
     // Another state, with the ticket at hand.
     let (path, state) = back.split_once("state=").unwrap();
-    is_stale(&visitor.get(&format!("{path}state=0{}", &state[1..])).await);
+    is_stale(&visitor.get(&format!("{path}state=x{}", &state[1..])).await);
 
     let ticket = {
         use reqwest::cookie::CookieStore;
