@@ -6,6 +6,7 @@ use std::time::Duration;
 use ai_proxy::catalog::resource::{self, Auth, Resource, ResourceType};
 use ai_proxy::catalog::{audit, event, owner};
 use ai_proxy::demo::backend::Backend;
+use ai_proxy::health;
 use http::StatusCode;
 use secrecy::ExposeSecret;
 
@@ -525,4 +526,23 @@ async fn a_linked_server_is_checked_without_a_save_in_the_portal() {
     assert_eq!(unlinked, "not checked checked once an event needs it");
     link(&portal, "Open", &only(&portal, "Ada").await).await;
     until(&ada, RESOURCES, |page| page.text("[data-label=Health]").starts_with("works")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_end_with_the_drain() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    // Accepts, and never says a word.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/mcp", silent.local_addr().unwrap());
+    let checks = health::run(portal.app.health.clone(), portal.app.plane.clone());
+    let checks = tokio::spawn(checks);
+    make(&portal, &ada, &[("endpoint", &endpoint)]).await;
+    let (mut connection, _) = silent.accept().await.unwrap();
+    portal.app.plane.begin_drain();
+    tokio::time::timeout(Duration::from_secs(5), checks).await.expect("it ends").unwrap();
+    let mut rest = Vec::new();
+    let gone = tokio::io::AsyncReadExt::read_to_end(&mut connection, &mut rest);
+    let gone = tokio::time::timeout(Duration::from_secs(5), gone).await;
+    gone.expect("a check under way is given up").unwrap();
 }

@@ -10,6 +10,7 @@ on_both![
     a_resource_is_kept_as_entered_and_its_secrets_sealed,
     saving_tells_created_updated_and_unchanged,
     another_origin_needs_the_key_again,
+    a_draft_tells_all_its_problems_and_what_would_be_called,
     the_key_stands_in_the_header_that_the_backend_reads,
     a_deployment_name_is_its_owners_once,
     another_owners_resource_is_not_there,
@@ -119,6 +120,41 @@ async fn another_origin_needs_the_key_again(store: Store) {
     assert!(store.save_resource(&without).await.unwrap().credential().is_none(), "nothing to lose");
 }
 
+async fn a_draft_tells_all_its_problems_and_what_would_be_called(store: Store) {
+    let stored = store.resource("mcp-demo").await;
+    let broken = Draft {
+        deployment: "a b".into(),
+        name: "n".repeat(65),
+        endpoint: "nowhere".into(),
+        key: KeyChange::Set("two\nlines".into()),
+        region: "r".repeat(65),
+        ..resource_draft("")
+    };
+    let fields: Vec<_> = broken.problems(Some(&stored)).iter().map(field).collect();
+    assert_eq!(fields, ["name", "deployment", "endpoint", "key", "region"]);
+
+    // Nothing but the endpoint and the key matters for a call.
+    let kept = Draft {
+        deployment: String::new(),
+        endpoint: "http://127.0.0.1:8000/elsewhere".into(),
+        auth: Auth::Bearer,
+        key: KeyChange::Keep,
+        ..resource_draft("")
+    };
+    let (endpoint, credential) = kept.call(Some(&stored)).unwrap();
+    assert_eq!(endpoint.path, "/elsewhere");
+    assert_eq!(credential.unwrap().1.to_str().unwrap(), "Bearer backend-key");
+    assert!(kept.call(None).unwrap().1.is_none());
+    assert_eq!(kept.key_after(Some(&stored)).unwrap().unwrap().expose_secret(), "backend-key");
+
+    let moved = Draft { endpoint: "http://127.0.0.1:9000/mcp".into(), ..kept };
+    assert_eq!(field(&moved.call(Some(&stored)).unwrap_err()), "key");
+    assert_eq!(field(&moved.key_after(Some(&stored)).unwrap_err()), "key");
+    let moved = Draft { deployment: "mcp-demo".into(), ..moved };
+    let fields: Vec<_> = moved.problems(Some(&stored)).iter().map(field).collect();
+    assert_eq!(fields, ["key"]);
+}
+
 async fn the_key_stands_in_the_header_that_the_backend_reads(store: Store) {
     for (auth, header, value) in [
         ("api-key", "api-key", "backend-key"),
@@ -192,6 +228,10 @@ async fn a_resource_in_use_names_the_events_that_use_it(store: Store) {
     }
     let refused = resource::delete(&store.db, &store.by, &resource.id).await.unwrap_err();
     assert!(refused.to_string().contains("Autumn school, Winter school"), "{refused}");
+    let users = resource::users(&store.db, &store.by.owner_id).await.unwrap();
+    assert_eq!(users[&resource.id], ["Autumn school", "Winter school"]);
+    let another = store.another_owner().await;
+    assert!(resource::users(&store.db, &another.owner_id).await.unwrap().is_empty());
     event::delete(&store.db, &store.by, &last).await.unwrap();
     let unlinked = store.number("select count(*) from event_resource").await;
     assert_eq!(unlinked, 1);
