@@ -12,6 +12,8 @@ pub mod lite;
 pub mod plan;
 mod restore;
 pub mod seal;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! its own.
 
 mod attendee;
+mod backup;
 mod change;
 mod entra_account;
 mod event;

@@ -1,0 +1,102 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::archive::Archive;
+use super::{Error, lite, open, seal};
+
+const PASSPHRASE: &[u8] = b"a dozen purple kites";
+
+/// JSON of about the shape that the readers look for.
+fn json_like(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        ".{0,40}".prop_map(Value::from),
+        Just(json!("1a2b-3c4d")),
+        Just(json!("2026-03-29T02:30:00Z")),
+        Just(json!("9999-12-31")),
+        Just(json!("mcp-server")),
+        Just(json!("Samoa Standard Time")),
+    ];
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        let object =
+            proptest::collection::hash_map(proptest::sample::select(keys), inner.clone(), 0..12);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..6).prop_map(Value::from),
+            object.prop_map(|entries| entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<serde_json::Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+const LITE: &[&str] = &[
+    "backupTimestamp",
+    "events",
+    "resources",
+    "metrics",
+    "attendees",
+    "eventId",
+    "eventCode",
+    "eventMarkdown",
+    "startTimestamp",
+    "endTimestamp",
+    "timeZoneOffset",
+    "timeZoneLabel",
+    "catalogIds",
+    "catalogId",
+    "deploymentName",
+    "endpointUrl",
+    "modelType",
+    "resource",
+    "dateStamp",
+    "requestCount",
+    "userId",
+    "apiKey",
+];
+
+proptest! {
+    #[test]
+    fn any_bytes_are_taken_and_none_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(open(&bytes, PASSPHRASE).is_err());
+        let _ = Archive::from_json(&bytes);
+        let _ = lite::read(&bytes);
+        // Far beyond what is read, so that no key is derived.
+        let ours = [b"AIPROXYB\x01\xff".as_slice(), &bytes].concat();
+        prop_assert!(matches!(seal::open(&ours, PASSPHRASE), Err(Error::Sealed)));
+    }
+
+    #[test]
+    fn any_json_of_the_other_program_is_an_archive_that_checks_or_an_error(
+        lists in proptest::collection::vec(proptest::collection::vec(json_like(LITE), 0..4), 4),
+    ) {
+        let [events, resources, metrics, attendees] = &lists[..] else { unreachable!() };
+        let file = json!({
+            "events": events, "resources": resources, "metrics": metrics, "attendees": attendees,
+        });
+        if let Ok(archive) = lite::read(file.to_string().as_bytes()) {
+            prop_assert!(archive.check().is_ok());
+        }
+    }
+}
+
+/// Every byte of the head and some of the rest, each of which costs a key.
+#[test]
+fn a_file_with_another_bit_does_not_open() {
+    let file = seal::seal(b"{}", PASSPHRASE).unwrap();
+    assert_eq!(&**seal::open(&file, PASSPHRASE).unwrap(), b"{}");
+    for at in [8, 12, 16, 20, 21, 36, 37, 48, 49, 50, file.len() - 1] {
+        let mut flipped = file.clone();
+        flipped[at] ^= 1;
+        assert!(seal::open(&flipped, PASSPHRASE).is_err(), "byte {at}");
+    }
+    for length in [0, 8, 9, 36, 37, 48, 49, 64, file.len() - 1] {
+        assert!(seal::open(&file[..length], PASSPHRASE).is_err(), "{length} bytes");
+    }
+    let again = seal::seal(b"{}", PASSPHRASE).unwrap();
+    assert_ne!(again[21..49], file[21..49], "salt and nonce are new each time");
+}
