@@ -13,8 +13,10 @@ use crate::db::{Columns, Db};
 
 pub mod backup;
 mod flush;
+mod live;
 
 pub use flush::{flush, forget_batches};
+pub use live::{Live, live};
 
 /// Upper bounds of the latency buckets in milliseconds; slower calls fall into
 /// one more.

@@ -1,5 +1,7 @@
 //! What an organiser sees and changes in the room, as an attendee feels it.
 
+use std::time::{Duration, Instant};
+
 use http::StatusCode;
 use secrecy::SecretString;
 
@@ -176,9 +178,34 @@ async fn the_room_shows_who_is_there_and_how_the_event_stands() {
     workshop.attendee(&event).await;
     let page = ada.get(&path(&event)).await;
     assert_eq!(page.text(".state .badge"), "ended");
-    assert!(page.text(".figures").contains("registered have a key 1"), "{}", page.text(".figures"));
+    assert_eq!(page.all(".figures dd"), ["0", "0", "0", "1", "0", "0", "0"]);
     assert_eq!(page.attribute("#now", "data-live").as_deref(), Some("5"));
     assert!(page.body.len() < 50_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_shows_the_calls_of_those_who_are_there() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let demo = workshop.resource("demo", &server.url(), &any_key()).await;
+    let event = workshop.event(&[&demo], |_| {}).await;
+    let (bob, cyd) = (workshop.attendee(&event).await, workshop.attendee(&event).await);
+    workshop.comes_to(&bob.api_key, "demo", "ok").await;
+    assert_eq!(workshop.call(&cyd.api_key, "nothing").await, "deployment_not_found");
+    let started = Instant::now();
+    loop {
+        let page = ada.get(&path(&event)).await;
+        let figures = page.all(".figures dd");
+        // Two have called, for one it worked; the other is stuck.
+        if figures == ["2", "1", "0", "2", "2", "1", "1"] {
+            assert!(page.text(".figures .trouble").starts_with("stuck"), "{}", page.body);
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{figures:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

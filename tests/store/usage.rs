@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_proxy::catalog::usage::{self, Batch, Figures, Line, UsageKey};
+use ai_proxy::catalog::usage::{self, Batch, Figures, Line, Live, UsageKey};
 use ai_proxy::catalog::{attendee, event, quota};
 
 use crate::harness::{Store, on_both};
@@ -16,6 +16,7 @@ on_both![
     what_goes_back_can_be_leased_again,
     a_batch_counts_once_however_often_it_is_sent,
     replicas_that_flush_at_once_add_up,
+    what_goes_on_now_is_told_of_the_last_minute_and_of_people,
 ];
 
 const MINUTE: i64 = 60_000;
@@ -271,4 +272,39 @@ fn figures_add_up() {
     assert_eq!((sum.requests, sum.errors, sum.total_ms), (3, 1, 70_021));
     assert_eq!((sum.prompt_tokens, sum.completion_tokens), (3, 4));
     assert_eq!((sum.buckets[0], sum.buckets[2], sum.buckets[13]), (1, 1, 1));
+}
+
+async fn what_goes_on_now_is_told_of_the_last_minute_and_of_people(store: Store) {
+    let event = store.event().await;
+    let ids: Vec<String> =
+        store.issue(&event, 4).await.into_iter().map(|issued| issued.attendee_id).collect();
+    let now = MIDNIGHT + 15_000;
+    let mut batch = Batch::new();
+    // The fourth has never called; the third was only refused; for the second nothing worked.
+    batch.seen = [(0, now - 1_000), (1, now - 5 * MINUTE), (2, now - 5 * MINUTE - 1)]
+        .map(|(n, at)| (ids[n].as_str().into(), at))
+        .into();
+    batch.usage = [
+        (key(&event.id, &ids[0], "echo", MIDNIGHT - 2 * MINUTE), calls(&[2, 2])),
+        (key(&event.id, &ids[0], "echo", MIDNIGHT - MINUTE), calls(&[2, 2, 2, 1])),
+        (key(&event.id, &ids[0], "echo", MIDNIGHT), calls(&[2, 2, 2])),
+        (key(&event.id, &ids[1], "echo", MIDNIGHT), calls(&[1, 1])),
+    ]
+    .into();
+    usage::flush(&store.db, &batch).await.unwrap();
+    let live = usage::live(&store.db, &store.by.owner_id, &event.id, now).await.unwrap();
+    let expected = Live {
+        active: 2,
+        // Three quarters of the minute before: of four calls, and of one error, rounded up.
+        calls: 3 + 5,
+        errors: 1 + 2,
+        registered: 4,
+        connected: 3,
+        succeeded: 1,
+    };
+    assert_eq!(live, expected);
+    assert_eq!(live.stuck(), 2);
+    let other = store.another_owner().await;
+    let foreign = usage::live(&store.db, &other.owner_id, &event.id, now).await.unwrap();
+    assert_eq!(foreign, Live::default());
 }

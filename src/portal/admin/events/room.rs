@@ -12,16 +12,13 @@ use axum::extract::{Path, State};
 pub use controls::{activity, cap, end, registration, resource};
 
 use super::{Tab, Tabs};
-use crate::catalog::attendee;
 use crate::catalog::event::{self, Event, control};
+use crate::catalog::usage;
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
-
-/// Who called within so many milliseconds is active now.
-const NOW_MS: i64 = 5 * 60_000;
 
 #[derive(Template)]
 #[template(path = "admin/events/room.html")]
@@ -125,15 +122,17 @@ fn until(event: &Event, now: i64) -> String {
 }
 
 async fn figures(site: &Site, event: &Event, now: i64) -> Result<Vec<Figure>, PageError> {
-    let attendees = attendee::list(&site.db, &event.owner_id, &event.id).await?;
-    let seen = || attendees.iter().filter_map(|attendee| attendee.last_seen_at);
-    let active = seen().filter(|at| now - at <= NOW_MS).count();
-    let figure =
-        |label, hint, value: usize| Figure { label, hint, value: value as u64, is_trouble: false };
+    let live = usage::live(&site.db, &event.owner_id, &event.id, now).await?;
+    let figure = |label, hint, value| Figure { label, hint, value, is_trouble: false };
+    let trouble = |label, hint, value| Figure { label, hint, value, is_trouble: true };
     Ok(vec![
-        figure("now active", "called within five minutes", active),
-        figure("registered", "have a key", attendees.len()),
-        figure("connected", "have called at least once", seen().count()),
+        figure("now active", "called within five minutes", live.active),
+        figure("calls a minute", "to all resources", live.calls),
+        trouble("errors a minute", "of these calls", live.errors),
+        figure("registered", "may call", live.registered),
+        figure("connected", "have called at least once", live.connected),
+        figure("first success", "a call has worked", live.succeeded),
+        trouble("stuck", "have called, and nothing worked yet", live.stuck()),
     ])
 }
 
