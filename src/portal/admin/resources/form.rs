@@ -160,8 +160,9 @@ pub struct Page<'a> {
     typed: &'a Typed,
     kinds: Vec<Choice>,
     auths: Vec<Choice>,
-    /// What is said of a key that is stored; empty where there is none.
-    stored_key: String,
+    has_key: bool,
+    /// What is said of a key that is stored or was typed.
+    key_hint: String,
     problems: Problems,
     outcome: Option<Outcome>,
 }
@@ -186,14 +187,20 @@ impl<'a> Page<'a> {
             typed,
             kinds: kinds(&typed.kind, source),
             auths: auths(&typed.auth),
-            stored_key: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
+            has_key: source.is_some_and(|source| source.key.is_some()),
+            key_hint: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
             problems: retype_key(typed, problems),
             outcome: None,
         }
     }
 
+    /// After a test nothing is wrong with the form, even if the key is missing from it.
     pub fn with_outcome(self, outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), ..self }
+        let key_hint = match self.problems.of("key") {
+            "" => self.key_hint,
+            _ => "Type it again before you save, because pages never hold a key.".to_owned(),
+        };
+        Self { outcome: Some(outcome), problems: Problems::none(), key_hint, ..self }
     }
 }
 
