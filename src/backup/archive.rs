@@ -78,6 +78,8 @@ pub struct EventCopy {
     pub shared_code: Option<SecretString>,
     pub shared_code_limit: u32,
     pub registration: String,
+    /// It takes no new attendees for now.
+    pub registration_stopped: bool,
     pub active: bool,
 }
 
@@ -198,8 +200,8 @@ impl ResourceCopy {
     }
 }
 
-impl From<&Event> for EventCopy {
-    fn from(event: &Event) -> Self {
+impl EventCopy {
+    pub fn of(event: &Event, registration_stopped: bool) -> Self {
         let draft = event::Draft::from(event);
         Self {
             id: event.id.clone(),
@@ -219,12 +221,11 @@ impl From<&Event> for EventCopy {
             shared_code: draft.shared_code,
             shared_code_limit: draft.shared_code_limit,
             registration: draft.registration,
+            registration_stopped,
             active: draft.active,
         }
     }
-}
 
-impl EventCopy {
     /// As a form that makes it anew, with these links.
     pub fn draft(&self, id: Option<String>, resources: Vec<String>) -> event::Draft {
         event::Draft {

@@ -53,8 +53,8 @@ pub async fn restore(
         usage,
     };
     let detail = format!(
-        "{} resources, {} events, {} attendees",
-        done.resources, done.events, done.attendees
+        "events: {}, new resources: {}, attendees: {}",
+        done.events, done.resources, done.attendees
     );
     audit::record(&mut tx, by, "restored", Noun::Owner, &by.owner_id, &detail).await?;
     tx.commit().await.map_err(crate::catalog::Error::from)?;
@@ -106,6 +106,9 @@ async fn restore_events<'a>(
         let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
         let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
         let saved = event::save_in(tx, vault, by, &copy.draft(id, links)).await?;
+        if copy.registration_stopped {
+            event::control::stop_registration_in(tx, &saved.id).await?;
+        }
         ids.insert(&*copy.id, saved.id);
     }
     Ok(ids)

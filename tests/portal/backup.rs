@@ -84,7 +84,7 @@ async fn what_was_wiped_comes_back_and_issued_keys_work_as_before() {
     let grace = issued(&workshop, &server).await;
     workshop.comes_to(&grace.api_key, "mcp-demo", "ok").await;
     let file = download(&ada).await;
-    assert_eq!(workshop.trail().await, "backed up: 1 events, 1 attendees, with all keys");
+    assert_eq!(workshop.trail().await, "backed up: events: 1, attendees: 1, with all their keys");
     let holds = |secret: &str| file.windows(secret.len()).any(|part| part == secret.as_bytes());
     assert!(!holds("backend-key") && !holds(grace.api_key.expose_secret()) && !holds("mcp-demo"));
 
@@ -96,8 +96,8 @@ async fn what_was_wiped_comes_back_and_issued_keys_work_as_before() {
     assert_eq!(workshop.number("select count(*) from event").await, 0, "looking does nothing");
 
     let page = confirm(&ada, &path).await;
-    assert!(page.flash().starts_with("Restored: 1 events, 1 resources, 1 attendees"));
-    assert!(workshop.trail().await.starts_with("restored: 1 resources, 1 events"));
+    assert!(page.flash().starts_with("Restored: 1 event, 1 new resource, 1 attendee, "));
+    assert!(workshop.trail().await.starts_with("restored: events: 1, new resources: 1"));
     workshop.comes_to(&grace.api_key, "mcp-demo", "ok").await;
     let last = server.asked.lock().last().unwrap().headers.clone();
     assert_eq!(last["api-key"], "backend-key");
@@ -120,13 +120,13 @@ async fn what_is_there_already_stays_and_copies_get_new_ids_and_keys() {
 
     let path = look(&ada, &file).await;
     let page = ada.get(&path).await;
-    assert!(page.body.contains("1 attendees get a new key"), "{}", page.body);
+    assert!(page.body.contains("1 attendee gets a new key"), "{}", page.body);
     assert!(page.body.contains("is there already, stays as it is and is linked"));
     assert!(page.text("tbody tr:has(code)").contains("gets a new id: you have 1a2b-0001"));
     let flash = confirm(&ada, &path).await.flash();
-    assert!(flash.contains("1 events, 0 resources, 1 attendees"), "{flash}");
-    assert!(flash.contains("1 of the events have a new id."), "{flash}");
-    assert!(flash.contains("1 of the attendees have a new key."), "{flash}");
+    assert!(flash.contains("1 event, 0 new resources, 1 attendee,"), "{flash}");
+    assert!(flash.contains("1 event has a new id."), "{flash}");
+    assert!(flash.contains("1 attendee has a new key: hand it out again."), "{flash}");
     assert_eq!(workshop.number("select count(*) from event").await, 2);
     assert_eq!(workshop.number("select count(*) from resource").await, 1);
     workshop.comes_to(&grace.api_key, "mcp-demo", "ok").await;
@@ -215,8 +215,8 @@ async fn a_file_of_azure_ai_proxy_lite_is_restored_as_far_as_it_can_be() {
         ("Resource “odd one” is left out", "type: must be one of"),
         ("Resource “gpt-5” used a managed identity", "switched off"),
         ("Event “Never” is left out with its attendees", "must be later than the start"),
-        ("1 attendees are left out", "their event is"),
-        ("1 daily figures come back", "at the start of its day in the event's zone"),
+        ("Attendees left out: 1.", "Their event is"),
+        ("Daily figures: 1.", "at the start of its day in the event's zone"),
     ] {
         let is_it = |note: &String| note.starts_with(beginning) && note.contains(reason);
         assert!(notes.iter().any(is_it), "{beginning} in {notes:?}");

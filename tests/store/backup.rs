@@ -49,6 +49,7 @@ async fn fill(store: &Store) {
     draft.id = Some("1a2b-0001".into());
     draft.shared_code = Some("spring2026".into());
     let event = store.save_event(&draft).await.unwrap();
+    event::control::set_registration(&store.db, &store.by, &event.id, false).await.unwrap();
     let issued = store.issue(&event, 4).await;
     attendee::set_active(&store.db, &store.by, &issued[1].attendee_id, false).await.unwrap();
     attendee::set_cap(&store.db, &store.by, &issued[2].attendee_id, Some(9)).await.unwrap();
@@ -123,6 +124,8 @@ async fn everything_comes_back_as_it_was(store: Store) {
         Done { resources: 2, events: 1, new_ids: 0, attendees: 3, new_keys: 0, usage: 2 };
     assert_eq!(done, expected);
     assert_eq!(content(&gather(&store).await), content(&archive));
+
+    assert!(archive.events[0].registration_stopped);
 
     // By the file as well, and the caps hold on.
     let again = Archive::from_json(&archive.to_json().unwrap()).unwrap();

@@ -192,6 +192,7 @@ impl Archive {
             burst: fresh.burst,
             max_open_requests: fresh.max_open_requests,
             registration: if shared_code.is_some() { "shared-code" } else { "closed" }.to_owned(),
+            registration_stopped: false,
             shared_code,
             shared_code_limit: fresh.shared_code_limit,
             active: event.active,
@@ -255,11 +256,11 @@ impl Archive {
         }
         if left_out > 0 {
             self.notes.push(format!(
-                "{left_out} attendees are left out: their event is, or their entry is not whole."
+                "Attendees left out: {left_out}. Their event is, or their entry is not whole."
             ));
         }
         if rekeyed > 0 {
-            self.notes.push(format!("{rekeyed} attendees have no key that can be kept."));
+            self.notes.push(format!("Attendees whose key cannot be kept: {rekeyed}."));
         }
     }
 
@@ -294,12 +295,12 @@ impl Archive {
         let (kept, left_out) = (self.usage.len(), metrics.len() - self.usage.len());
         if kept > 0 {
             self.notes.push(format!(
-                "{kept} daily figures come back as the operation “restored”, each at the start of \
+                "Daily figures: {kept}. They come back as the operation “restored”, each at the start of \
                  its day in the event's zone; they name no attendee and no time."
             ));
         }
         if left_out > 0 {
-            self.notes.push(format!("{left_out} daily figures are left out: they are not whole."));
+            self.notes.push(format!("Daily figures left out: {left_out}. They are not whole."));
         }
     }
 }

@@ -150,23 +150,31 @@ pub async fn raise_cap(
 pub async fn set_registration(db: &Db, by: &Actor, id: &str, open: bool) -> Result<Outcome> {
     let mut tx = change::write(db).await?;
     let row = own(&mut tx, by, id).await?;
-    let done = if open {
-        sqlx::query("delete from registration_stop where event_id = $1").bind(id)
+    let changed = if open {
+        let delete = sqlx::query("delete from registration_stop where event_id = $1").bind(id);
+        delete.execute(&mut *tx).await?.rows_affected() > 0
     } else {
-        sqlx::query(
-            "insert into registration_stop (event_id, stopped_at) values ($1, $2)
-             on conflict (event_id) do nothing",
-        )
-        .bind(id)
-        .bind(now_ms())
+        stop_registration_in(&mut tx, id).await?
     };
-    let done = done.execute(&mut *tx).await?;
-    if done.rows_affected() == 0 {
+    if !changed {
         return Ok(Outcome::Unchanged);
     }
     let action = if open { "reopened registration" } else { "closed registration" };
     finish(tx, by, id, action, &row.text("name")?).await?;
     Ok(Outcome::Updated)
+}
+
+/// Takes no new attendees, as a part of a transaction; whether it was otherwise.
+pub async fn stop_registration_in(tx: &mut Tx, id: &str) -> Result<bool> {
+    let done = sqlx::query(
+        "insert into registration_stop (event_id, stopped_at) values ($1, $2)
+         on conflict (event_id) do nothing",
+    )
+    .bind(id)
+    .bind(now_ms())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Whether the event takes no new attendees for now.

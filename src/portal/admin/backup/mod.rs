@@ -85,7 +85,7 @@ async fn make(
     let owner_id = &me.owner.id;
     let archive = backup::gather(&site.db, &site.vault, owner_id, with_figures).await?;
     let (events, attendees) = (archive.events.len(), archive.attendees.len());
-    let detail = format!("{events} events, {attendees} attendees, with all keys");
+    let detail = format!("events: {events}, attendees: {attendees}, with all their keys");
     let file = site.backups.seal(archive, passphrase).await?;
     audit::note(&site.db, &me.actor(), "backed up", Noun::Owner, owner_id, &detail).await?;
     Ok(file)

@@ -30,6 +30,10 @@ pub fn upload_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(MAX_FILE + 64 * 1024)
 }
 
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Opens what was sent and keeps it for this session. Nothing is restored by that.
 pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -> Answer {
     let problems = match read(upload).await {
@@ -83,9 +87,10 @@ struct Preview {
     resource_count: usize,
     events: Vec<EventRow>,
     event_count: usize,
-    attendees: usize,
-    new_keys: usize,
-    figures: usize,
+    /// What the file holds, counted in words.
+    holds: String,
+    /// Attendees who get a new key, in words; empty where all keep theirs.
+    new_keys: String,
     notes: Vec<String>,
     note_count: usize,
     /// Whether another plan was shown before, which does not hold any more.
@@ -125,9 +130,17 @@ impl Preview {
             resource_count: archive.resources.len(),
             events: event_rows(&archive, &plan),
             event_count: archive.events.len(),
-            attendees: archive.attendees.len(),
-            new_keys: plan.new_keys.len(),
-            figures: archive.usage.len(),
+            holds: format!(
+                "{}, {}, {} and {}",
+                counted(archive.events.len(), "event", "events"),
+                counted(archive.resources.len(), "resource", "resources"),
+                counted(archive.attendees.len(), "attendee", "attendees"),
+                counted(archive.usage.len(), "row of figures", "rows of figures"),
+            ),
+            new_keys: match plan.new_keys.len() {
+                0 => String::new(),
+                count => counted(count, "attendee gets", "attendees get"),
+            },
             notes: notes.map(|note| note.chars().take(400).collect()).collect(),
             note_count: archive.notes.len(),
             has_changed,
@@ -225,15 +238,20 @@ async fn forget(site: &Site, me: &SignedIn) -> Result<(), PageError> {
 }
 
 fn say(done: &Done) -> String {
-    let Done { resources, events, new_ids, attendees, new_keys, usage } = done;
     let mut text = format!(
-        "Restored: {events} events, {resources} resources, {attendees} attendees, {usage} rows of figures."
+        "Restored: {}, {}, {}, {}.",
+        counted(done.events, "event", "events"),
+        counted(done.resources, "new resource", "new resources"),
+        counted(done.attendees, "attendee", "attendees"),
+        counted(done.usage, "row of figures", "rows of figures"),
     );
-    if *new_ids > 0 {
-        text.push_str(&format!(" {new_ids} of the events have a new id."));
+    if done.new_ids > 0 {
+        let events = counted(done.new_ids, "event has", "events have");
+        text.push_str(&format!(" {events} a new id."));
     }
-    if *new_keys > 0 {
-        text.push_str(&format!(" {new_keys} of the attendees have a new key."));
+    if done.new_keys > 0 {
+        let attendees = counted(done.new_keys, "attendee has", "attendees have");
+        text.push_str(&format!(" {attendees} a new key: hand it out again."));
     }
     text
 }
