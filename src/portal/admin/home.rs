@@ -31,6 +31,7 @@ struct Home {
 
 /// Something about an event that its people will run into.
 struct Concern {
+    event_id: String,
     event: String,
     text: String,
 }
@@ -83,7 +84,10 @@ fn concerns(health: &Health, event: &Event, now: i64) -> Vec<Concern> {
     if !event.active && is_in_window(event, now) {
         texts.push("is switched off, although it would be open now".to_owned());
     }
-    texts.into_iter().map(|text| Concern { event: event.name.clone(), text }).collect()
+    texts
+        .into_iter()
+        .map(|text| Concern { event_id: event.id.clone(), event: event.name.clone(), text })
+        .collect()
 }
 
 /// Nothing for the owner that commands mean by themselves.
