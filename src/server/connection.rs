@@ -140,10 +140,13 @@ impl Connections {
             let (faces, serving) = (faces.clone(), progress.begin());
             // HTTP/1.0 knows no chunks: its answers may end with the connection.
             let has_chunks = request.version() > Version::HTTP_10;
-            async move {
+            // Boxed: hyper keeps room for it as long as the connection is open, also
+            // while an answer streams; and few calls are on their way at any instant,
+            // so that all use the same warm memory.
+            Box::pin(async move {
                 let response = faces.serve(peer, serving.is_ambiguous, request).await;
                 Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks }))
-            }
+            })
         });
         let io = TokioIo::new(HeadGuard::new(stream, progress.clone()));
         // Time-outs of heads are the guard's: hyper's would also cut idle
