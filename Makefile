@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients soak bench fuzz lint
+.PHONY: run test test-rust test-clients soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
 VENVS    := target/clients
@@ -36,6 +36,16 @@ bench: .system/cc .system/nginx .system/wrk ## next to nginx and to no proxy, as
 	cargo build --release --locked --bin ai-proxy --example load
 	benches/run --rounds $(ROUNDS) --seconds $(SECONDS)
 
+# MINUTES shortens it: make endure MINUTES=2
+MINUTES ?= 20
+
+endure: .system/cc ## long: streams, sessions, a backend that comes and goes, a catalog that changes
+	cargo build --release --locked --bin ai-proxy --example load
+	benches/soak --minutes $(MINUTES)
+
+budget: .system/gungraun-runner ## instructions of one call, next to what they may be
+	benches/budget
+
 # The parsers hold no unsafe code, so no sanitizer, which would take a nightly compiler.
 fuzz: fuzz/Cargo.lock .system/cc .system/cargo-fuzz ## what parses hostile input, a minute each
 	cargo fuzz build --sanitizer none
@@ -53,7 +63,7 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients FORCE .system/nginx .system/wrk .system/cc .system/curl .system/python .system/node .system/cargo-deny .system/cargo-fuzz
+.PHONY: clients FORCE .system/nginx .system/wrk .system/gungraun-runner .system/cc .system/curl .system/python .system/node .system/cargo-deny .system/cargo-fuzz
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
@@ -91,6 +101,12 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .system/wrk:
 	command -v wrk >/dev/null || $(call debian,wrk)
+
+# The runner must be of the crate's version.
+.system/gungraun-runner: gungraun = $(shell sed -n 's/^gungraun = "\(.*\)"/\1/p' Cargo.toml)
+.system/gungraun-runner: .system/cc
+	command -v valgrind >/dev/null || $(call debian,valgrind libc6-dbg)
+	gungraun-runner --version 2>/dev/null | grep -qwF $(gungraun) || cargo install --locked --version $(gungraun) gungraun-runner
 
 .system/python:
 	$(PYTHON) -c 'import ensurepip, venv' || $(call debian,python3 python3-venv)

@@ -160,7 +160,7 @@ class Rig(contextlib.AbstractContextManager):
         keys = [row["api_key"] for row in json.loads(issued)]
         self.keys.write_text("\n".join(keys) + "\n")
         subprocess.run([LOAD, "certificate", self.folder], check=True)
-        flap = ["--flap", ",".join(map(str, self.flap))] if self.flap else []
+        flap = [f"--flap={self.flap[0]},{self.flap[1]}"] if self.flap else []
         log = open(self.folder / "backend.json", "w")
         self.backend = self.start(
             self.cores.backend, LOAD, "backend", "--port", self.backend_port, *flap, stdout=log
@@ -200,6 +200,14 @@ class Rig(contextlib.AbstractContextManager):
         process = self.start(cores or self.cores.proxy, *command)
         wait_for(port)
         return Target(name, port, ENDPOINT, process, port if tls else None)
+
+    def bare(self):
+        """Ours without its duties."""
+        port = free_port()
+        command = [LOAD, "bare", "--port", port, "--backend", self.backend_port]
+        process = self.start(self.cores.proxy, *command)
+        wait_for(port)
+        return Target("bare", port, ENDPOINT, process)
 
     def nginx(self, name="nginx", workers=1, cores=None):
         folder = Path(tempfile.mkdtemp(dir=self.folder))

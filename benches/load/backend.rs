@@ -23,7 +23,7 @@ pub struct Args {
     port: u16,
     /// Seconds up and seconds away, over and over: `20,3`. While away, idle
     /// connections are closed, streams cut and new ones refused.
-    #[arg(long, value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_delimiter = ',')]
     flap: Vec<u64>,
 }
 

@@ -1,13 +1,15 @@
-//! What `benches/run` needs on both ends of a proxy: a backend that costs next
+//! What `benches/run` and `benches/soak` need on both ends of a proxy: a backend that costs next
 //! to nothing, and the clients that wrk cannot play.
 //!
 //! Every command prints one JSON object a line and nothing else. Nothing here is
 //! part of the product, and only loopback addresses are meant.
 
 mod backend;
+mod bare;
 mod certificate;
 mod http;
 mod sessions;
+mod soak;
 mod streams;
 
 use std::net::SocketAddr;
@@ -15,6 +17,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+
+// As in the product, whose hot path one of these commands runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 struct Cli {
@@ -26,10 +32,14 @@ struct Cli {
 enum Command {
     /// Answer as an MCP server would, until killed.
     Backend(backend::Args),
+    /// Relay to a backend as the product does, without its duties.
+    Bare(bare::Args),
     /// Open GET streams: measure their events, or hold them open.
     Streams(streams::Args),
     /// Go through whole sessions: initialize, calls, DELETE.
     Sessions(sessions::Args),
+    /// Sessions and streams for a long time, on a backend that comes and goes.
+    Soak(soak::Args),
     /// Write a certificate for localhost and its key: cert.pem, key.pem.
     Certificate { folder: PathBuf },
 }
@@ -61,8 +71,10 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match Cli::parse().command {
             Command::Backend(args) => backend::run(args).await,
+            Command::Bare(args) => bare::run(args).await,
             Command::Streams(args) => streams::run(args).await,
             Command::Sessions(args) => sessions::run(args).await,
+            Command::Soak(args) => soak::run(args).await,
             Command::Certificate { folder } => certificate::write(&folder),
         }
     })

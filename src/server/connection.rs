@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
+use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -21,7 +21,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dispatch::Faces;
 use super::head_guard::{Carrier, HeadGuard, Progress, Serving, Verdict};
 use crate::net;
 use crate::proxy::body::{Body, BoxError};
@@ -39,6 +38,21 @@ const MIN_WATCH: Duration = Duration::from_millis(10);
 /// when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What the requests of a worker's connections are served with.
+pub trait Serve: Send + Sync + 'static {
+    /// `is_ambiguous`: two readers could frame the request differently, or nobody
+    /// saw its head; it is to be refused.
+    fn serve(
+        &self,
+        peer: IpAddr,
+        is_ambiguous: bool,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Once a second: lets go of what lay idle for too long.
+    fn sweep(&self);
+}
+
 /// What all client connections have in common.
 pub struct Connections {
     pub tls: Option<TlsAcceptor>,
@@ -53,10 +67,10 @@ pub struct Connections {
 
 impl Connections {
     /// Accepts until `stop`. Connections beyond the limit wait for their turn.
-    pub async fn serve(
+    pub async fn serve<F: Serve>(
         self: Arc<Self>,
         listener: TcpListener,
-        faces: Arc<Faces>,
+        faces: Arc<F>,
         stop: CancellationToken,
     ) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -72,7 +86,7 @@ impl Connections {
                 let mut ticks = tokio::time::interval(Duration::from_secs(1));
                 loop {
                     ticks.tick().await;
-                    faces.worker.pool.sweep();
+                    faces.sweep();
                 }
             }
         });
@@ -108,7 +122,7 @@ impl Connections {
         self.open.wait().await;
     }
 
-    async fn run(&self, stream: TcpStream, peer: SocketAddr, faces: Arc<Faces>) {
+    async fn run<F: Serve>(&self, stream: TcpStream, peer: SocketAddr, faces: Arc<F>) {
         net::tune(&stream);
         match &self.tls {
             None => self.http1(stream, peer.ip(), faces).await,
@@ -117,7 +131,13 @@ impl Connections {
         }
     }
 
-    async fn run_tls(&self, tls: &TlsAcceptor, stream: TcpStream, peer: IpAddr, faces: Arc<Faces>) {
+    async fn run_tls<F: Serve>(
+        &self,
+        tls: &TlsAcceptor,
+        stream: TcpStream,
+        peer: IpAddr,
+        faces: Arc<F>,
+    ) {
         let accepted = tokio::time::timeout(self.header_timeout, tls.accept(stream)).await;
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
@@ -131,7 +151,7 @@ impl Connections {
         }
     }
 
-    async fn http1<S>(&self, stream: S, peer: IpAddr, faces: Arc<Faces>)
+    async fn http1<S, F: Serve>(&self, stream: S, peer: IpAddr, faces: Arc<F>)
     where
         S: Carrier + Send + 'static,
     {
@@ -162,7 +182,7 @@ impl Connections {
             .await;
     }
 
-    async fn http2<S>(&self, stream: S, peer: IpAddr, faces: Arc<Faces>)
+    async fn http2<S, F: Serve>(&self, stream: S, peer: IpAddr, faces: Arc<F>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -8,6 +8,7 @@ use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
+use super::connection::Serve;
 use crate::portal::Portal;
 use crate::proxy;
 use crate::proxy::body::Body;
@@ -21,9 +22,8 @@ pub struct Faces {
     pub portal: Portal,
 }
 
-impl Faces {
-    /// `is_ambiguous`: see [`proxy::serve`], which refuses it.
-    pub async fn serve(
+impl Serve for Faces {
+    async fn serve(
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
@@ -36,6 +36,12 @@ impl Faces {
         Box::pin(self.page(peer, request)).await
     }
 
+    fn sweep(&self) {
+        self.worker.pool.sweep();
+    }
+}
+
+impl Faces {
     async fn page(&self, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());

@@ -5,7 +5,7 @@
 //! of its own, so that cores share nothing on a call's way. The store, and all
 //! that is not a call, lives on the control runtime that `main` made.
 
-mod connection;
+pub mod connection;
 mod dispatch;
 pub mod framing;
 mod head_guard;

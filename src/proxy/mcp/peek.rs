@@ -149,7 +149,17 @@ impl Message {
             None => UNKNOWN.into(),
         };
         let named = matches!(&*method, "tools/call" | "prompts/get");
-        Operation { method, name: self.name.filter(|_| named).unwrap_or_default() }
+        let name = self.name.filter(|_| named).unwrap_or_default();
+        Operation { method: storable(method), name: storable(name) }
+    }
+}
+
+/// The name with its control characters replaced: PostgreSQL takes no NUL, and
+/// nobody wants the others on a page or in a table.
+fn storable(name: String) -> String {
+    match name.contains(char::is_control) {
+        true => name.replace(char::is_control, "\u{fffd}"),
+        false => name,
     }
 }
 
@@ -343,6 +353,8 @@ mod tests {
         assert_eq!(operation(read), named("resources/read", ""));
         assert_eq!(operation(r#"{"id":1,"result":{}}"#), named("(response)", ""));
         assert_eq!(operation("nonsense"), named("(unknown)", ""));
+        let control = r#"{"method":"tools/call","params":{"name":"a\u0000\n\u0085b"}}"#;
+        assert_eq!(operation(control), named("tools/call", "a\u{fffd}\u{fffd}\u{fffd}b"));
         for params in ["null", "1", "-1", "1.5", "true", "\"x\"", "[1]", r#"{"name":7}"#] {
             let body = format!(r#"{{"method":"tools/call","params":{params}}}"#);
             assert_eq!(operation(&body), named("tools/call", ""), "{params}");

@@ -1,0 +1,179 @@
+//! What one warm `tools/call` costs in instructions: authenticate → resolve →
+//! peek → session → admit → header rewrite → meter, without sockets. `make
+//! budget` counts them under callgrind and compares with `benches/budget.txt`.
+//!
+//! The stages are called as `proxy::mcp` calls them. None of them may wait: a
+//! warm call runs no SQL.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use ai_proxy::app::App;
+use ai_proxy::catalog::audit::Actor;
+use ai_proxy::catalog::{attendee, event, owner, resource};
+use ai_proxy::cli::{Cli, Command};
+use ai_proxy::proxy::body::RequestBody;
+use ai_proxy::proxy::forward::Outgoing;
+use ai_proxy::proxy::headers;
+use ai_proxy::proxy::mcp::{coding, peek, session};
+use ai_proxy::proxy::meter::Meter;
+use ai_proxy::proxy::resolve::Target;
+use ai_proxy::proxy::route::Route;
+use ai_proxy::proxy::worker::Worker;
+use clap::Parser;
+use futures_util::FutureExt;
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PATH: &str = "/api/v1/mcp/bench/mcp";
+const SESSION: &str = "6f1c2a9e8b7d4f3a9c0e1d2b3a4f5e6d";
+const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"a":2,"b":3,"note":"a call of about two hundred bytes, as most calls of a tool are"}}}"#;
+
+/// Calls made before the one that counts: caches are warm, a lease is held.
+const WARM_UP: usize = 3;
+
+struct Room {
+    worker: Arc<Worker>,
+    request: HeaderMap,
+    answer: HeaderMap,
+    /// The store's files.
+    _folder: TempDir,
+    /// Where the store is asked, before the call that counts.
+    runtime: Runtime,
+}
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let value = |value| HeaderValue::from_str(value).expect("a header's value");
+    lines.iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect()
+}
+
+impl Room {
+    fn open() -> Self {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().expect("the first time");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let folder = TempDir::new().expect("a folder");
+        let data_dir = folder.path().to_str().expect("a plain path");
+        let Command::Serve(config) =
+            Cli::parse_from(["ai-proxy", "serve", "--data-dir", data_dir]).command
+        else {
+            unreachable!("serve was asked for")
+        };
+        let app = runtime.block_on(async {
+            let key = furnish(&App::open((*config).clone()).await.expect("a store")).await;
+            (App::open(*config).await.expect("the store again"), key)
+        });
+        let (app, key) = app;
+        let request = headers(&[
+            ("host", "proxy.example:8910"),
+            ("user-agent", "python-httpx/0.28.1"),
+            ("accept", "application/json, text/event-stream"),
+            ("accept-encoding", "gzip, deflate"),
+            ("connection", "keep-alive"),
+            ("content-type", "application/json"),
+            ("content-length", "170"),
+            ("mcp-protocol-version", "2025-06-18"),
+            ("mcp-session-id", SESSION),
+            ("api-key", &key),
+        ]);
+        let answer = headers(&[
+            ("content-type", "application/json"),
+            ("content-length", "120"),
+            ("date", "Sun, 22 Nov 2026 12:00:00 GMT"),
+            ("server", "uvicorn"),
+        ]);
+        let worker = Arc::new(Worker::new(app.plane.clone()));
+        Self { worker, request, answer, _folder: folder, runtime }
+    }
+
+    async fn call(&self, request: HeaderMap, mut answer: HeaderMap) {
+        let worker = &*self.worker;
+        let plane = &worker.plane;
+        let Route::Mcp { deployment, rest } = Route::of(black_box(PATH)) else {
+            unreachable!("a path of MCP")
+        };
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let caller = plane.authenticate(&request, peer).await.expect("a caller");
+        let target = Target::mcp(&caller, deployment, rest, None).expect("a target");
+        let open = caller.open().expect("a place");
+        assert!(coding::is_plain(&request));
+        let peek = peek::peek(black_box(CALL), true).expect("a call");
+        let id = session::presented(&request).expect("one session").expect("a session");
+        let mut held = plane.hold_session(&caller, &target, id).await.expect("the session");
+        caller.turn(plane.started.elapsed()).expect("a turn");
+        let mut permit = plane.admit(&caller, peek.counts).await.expect("a permit");
+        let (live, tally) = (caller.live.clone(), worker.tally.clone());
+        let mut meter = Meter::start(live, target.resource.clone(), peek.operations, tally);
+        let body = RequestBody::empty();
+        black_box(Outgoing::new(Method::POST, request, &target, body));
+        permit.spend();
+        held.keep();
+        headers::strip_response(&mut answer);
+        black_box(answer);
+        meter.answered(StatusCode::OK);
+        drop((meter, open));
+    }
+}
+
+/// A workshop of one attendee; their key.
+async fn furnish(app: &App) -> String {
+    let (db, vault) = (&*app.db, &*app.vault);
+    let owner = owner::local(db, "local").await.expect("an owner");
+    let by = Actor { owner_id: owner.id, name: owner.name };
+    let backend = resource::Draft {
+        deployment: "bench".into(),
+        endpoint: "http://127.0.0.1:9/mcp".into(),
+        key: resource::KeyChange::Set("backend-key".into()),
+        active: true,
+        ..resource::Draft::default()
+    };
+    let backend = resource::save(db, vault, &by, &backend).await.expect("a resource");
+    let workshop = event::Draft {
+        name: "Bench".into(),
+        description: "A measurement.".into(),
+        organizer_name: "Bench".into(),
+        organizer_email: "bench@example.org".into(),
+        start: "2020-01-01T00:00".into(),
+        end: "2099-01-01T00:00".into(),
+        resources: vec![backend.id],
+        active: true,
+        ..event::Draft::default()
+    };
+    let workshop = event::save(db, vault, &by, &workshop).await.expect("an event");
+    let issued = attendee::issue(db, vault, &by, &workshop.id, 1, &[]).await.expect("a key");
+    issued[0].api_key.expose_secret().to_owned()
+}
+
+/// A room in which a call was served, and the headers of the next.
+fn warm() -> (Room, HeaderMap, HeaderMap) {
+    let room = Room::open();
+    for _ in 0..WARM_UP {
+        room.runtime.block_on(room.call(room.request.clone(), room.answer.clone()));
+    }
+    let (request, answer) = (room.request.clone(), room.answer.clone());
+    (room, request, answer)
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("a warm call waits for nothing")
+}
+
+#[library_benchmark]
+#[bench::warm(setup = warm)]
+fn tools_call((room, request, answer): (Room, HeaderMap, HeaderMap)) -> Room {
+    at_once(room.call(request, answer));
+    // Closed outside of what is counted.
+    room
+}
+
+library_benchmark_group!(name = hot_path, benchmarks = tools_call);
+main!(library_benchmark_groups = hot_path);
