@@ -140,6 +140,10 @@ pub struct Config {
     #[arg(long, env = "AI_PROXY_SSE_KEEP_ALIVE", default_value = "25", value_name = "SECONDS")]
     pub sse_keep_alive: Seconds,
 
+    /// How often the MCP servers of events that are open or near are checked; 0 checks none.
+    #[arg(long, env = "AI_PROXY_HEALTH_INTERVAL", default_value = "300", value_name = "SECONDS")]
+    pub health_interval: Seconds,
+
     /// How long running requests may finish after SIGTERM.
     #[arg(long, env = "AI_PROXY_DRAIN_TIMEOUT", default_value = "30", value_name = "SECONDS")]
     pub drain_timeout: Seconds,

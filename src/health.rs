@@ -22,11 +22,6 @@ use crate::config::Config;
 use crate::probe::{self, Failure, Report, Target};
 use crate::proxy::plane::DataPlane;
 
-/// Milliseconds between two checks of one server. Each adds up to [`JITTER_MS`] of its
-/// own, so that replicas and resources of one backend do not ask it together.
-const PERIOD_MS: i64 = 4 * 60_000;
-const JITTER_MS: i64 = 2 * 60_000;
-
 /// How long before an event its servers are watched.
 const AHEAD_MS: i64 = 86_400_000;
 
@@ -124,8 +119,12 @@ impl Health {
     }
 }
 
-/// Checks what is due, until it is aborted or the proxy drains.
+/// Checks what is due, until it is aborted or the proxy drains; nothing where the
+/// configuration wants no checks.
 pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
+    if plane.config.health_interval.0.is_zero() {
+        return;
+    }
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut seen, mut next_look) = (None, 0);
@@ -186,8 +185,8 @@ async fn check(health: &Health, config: &Config, resource: &Resource) {
         Err(failure) => Verdict::Fails(failure.to_string()),
     };
     let at = now_ms();
-    let checked =
-        Checked { at, verdict, asked: fingerprint(resource), due_at: at + PERIOD_MS + jitter() };
+    let due_at = at + pause_ms(config.health_interval.0);
+    let checked = Checked { at, verdict, asked: fingerprint(resource), due_at };
     health.results.lock().insert(resource.id.clone(), checked);
 }
 
@@ -222,9 +221,13 @@ fn fingerprint(resource: &Resource) -> Digest {
     Digest::sha256(parts.join("\n").as_bytes())
 }
 
-fn jitter() -> i64 {
+/// Milliseconds to the next check of a server: the interval, a fifth more or less, so
+/// that replicas and resources of one backend do not ask it together.
+fn pause_ms(interval: Duration) -> i64 {
+    let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX / 2);
     let mut bytes = [0; 4];
     // Without randomness all are asked at the same time, which does no harm.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
-    i64::from(u32::from_ne_bytes(bytes)) % JITTER_MS
+    let random = i64::from(u32::from_ne_bytes(bytes));
+    interval - interval / 5 + random % (interval * 2 / 5).max(1)
 }

@@ -21,7 +21,7 @@ impl Process {
     /// Starts it with `settings` (variables of the environment) and waits until it listens.
     pub async fn serve(settings: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ai-proxy"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--health-interval", "0"])
             .env_clear()
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

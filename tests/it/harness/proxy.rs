@@ -146,7 +146,9 @@ impl Proxy {
     }
 
     async fn serve(&self, set: impl FnOnce(&mut Config)) -> (Arc<App>, Running) {
-        let mut config = Serve::parse_from(["serve", "--listen", "127.0.0.1:0"]).config;
+        let mut config =
+            Serve::parse_from(["serve", "--listen", "127.0.0.1:0", "--health-interval", "0"])
+                .config;
         config.workers = NonZeroUsize::new(1);
         config.store = self.store.args();
         set(&mut config);
