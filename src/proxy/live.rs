@@ -17,6 +17,9 @@ use super::lease::{DayCount, Lease};
 use super::meter::Ledger;
 use super::rate::Rate;
 
+/// How often it is written that an attendee was seen, in milliseconds.
+const SEEN_MS: i64 = 10_000;
+
 pub struct Live {
     pub attendee_id: Arc<str>,
     pub event_id: Arc<str>,
@@ -27,7 +30,9 @@ pub struct Live {
     /// the store, elsewhere: what attendees are shown.
     spent: Mutex<DayCount>,
     open: AtomicU32,
+    /// What the store does not know yet of the last call; 0: it knows.
     last_seen: AtomicI64,
+    seen_written: AtomicI64,
     /// Raised when the attendee's row changes: what was cached of it is stale.
     generation: AtomicU64,
     endings: Mutex<Arc<Endings>>,
@@ -97,6 +102,7 @@ impl Live {
             spent: Mutex::new(DayCount { day: 0, count: 0 }),
             open: AtomicU32::new(0),
             last_seen: AtomicI64::new(0),
+            seen_written: AtomicI64::new(0),
             generation: AtomicU64::new(0),
             endings: Mutex::default(),
         }
@@ -142,8 +148,13 @@ impl Live {
     }
 
     /// When the attendee was last seen, if that is yet to be written.
-    pub fn take_seen(&self) -> Option<i64> {
-        Some(self.last_seen.swap(0, Ordering::Relaxed)).filter(|at| *at != 0)
+    pub fn take_seen(&self, now_ms: i64) -> Option<i64> {
+        if now_ms - self.seen_written.load(Ordering::Relaxed) < SEEN_MS {
+            return None;
+        }
+        let at = Some(self.last_seen.swap(0, Ordering::Relaxed)).filter(|at| *at != 0)?;
+        self.seen_written.store(now_ms, Ordering::Relaxed);
+        Some(at)
     }
 
     /// Counts requests as spent.
@@ -241,7 +252,10 @@ impl Lives {
     /// Forgets an attendee of whom nobody but this table holds anything.
     pub fn forget_idle(&self) {
         self.by_attendee.retain(|_, live| {
-            Arc::strong_count(live) > 1 || !live.lease.is_empty() || !live.ledger.lock().is_empty()
+            Arc::strong_count(live) > 1
+                || !live.lease.is_empty()
+                || !live.ledger.lock().is_empty()
+                || live.last_seen.load(Ordering::Relaxed) != 0
         });
     }
 }

@@ -154,8 +154,9 @@ pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
 
 fn gather(plane: &DataPlane) -> Batch {
     let mut batch = Batch::new();
+    let now_ms = clock::now_ms();
     for live in plane.lives.all() {
-        if let Some(at) = live.take_seen() {
+        if let Some(at) = live.take_seen(now_ms) {
             batch.seen.insert(live.attendee_id.clone(), at);
         }
         let page = live.ledger.lock().turn_page();
