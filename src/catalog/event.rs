@@ -267,6 +267,8 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     change::record_all(&mut tx, Noun::Attendee, &attendees).await?;
     for statement in [
         "delete from usage where event_id = $1",
+        "delete from usage_minute where event_id = $1",
+        "delete from usage_attendee where event_id = $1",
         "delete from quota where attendee_id in (select id from attendee where event_id = $1)",
         "delete from event where id = $1",
     ] {

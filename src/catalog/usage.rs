@@ -12,10 +12,16 @@ use super::{Result, new_id};
 use crate::db::{Columns, Db};
 
 pub mod backup;
+pub mod breakdown;
 mod flush;
+mod latency;
 mod live;
+pub mod overview;
+pub mod series;
+mod totals;
 
 pub use flush::{flush, forget_batches};
+pub use latency::Latency;
 pub use live::{Live, live};
 
 /// Upper bounds of the latency buckets in milliseconds; slower calls fall into
@@ -24,6 +30,29 @@ pub const BUCKETS_MS: [u64; 13] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
 
 const DAY_MS: i64 = 86_400_000;
+
+/// The columns that are added up.
+const FIGURES: [&str; 19] = [
+    "requests",
+    "errors",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_ms",
+    "le_5",
+    "le_10",
+    "le_25",
+    "le_50",
+    "le_100",
+    "le_250",
+    "le_500",
+    "le_1000",
+    "le_2500",
+    "le_5000",
+    "le_10000",
+    "le_30000",
+    "le_60000",
+    "le_inf",
+];
 
 /// The row that figures are added to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +88,17 @@ impl Figures {
         self.total_ms = self.total_ms.saturating_add(ms);
         // Compared as durations: 5.4 ms are not ≤ 5 ms.
         self.buckets[BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took)] += 1;
+    }
+
+    /// As the store holds them, in the order of [`FIGURES`].
+    fn columns(&self) -> [i64; FIGURES.len()] {
+        let Self { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } = *self;
+        let sums = [requests, errors, prompt_tokens, completion_tokens, total_ms];
+        let mut columns = [0; FIGURES.len()];
+        for (column, figure) in columns.iter_mut().zip(sums.into_iter().chain(buckets)) {
+            *column = i64::try_from(figure).unwrap_or(i64::MAX);
+        }
+        columns
     }
 
     /// Adds another's figures, as after a flush that failed.

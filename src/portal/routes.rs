@@ -6,7 +6,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::events::{preflight, room};
+use super::admin::events::{metrics, preflight, room};
 use super::admin::{
     account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in,
 };
@@ -60,6 +60,8 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/events/{id}/room/cap", post(room::cap))
         .route("/admin/events/{id}/room/registration", post(room::registration))
         .route("/admin/events/{id}/room/resources/{resource_id}", post(room::resource))
+        .route("/admin/events/{id}/metrics", get(metrics::show))
+        .route("/admin/events/{id}/metrics/{table}", get(metrics::download))
         // For administrators
         .route("/admin/owners", get(owners::show).post(owners::invite))
         .route("/admin/owners/{id}/link", post(owners::link))

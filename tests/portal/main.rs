@@ -11,6 +11,7 @@ mod frame;
 mod harness;
 mod home;
 mod mcp;
+mod metrics;
 mod microsoft;
 mod owners;
 mod preflight;

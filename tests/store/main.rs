@@ -19,3 +19,4 @@ mod resource;
 mod seal;
 mod snapshot;
 mod usage;
+mod usage_event;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BUCKETS_MS, Figures, UsageKey};
+use super::{BUCKETS_MS, FIGURES, Figures, UsageKey, totals};
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
 use crate::db::{Columns, Db, Tx, values};
@@ -17,29 +17,6 @@ pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Rows of one statement.
 const ROWS: usize = 32;
-
-/// The columns that are added up.
-const FIGURES: [&str; 19] = [
-    "requests",
-    "errors",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_ms",
-    "le_5",
-    "le_10",
-    "le_25",
-    "le_50",
-    "le_100",
-    "le_250",
-    "le_500",
-    "le_1000",
-    "le_2500",
-    "le_5000",
-    "le_10000",
-    "le_30000",
-    "le_60000",
-    "le_inf",
-];
 
 /// Greatest figure that is taken from a file: sums of all rows still fit.
 const MAX_FIGURE: u64 = 1_000_000_000_000;
@@ -159,9 +136,11 @@ pub async fn restore_in<'a>(
         };
         usage.entry(key).or_default().add(&copy.figures());
     }
-    for rows in usage.into_iter().collect::<Vec<_>>().chunks(ROWS) {
+    let rows: Vec<_> = usage.into_iter().collect();
+    for rows in rows.chunks(ROWS) {
         insert(tx, rows).await?;
     }
+    totals::add_in(tx, rows.iter().map(|(key, figures)| (key, figures))).await?;
     Ok(())
 }
 
@@ -181,11 +160,8 @@ async fn insert(tx: &mut Tx, rows: &[(UsageKey, Figures)]) -> Result<()> {
             .bind(&*key.operation)
             .bind(&*key.name)
             .bind(key.minute);
-        let Figures { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } =
-            figures;
-        let sums = [requests, errors, prompt_tokens, completion_tokens, total_ms];
-        for figure in sums.into_iter().chain(buckets) {
-            query = query.bind(i64::try_from(*figure).unwrap_or(i64::MAX));
+        for figure in figures.columns() {
+            query = query.bind(figure);
         }
     }
     query.execute(&mut **tx).await?;

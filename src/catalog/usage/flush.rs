@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-use super::{Batch, DAY_MS, Figures, UsageKey};
+use super::{Batch, DAY_MS, Figures, UsageKey, totals};
 use crate::catalog::Result;
 use crate::clock;
 use crate::db::{Db, Tx};
@@ -40,6 +40,8 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     }
     settle_quotas(&mut tx, batch).await?;
     note_attendees(&mut tx, batch).await?;
+    // Last, since all replicas add to the same rows of an event: they hold them shortly.
+    totals::add_in(&mut tx, batch.usage.iter()).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -94,11 +96,8 @@ async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<(
     .bind(&*key.operation)
     .bind(&*key.name)
     .bind(key.minute);
-    let Figures { requests, errors, prompt_tokens, completion_tokens, total_ms, buckets } = figures;
-    for figure in
-        [requests, errors, prompt_tokens, completion_tokens, total_ms].into_iter().chain(buckets)
-    {
-        query = query.bind(i64::try_from(*figure).unwrap_or(i64::MAX));
+    for figure in figures.columns() {
+        query = query.bind(figure);
     }
     query.execute(&mut **tx).await?;
     Ok(())

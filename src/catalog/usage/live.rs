@@ -52,7 +52,7 @@ pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<L
     let calls = sqlx::query(
         "select minute, cast(sum(requests) as bigint) as requests,
             cast(sum(errors) as bigint) as errors
-         from usage join event on event.id = usage.event_id
+         from usage_minute join event on event.id = usage_minute.event_id
          where event.owner_id = $1 and event.id = $2 and minute >= $3 group by minute",
     )
     .bind(owner_id)

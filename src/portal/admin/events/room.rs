@@ -75,12 +75,12 @@ impl RoomState {
 }
 
 /// A number and what it counts.
-struct Figure {
-    label: &'static str,
-    hint: &'static str,
-    value: u64,
+pub(super) struct Figure {
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub value: u64,
     /// More than none is something to look at.
-    is_trouble: bool,
+    pub is_trouble: bool,
 }
 
 /// A linked resource and its switch.
@@ -121,7 +121,12 @@ fn until(event: &Event, now: i64) -> String {
     }
 }
 
-async fn figures(site: &Site, event: &Event, now: i64) -> Result<Vec<Figure>, PageError> {
+/// How things stand at `now`.
+pub(super) async fn figures(
+    site: &Site,
+    event: &Event,
+    now: i64,
+) -> Result<Vec<Figure>, PageError> {
     let live = usage::live(&site.db, &event.owner_id, &event.id, now).await?;
     let figure = |label, hint, value| Figure { label, hint, value, is_trouble: false };
     let trouble = |label, hint, value| Figure { label, hint, value, is_trouble: true };
