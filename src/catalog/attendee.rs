@@ -106,6 +106,25 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attende
     .collect()
 }
 
+/// One attendee of an owner's event.
+///
+/// # Errors
+/// [`Error::NotFound`] also where it is another event's, or another owner's.
+pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<Attendee> {
+    let row = sqlx::query(
+        "select attendee.id, event_id, user_id, display_name, attendee.active,
+            attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
+         from attendee join event on event.id = attendee.event_id
+         where event.owner_id = $1 and event_id = $2 and attendee.id = $3",
+    )
+    .bind(owner_id)
+    .bind(event_id)
+    .bind(id)
+    .fetch_optional(db.pool())
+    .await?;
+    Attendee::read(&row.ok_or_else(|| not_found(id))?)
+}
+
 /// Switches an attendee's key off or on.
 pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<()> {
     let mut tx = change::write(db).await?;

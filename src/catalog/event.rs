@@ -98,7 +98,7 @@ impl Event {
 
 /// Reads events with their resources: all, an owner's, or one. Those that are
 /// active come first, then by end.
-pub(super) async fn load(
+pub async fn load(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: Option<&str>,

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::any::AnyRow;
+
 use super::{Result, new_id};
 use crate::db::{Columns, Db};
 
@@ -171,6 +173,20 @@ pub struct Line {
     pub completion_tokens: u64,
 }
 
+impl Line {
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            deployment: row.text("deployment")?,
+            operation: row.text("operation")?,
+            name: row.text("name")?,
+            requests: row.int("requests")?.unsigned_abs(),
+            errors: row.int("errors")?.unsigned_abs(),
+            prompt_tokens: row.int("prompt_tokens")?.unsigned_abs(),
+            completion_tokens: row.int("completion_tokens")?.unsigned_abs(),
+        })
+    }
+}
+
 /// An attendee's figures of one UTC day (days since 1970).
 pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Line>> {
     let start = i64::from(day) * DAY_MS;
@@ -189,17 +205,25 @@ pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Lin
     .bind(start + DAY_MS)
     .fetch_all(db.pool())
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Line {
-                deployment: row.text("deployment")?,
-                operation: row.text("operation")?,
-                name: row.text("name")?,
-                requests: row.int("requests")?.unsigned_abs(),
-                errors: row.int("errors")?.unsigned_abs(),
-                prompt_tokens: row.int("prompt_tokens")?.unsigned_abs(),
-                completion_tokens: row.int("completion_tokens")?.unsigned_abs(),
-            })
-        })
-        .collect()
+    rows.iter().map(Line::read).collect()
+}
+
+/// The figures of an owner's event, from its beginning.
+pub async fn of_event(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Line>> {
+    let rows = sqlx::query(
+        "select coalesce(resource.deployment, '(deleted)') as deployment, operation, usage.name,
+            cast(sum(requests) as bigint) as requests,
+            cast(sum(errors) as bigint) as errors,
+            cast(sum(prompt_tokens) as bigint) as prompt_tokens,
+            cast(sum(completion_tokens) as bigint) as completion_tokens
+         from usage join event on event.id = usage.event_id
+            left join resource on resource.id = usage.resource_id
+         where event.owner_id = $1 and event.id = $2
+         group by 1, 2, 3 order by 1, 2, 3",
+    )
+    .bind(owner_id)
+    .bind(event_id)
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter().map(Line::read).collect()
 }

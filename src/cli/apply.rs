@@ -5,6 +5,8 @@
 
 mod key;
 mod plan;
+mod remote;
+mod target;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use clap::Args;
 use serde::Serialize;
 
 use self::plan::Plan;
+use self::remote::ServerArgs;
+use self::target::Target;
 use super::output::{self, Json, Table};
 use super::store::CatalogArgs;
 use super::workshop::Source;
@@ -36,10 +40,16 @@ Example of a workshop file:
   time_zone = \"Europe/Berlin\"
   resources = [\"mcp-demo\"]
 
+With --server, the file is applied to a proxy elsewhere, for the owner of the token. Keys that it
+takes from the environment or from files are read here.
+
 A running server takes the change up within two seconds.")]
 pub struct Apply {
     /// The workshop file (TOML)
     file: PathBuf,
+
+    #[command(flatten)]
+    server: ServerArgs,
 
     #[command(flatten)]
     catalog: CatalogArgs,
@@ -76,10 +86,13 @@ impl Apply {
             .with_context(|| format!("the workshop file {name} cannot be read"))?;
         let source = Source { name: &name, text: &text };
         let workshop = source.read()?;
-        let catalog = self.catalog.open_or_make_owner().await?;
+        let target = match self.server.remote()? {
+            Some(remote) => Target::There(remote),
+            None => Target::Here(Box::new(self.catalog.open_or_make_owner().await?)),
+        };
         let folder = self.file.parent().unwrap_or(Path::new(""));
-        let plan = Plan::new(&source, &workshop, folder, &catalog).await?;
-        let applied = plan.carry_out(&source, &catalog).await?;
+        let plan = Plan::new(&source, &workshop, folder, &target).await?;
+        let applied = plan.carry_out(&source, &target).await?;
         if self.output.json { output::json(&applied) } else { Ok(print(&applied)?) }
     }
 }

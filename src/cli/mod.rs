@@ -56,7 +56,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Task {
     /// Make or update the resources and events that a workshop file describes
-    Apply(apply::Apply),
+    Apply(Box<apply::Apply>),
     /// Issue, list and deactivate attendees
     #[command(subcommand)]
     Attendee(attendee::Attendee),

@@ -5,6 +5,7 @@
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
 //! into pages. What a person may do is the catalog's business.
 
+pub mod api_token;
 pub mod device;
 pub mod entra;
 pub mod local;

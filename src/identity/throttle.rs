@@ -26,6 +26,8 @@ pub enum Bucket {
     Account(Digest),
     Address(IpAddr),
     Browser(Digest),
+    /// An address that sends tokens of the API.
+    Token(IpAddr),
     Overflow,
 }
 
@@ -38,11 +40,16 @@ impl Bucket {
         Bucket::Address(source_network(source))
     }
 
+    /// Apart from sign-ins: a script with an old token must not keep people out.
+    pub fn token(source: IpAddr) -> Self {
+        Bucket::Token(source_network(source))
+    }
+
     fn limit(self) -> u32 {
         match self {
             Bucket::Account(_) | Bucket::Browser(_) => 10,
             // A room shares one address.
-            Bucket::Address(_) => 60,
+            Bucket::Address(_) | Bucket::Token(_) => 60,
             Bucket::Overflow => 600,
         }
     }

@@ -1,5 +1,5 @@
 //! The face: pages of owners under `/admin`, in HTML that works without
-//! JavaScript. Runs on the control runtime, apart from the calls of attendees.
+//! JavaScript, and [`api`], the same for programs. Runs on the control runtime, apart from the calls of attendees.
 //!
 //! **To add a page**, four things, and no fifth:
 //! 1. *Handler* in `src/portal/admin/<noun>.rs` (a folder where one file would
@@ -22,6 +22,7 @@
 //! a dialog.
 
 pub mod admin;
+pub mod api;
 pub mod assets;
 pub mod download;
 pub mod error;

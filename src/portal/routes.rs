@@ -2,15 +2,15 @@
 
 use anyhow::Context;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::{metrics, preflight, room};
 use super::admin::{
-    account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in,
+    account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in, tokens,
 };
-use super::{Site, assets, error, page};
+use super::{Site, api, assets, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
     let mut same_site = CsrfLayer::new().with_rejection_response(error::cross_site as fn(_) -> _);
@@ -28,6 +28,8 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
         .route("/admin/setup/{token}/entra", get(entra::begin_invited))
+        .route("/admin/tokens", get(tokens::show).post(tokens::create))
+        .route("/admin/tokens/{id}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .route("/admin/account", get(account::show))
         .route("/admin/account/password", post(account::change_password))
         .route("/admin/account/sessions", post(account::end_others))
@@ -75,6 +77,9 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(same_site)
+        // After what guards cookies: it takes none.
+        .nest(api::BASE, api::router())
+        .route("/api/admin/{*rest}", any(api::error::not_found))
         .layer(axum::middleware::from_fn_with_state(site.clone(), page::finish))
         .with_state(site);
     Ok(router)

@@ -2,6 +2,7 @@
 //! port of their own, real cookies, HTML that is parsed.
 
 mod account;
+mod api;
 mod audit;
 mod backup;
 mod capacity;

@@ -1,6 +1,7 @@
 //! Tests of the store: each runs on SQLite and on PostgreSQL, on a database of
 //! its own.
 
+mod api_token;
 mod attendee;
 mod backup;
 mod change;

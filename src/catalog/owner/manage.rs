@@ -4,6 +4,7 @@
 //! can sign in while Microsoft cannot be reached.
 
 use super::{BY_ID, Owner, Role, SetupLink, find, find_row, line, new_link};
+use crate::catalog::api_token;
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change, new_id};
@@ -117,8 +118,8 @@ pub async fn set_role(db: &Db, by: &Actor, owner: &Owner, role: Role) -> Result<
     Ok(tx.commit().await?)
 }
 
-/// Switches signing in off or on again. Off, every session and link of theirs
-/// ends; their events go on.
+/// Switches signing in off or on again. Off, every session, link and API token of
+/// theirs ends; their events go on.
 ///
 /// # Errors
 /// [`Error::Conflict`]: nobody would be left to manage owners.
@@ -136,6 +137,7 @@ pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Res
     ] {
         sqlx::query(ended).bind(&owner.id).execute(&mut *tx).await?;
     }
+    api_token::revoke_all_in(&mut tx, &owner.id).await?;
     let action = if active { "reactivated" } else { "deactivated" };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)

@@ -5,7 +5,7 @@ use sqlx::Row;
 
 use super::{ALIAS, BY_ID, LOCAL, Owner, find_row, line};
 use crate::catalog::validate::invalid;
-use crate::catalog::{Digest, Noun, Result, audit, change, new_id};
+use crate::catalog::{Digest, Noun, Result, api_token, audit, change, new_id};
 use crate::clock::now_ms;
 use crate::db::{Db, Tx};
 
@@ -62,6 +62,8 @@ pub async fn redeem(db: &Db, token: &str, name: &str, hash: &str) -> Result<Opti
     .await?;
     let Some(row) = row else { return Ok(None) };
     let owner = Owner::read(&row)?;
+    // Who lost a password may have lost more.
+    api_token::revoke_all_in(&mut tx, &id).await?;
     sqlx::query("update setup_link set used_at = $2 where digest = $1")
         .bind(&digest)
         .bind(now)

@@ -51,6 +51,23 @@ impl Default for Draft {
     }
 }
 
+/// What is stored, as a form to change some of it.
+impl From<&Resource> for Draft {
+    fn from(resource: &Resource) -> Self {
+        Self {
+            id: Some(resource.id.clone()),
+            deployment: resource.deployment.to_string(),
+            name: resource.name.clone(),
+            kind: resource.kind,
+            endpoint: resource.endpoint.as_written().to_string(),
+            auth: resource.auth.clone(),
+            key: KeyChange::Keep,
+            region: resource.region.clone(),
+            active: resource.active,
+        }
+    }
+}
+
 pub(super) struct Valid<'a> {
     draft: &'a Draft,
     pub deployment: String,

@@ -7,18 +7,18 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use super::target::{Refusal, Stored, Target};
 use super::{Applied, AppliedEvent, AppliedResource, key};
-use crate::catalog::Error;
-use crate::catalog::event::{self, Event};
-use crate::catalog::resource;
-use crate::cli::store::Catalog;
+use crate::catalog::{event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
+
+type IsNew = bool;
 
 /// Drafts in the file's order. An event's draft holds deployment names where it will
 /// hold resource ids, because resources that are new have none yet.
 pub struct Plan {
     resources: Vec<resource::Draft>,
-    events: Vec<event::Draft>,
+    events: Vec<(event::Draft, IsNew)>,
     /// Resource ids by deployment name.
     ids: HashMap<String, String>,
 }
@@ -32,25 +32,22 @@ impl Plan {
         source: &Source<'_>,
         workshop: &Workshop,
         folder: &Path,
-        catalog: &Catalog,
+        target: &Target,
     ) -> anyhow::Result<Self> {
-        let Catalog { db, vault, by } = catalog;
-        let stored = resource::list(db, vault, &by.owner_id).await?;
-        let ids: HashMap<_, _> =
-            stored.into_iter().map(|stored| (stored.deployment.to_string(), stored.id)).collect();
+        let ids = target.resources().await?;
         let mut resources = Vec::new();
         for (index, entry) in workshop.resources.iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &entry.deployment };
             resources.push(resource_draft(at, entry, folder, &ids)?);
         }
-        let stored = event::list(db, vault, &by.owner_id).await?;
+        let stored = target.events().await?;
         let mut namesakes = Namesakes::new(&stored, workshop);
         let mut events = Vec::new();
         for (index, entry) in workshop.events.iter().enumerate() {
             let at = Entry { source, table: "event", index, name: &entry.name };
             let stored = namesakes.stored(entry).map_err(|rule| at.refuse("name", rule))?;
             let draft = event_draft(entry, stored);
-            draft.check().map_err(|error| at.place(error))?;
+            draft.check().map_err(|error| at.place(error.into()))?;
             let planned = |name: &String| resources.iter().any(|r| r.deployment.trim() == name);
             let unknown = |name: &&String| !ids.contains_key(*name) && !planned(name);
             if let Some(name) = draft.resources.iter().find(unknown) {
@@ -58,7 +55,7 @@ impl Plan {
                     .refuse("resources", format!("there is no resource '{name}'"))
                     .into());
             }
-            events.push(draft);
+            events.push((draft, stored.is_none()));
         }
         Ok(Self { resources, events, ids })
     }
@@ -67,25 +64,23 @@ impl Plan {
     pub async fn carry_out(
         mut self,
         source: &Source<'_>,
-        catalog: &Catalog,
+        target: &Target,
     ) -> anyhow::Result<Applied> {
-        let Catalog { db, vault, by } = catalog;
         let mut applied = Applied::default();
         for (index, draft) in self.resources.into_iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &draft.deployment };
-            let saved =
-                resource::save(db, vault, by, &draft).await.map_err(|error| at.place(error))?;
+            let saved = target.save_resource(&draft).await.map_err(|refusal| at.place(refusal))?;
             let deployment = draft.deployment.trim().to_owned();
             self.ids.insert(deployment.clone(), saved.id.clone());
             let change = saved.outcome.as_str();
             applied.resources.push(AppliedResource { deployment, id: saved.id, change });
         }
-        for (index, mut draft) in self.events.into_iter().enumerate() {
+        for (index, (mut draft, is_new)) in self.events.into_iter().enumerate() {
             let ids = draft.resources.iter().filter_map(|name| self.ids.get(name).cloned());
             draft.resources = ids.collect();
             let at = Entry { source, table: "event", index, name: &draft.name };
-            let saved =
-                event::save(db, vault, by, &draft).await.map_err(|error| at.place(error))?;
+            let saved = target.save_event(&draft, is_new).await;
+            let saved = saved.map_err(|refusal| at.place(refusal))?;
             let name = draft.name.trim().to_owned();
             let change = saved.outcome.as_str();
             applied.events.push(AppliedEvent { id: saved.id, name, change });
@@ -110,11 +105,11 @@ impl Entry<'_> {
     }
 
     /// The catalog's refusal, with the line that it is about.
-    fn place(&self, error: Error) -> anyhow::Error {
-        match error {
-            Error::Invalid { field, reason } => self.refuse(field, reason).into(),
-            Error::Conflict { reason } => self.refuse("id", reason).into(),
-            error => error.into(),
+    fn place(&self, refusal: Refusal) -> anyhow::Error {
+        match refusal {
+            Refusal::Invalid { field, reason } => self.refuse(&field, reason).into(),
+            Refusal::Conflict(reason) => self.refuse("id", reason).into(),
+            Refusal::Other(error) => error,
         }
     }
 }
@@ -136,24 +131,24 @@ fn resource_draft(
         region: entry.region.clone(),
         active: entry.active,
     };
-    draft.check().map_err(|error| at.place(error))?;
+    draft.check().map_err(|error| at.place(error.into()))?;
     Ok(draft)
 }
 
 /// Finds the event that an entry updates: the one with its id, else with its name.
 struct Namesakes<'a> {
-    stored: &'a [Event],
+    stored: &'a [Stored],
     /// Events that another entry names by id, or has found already.
     taken: HashSet<&'a str>,
 }
 
 impl<'a> Namesakes<'a> {
-    fn new(stored: &'a [Event], workshop: &'a Workshop) -> Self {
+    fn new(stored: &'a [Stored], workshop: &'a Workshop) -> Self {
         let taken = workshop.events.iter().filter_map(|entry| entry.id.as_deref()).collect();
         Self { stored, taken }
     }
 
-    fn stored(&mut self, entry: &workshop::Event) -> Result<Option<&'a Event>, String> {
+    fn stored(&mut self, entry: &workshop::Event) -> Result<Option<&'a Stored>, String> {
         let by_id = self.stored.iter().find(|event| Some(&event.id) == entry.id.as_ref());
         if by_id.is_some() {
             return Ok(by_id);
@@ -178,12 +173,12 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. A window that it leaves out was
 /// made up when the event was new, and stays as well.
-fn event_draft(entry: &workshop::Event, stored: Option<&Event>) -> event::Draft {
+fn event_draft(entry: &workshop::Event, stored: Option<&Stored>) -> event::Draft {
     let new = event::Draft::default();
     let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
-    let start = entry.start.clone().or_else(|| stored.map(|stored| stored.start_local.clone()));
+    let start = entry.start.clone().or_else(|| stored.map(|stored| stored.start.clone()));
     let start = start.unwrap_or_else(|| next_full_hour(&time_zone));
-    let end = entry.end.clone().or_else(|| stored.map(|stored| stored.end_local.clone()));
+    let end = entry.end.clone().or_else(|| stored.map(|stored| stored.end.clone()));
     let end = end.unwrap_or_else(|| a_week_after(&start));
     event::Draft {
         id: stored.map(|stored| stored.id.clone()).or_else(|| entry.id.clone()),

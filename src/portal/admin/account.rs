@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::setup;
-use crate::catalog::owner;
+use crate::catalog::{api_token, owner};
 use crate::identity::local::Refusal;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -23,6 +23,8 @@ struct Account {
     has_entra: bool,
     /// Other browsers in which this owner is signed in.
     others: u64,
+    /// API tokens that have been made and not revoked.
+    tokens: usize,
     problems: Problems,
 }
 
@@ -32,8 +34,9 @@ impl Account {
         let known = owner::password::hash_of(&site.db, &me.owner.name).await?;
         let has_password = known.is_some_and(|(_, hash)| hash.is_some());
         let has_entra = owner::entra::has_account(&site.db, &me.owner).await?;
+        let tokens = api_token::list(&site.db, &me.owner.id).await?.len();
         let frame = me.frame(Section::Account);
-        Ok(Self { frame, has_password, has_entra, others, problems })
+        Ok(Self { frame, has_password, has_entra, others, tokens, problems })
     }
 }
 

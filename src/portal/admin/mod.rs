@@ -11,3 +11,4 @@ pub mod owners;
 pub mod resources;
 pub mod setup;
 pub mod sign_in;
+pub mod tokens;

@@ -1,0 +1,247 @@
+//! Another proxy's catalog, by its JSON API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use url::{Position, Url};
+
+use super::target::{Refusal, Stored};
+use crate::catalog::resource::KeyChange;
+use crate::catalog::{Outcome, Saved, event, resource};
+use crate::config::EndpointPolicy;
+use crate::probe::{Target, connect};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Far more than the events of one owner take.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Which proxy, and the token it is asked with.
+#[derive(Args, Debug)]
+pub struct ServerArgs {
+    /// Apply the file to the proxy at this address, in place of the store on this machine
+    #[arg(long, value_name = "URL", conflicts_with = "owner")]
+    server: Option<Url>,
+
+    /// API token; other users of this machine can read it in the list of processes, so prefer
+    /// the variable or a file
+    #[arg(
+        long,
+        env = "AI_PROXY_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        requires = "server",
+        conflicts_with = "token_file"
+    )]
+    token: Option<SecretString>,
+
+    /// File with the API token
+    #[arg(long, value_name = "FILE", requires = "server")]
+    token_file: Option<PathBuf>,
+}
+
+impl ServerArgs {
+    /// The proxy that is meant, if it is another one.
+    pub fn remote(self) -> anyhow::Result<Option<Remote>> {
+        let Some(server) = self.server else { return Ok(None) };
+        let is_http = matches!(server.scheme(), "http" | "https") && server.host().is_some();
+        ensure!(is_http, "--server must be an address such as https://proxy.example.org");
+        let token = match (self.token, self.token_file) {
+            (Some(token), _) => token,
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(&file);
+                let text = zeroize::Zeroizing::new(
+                    text.with_context(|| format!("the file {} cannot be read", file.display()))?,
+                );
+                SecretString::from(text.trim_end())
+            }
+            (None, None) => bail!(
+                "there is no token for {server}; make one in its portal, at Account, API tokens, \
+                 and set AI_PROXY_TOKEN"
+            ),
+        };
+        let authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
+        let mut authorization =
+            authorization.context("the token is not one: copy it again, without line breaks")?;
+        authorization.set_sensitive(true);
+        Ok(Some(Remote { server, authorization }))
+    }
+}
+
+/// A proxy elsewhere.
+pub struct Remote {
+    server: Url,
+    authorization: HeaderValue,
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    id: String,
+    deployment: String,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    id: String,
+    change: String,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    error: Cause,
+}
+
+#[derive(Deserialize)]
+struct Cause {
+    code: String,
+    message: String,
+    field: Option<String>,
+}
+
+impl Remote {
+    /// Deployment names with their ids.
+    pub async fn resources(&self) -> Result<Vec<(String, String)>, Refusal> {
+        let List { items } = self.call(Method::GET, "/resources", None).await?;
+        Ok(items.into_iter().map(|Resource { id, deployment }| (deployment, id)).collect())
+    }
+
+    pub async fn events(&self) -> Result<Vec<Stored>, Refusal> {
+        let List { items } = self.call(Method::GET, "/events", None).await?;
+        Ok(items)
+    }
+
+    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, Refusal> {
+        let mut body = Map::from_iter([
+            ("deployment".to_owned(), json!(draft.deployment)),
+            ("name".to_owned(), json!(draft.name)),
+            ("type".to_owned(), json!(draft.kind.as_str())),
+            ("endpoint".to_owned(), json!(draft.endpoint)),
+            ("auth".to_owned(), json!(draft.auth.to_string())),
+            ("region".to_owned(), json!(draft.region)),
+            ("active".to_owned(), json!(draft.active)),
+        ]);
+        match &draft.key {
+            KeyChange::Keep => {}
+            KeyChange::Remove => drop(body.insert("key".to_owned(), Value::Null)),
+            KeyChange::Set(key) => drop(body.insert("key".to_owned(), json!(key.expose_secret()))),
+        }
+        self.save("/resources", draft.id.as_deref(), body.into()).await
+    }
+
+    /// `is_new`: the draft's id, where it has one, is what the event is to have.
+    pub async fn save_event(&self, draft: &event::Draft, is_new: bool) -> Result<Saved, Refusal> {
+        let body = json!({
+            "id": draft.id,
+            "name": draft.name,
+            "description": draft.description,
+            "organizer_name": draft.organizer_name,
+            "organizer_email": draft.organizer_email,
+            "start": draft.start,
+            "end": draft.end,
+            "time_zone": draft.time_zone,
+            "resources": draft.resources,
+            "max_token_cap": draft.max_token_cap,
+            "daily_request_cap": draft.daily_request_cap,
+            "requests_per_minute": draft.requests_per_minute,
+            "burst": draft.burst,
+            "max_open_requests": draft.max_open_requests,
+            "shared_code": draft.shared_code.as_ref().map(|code| code.expose_secret()),
+            "shared_code_limit": draft.shared_code_limit,
+            "registration": draft.registration,
+            "active": draft.active,
+        });
+        let id = draft.id.as_deref().filter(|_| !is_new);
+        self.save("/events", id, body).await
+    }
+
+    async fn save(&self, noun: &str, id: Option<&str>, body: Value) -> Result<Saved, Refusal> {
+        let (method, path) = match id {
+            None => (Method::POST, noun.to_owned()),
+            Some(id) => (Method::PATCH, format!("{noun}/{id}")),
+        };
+        let Written { id, change } = self.call(method, &path, Some(body)).await?;
+        let outcomes = [Outcome::Created, Outcome::Updated, Outcome::Unchanged];
+        let outcome = outcomes.into_iter().find(|outcome| outcome.as_str() == change);
+        let outcome = outcome.ok_or_else(|| self.odd())?;
+        Ok(Saved { id, outcome })
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<T, Refusal> {
+        let (status, answer) = self.exchange(method, path, body).await?;
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&answer).map_err(|_| self.odd())?);
+        }
+        let Ok(Problem { error }) = serde_json::from_slice(&answer) else {
+            return Err(anyhow!("{}; it answered {status}", self.odd()).into());
+        };
+        match (error.field, error.code.as_str()) {
+            (Some(field), _) => {
+                let reason = error.message.strip_prefix(&format!("{field}: "));
+                let reason = reason.unwrap_or(&error.message).to_owned();
+                Err(Refusal::Invalid { field, reason })
+            }
+            (None, "conflict") => Err(Refusal::Conflict(error.message)),
+            (None, _) => Err(anyhow!("{} refused: {}", self.server, error.message).into()),
+        }
+    }
+
+    fn odd(&self) -> anyhow::Error {
+        anyhow!("{} does not answer as an AI Proxy does; is the address right?", self.server)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let away = || format!("{} cannot be reached", self.server);
+        let target = Target {
+            url: self.server.clone(),
+            credential: None,
+            policy: EndpointPolicy::Any,
+            connect_timeout: CONNECT_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
+        };
+        let mut connection = connect::open(&target).await.with_context(away)?;
+        let prefix = self.server[Position::BeforePath..Position::AfterPath].trim_end_matches('/');
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{prefix}{}{path}", crate::portal::api::BASE))
+            .header(HOST, connect::authority(&self.server)?)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, "application/json")
+            .header(AUTHORIZATION, self.authorization.clone())
+            .body(Full::from(body.map(|body| body.to_string()).unwrap_or_default()))?;
+        let answer = async {
+            let response = connection.sender.send_request(request).await.with_context(away)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
+            let body = body.map_err(|_| anyhow!("{} broke off its answer", self.server))?;
+            Ok((head.status, body.to_bytes()))
+        };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+        answer.with_context(|| format!("{} did not answer in time", self.server))?
+    }
+}

@@ -1,0 +1,232 @@
+//! Attendees of an event. A key is answered when it is made, and not again.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::{IntoParams, ToSchema};
+
+use super::List;
+use super::bearer::Caller;
+use super::body::{Body, Path, Query, given};
+use super::error::{ApiError, Problem};
+use crate::catalog::{attendee, event};
+use crate::clock::rfc3339;
+use crate::portal::Site;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Attendee {
+    id: String,
+    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`.
+    user_id: String,
+    display_name: String,
+    active: bool,
+    /// Instead of the event's.
+    daily_request_cap: Option<u32>,
+    created_at: String,
+    last_seen_at: Option<String>,
+    /// The code of the last refusal.
+    last_error: Option<String>,
+    last_error_at: Option<String>,
+}
+
+impl From<attendee::Attendee> for Attendee {
+    fn from(attendee: attendee::Attendee) -> Self {
+        Self {
+            id: attendee.id,
+            user_id: attendee.user_id,
+            display_name: attendee.display_name,
+            active: attendee.active,
+            daily_request_cap: attendee.daily_request_cap,
+            created_at: rfc3339(attendee.created_at),
+            last_seen_at: attendee.last_seen_at.map(rfc3339),
+            last_error: attendee.last_error,
+            last_error_at: attendee.last_error_at.map(rfc3339),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Asked {
+    /// Attendees after this one: `next` of the page before.
+    after: Option<String>,
+    /// 1 to 1000; 100 where it is left out.
+    limit: Option<usize>,
+}
+
+/// Attendees, in the order in which they came.
+#[utoipa::path(get, path = "/events/{id}/attendees", tag = "attendees",
+    params(("id" = String, Path), Asked), responses(
+    (status = 200, body = List<Attendee>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn list(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<List<Attendee>>, ApiError> {
+    let limit = asked.limit.unwrap_or(100);
+    if !(1..=1000).contains(&limit) {
+        return Err(ApiError::invalid("limit", "must be from 1 to 1000"));
+    }
+    event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
+    let all = attendee::list(&site.db, caller.owner_id(), &id).await?;
+    let start = match &asked.after {
+        None => 0,
+        Some(after) => {
+            let at = all.iter().position(|attendee| attendee.id == *after);
+            at.ok_or_else(|| ApiError::invalid("after", "is no attendee of this event"))? + 1
+        }
+    };
+    let is_more = all.len() > start + limit;
+    let items: Vec<_> = all.into_iter().skip(start).take(limit).map(Attendee::from).collect();
+    let next = items.last().filter(|_| is_more).map(|last| last.id.clone());
+    Ok(Json(List { items, next }))
+}
+
+/// One attendee.
+#[utoipa::path(get, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
+    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn read(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((id, attendee_id)): Path<(String, String)>,
+) -> Result<Json<Attendee>, ApiError> {
+    Ok(Json(own(&site, &caller, &id, &attendee_id).await?.into()))
+}
+
+async fn own(
+    site: &Site,
+    caller: &Caller,
+    event_id: &str,
+    id: &str,
+) -> Result<attendee::Attendee, ApiError> {
+    Ok(attendee::get(&site.db, caller.owner_id(), event_id, id).await?)
+}
+
+/// How many keys: as many as `count` or `names` says, whichever is more.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    #[serde(default)]
+    count: u32,
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+/// A new attendee.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Issued {
+    id: String,
+    user_id: String,
+    display_name: String,
+    /// It cannot be asked for again.
+    #[serde(serialize_with = "shown")]
+    #[schema(value_type = String)]
+    api_key: SecretString,
+}
+
+/// Makes attendees with their keys: all or none.
+#[utoipa::path(post, path = "/events/{id}/attendees", tag = "attendees", params(("id" = String, Path)),
+    request_body = Wanted, responses(
+    (status = 201, body = List<Issued>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn issue(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(Wanted { count, names }): Body<Wanted>,
+) -> Result<(StatusCode, Json<List<Issued>>), ApiError> {
+    let actor = caller.actor();
+    let issued = attendee::issue(&site.db, &site.vault, &actor, &id, count, &names).await?;
+    let items = issued.into_iter().map(|new| Issued {
+        id: new.attendee_id,
+        user_id: new.user_id,
+        display_name: new.display_name,
+        api_key: new.api_key,
+    });
+    Ok((StatusCode::CREATED, List::whole(items)))
+}
+
+/// What of an attendee can be changed; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttendeeFields {
+    active: Option<bool>,
+    /// `null`: the event's again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    daily_request_cap: Option<Option<u32>>,
+}
+
+/// Switches a key off or on, or gives an attendee a cap of their own.
+#[utoipa::path(patch, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    params(("id" = String, Path), ("attendee_id" = String, Path)), request_body = AttendeeFields, responses(
+    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn update(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((id, attendee_id)): Path<(String, String)>,
+    Body(fields): Body<AttendeeFields>,
+) -> Result<Json<Attendee>, ApiError> {
+    let stored = own(&site, &caller, &id, &attendee_id).await?;
+    let actor = caller.actor();
+    // The cap first: it may be refused.
+    if let Some(cap) = fields.daily_request_cap.filter(|cap| *cap != stored.daily_request_cap) {
+        attendee::set_cap(&site.db, &actor, &attendee_id, cap).await?;
+    }
+    if let Some(active) = fields.active.filter(|active| *active != stored.active) {
+        attendee::set_active(&site.db, &actor, &attendee_id, active).await?;
+    }
+    Ok(Json(own(&site, &caller, &id, &attendee_id).await?.into()))
+}
+
+/// A key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewKey {
+    /// It cannot be asked for again.
+    #[serde(serialize_with = "shown")]
+    #[schema(value_type = String)]
+    api_key: SecretString,
+}
+
+fn shown<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose_secret())
+}
+
+/// Gives an attendee a new key; the old one stops at once.
+#[utoipa::path(post, path = "/events/{id}/attendees/{attendee_id}/key", tag = "attendees",
+    params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
+    (status = 200, body = NewKey), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn new_key(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((id, attendee_id)): Path<(String, String)>,
+) -> Result<Json<NewKey>, ApiError> {
+    own(&site, &caller, &id, &attendee_id).await?;
+    let actor = caller.actor();
+    let api_key = attendee::new_key(&site.db, &site.vault, &actor, &attendee_id).await?;
+    Ok(Json(NewKey { api_key }))
+}
+
+/// Deletes an attendee. Their figures stay with the event.
+#[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
+    (status = 204, description = "They are gone"), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn remove(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((id, attendee_id)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    own(&site, &caller, &id, &attendee_id).await?;
+    attendee::delete(&site.db, &caller.actor(), &attendee_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,59 @@
+//! Who calls: the owner for whom a token speaks. Nothing else is looked at.
+
+use axum::extract::FromRequestParts;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use secrecy::SecretString;
+
+use super::error::ApiError;
+use crate::catalog::api_token::Holder;
+use crate::catalog::audit::Actor;
+use crate::catalog::owner::Owner;
+use crate::identity::api_token::Refusal;
+use crate::portal::Site;
+use crate::portal::visitor::Peer;
+use crate::proxy::throttle;
+
+/// An owner, acting by a token.
+pub struct Caller(pub Holder);
+
+impl Caller {
+    /// Who writes, as the catalog asks it.
+    pub fn actor(&self) -> Actor {
+        self.0.actor()
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.0.owner
+    }
+
+    pub fn owner_id(&self) -> &str {
+        &self.0.owner.id
+    }
+}
+
+impl FromRequestParts<Site> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get::<Peer>();
+        let Peer(peer) = *peer.ok_or_else(|| ApiError::internal("a request without a peer"))?;
+        let source = throttle::source(peer, &parts.headers, &site.config.trusted_proxies);
+        let token = token(parts).ok_or_else(ApiError::missing_token)?;
+        match site.identity.token_holder(&token, source).await {
+            Ok(holder) => Ok(Self(holder)),
+            Err(Refusal::Unknown) => Err(ApiError::invalid_token()),
+            Err(Refusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),
+            Err(Refusal::Catalog(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// RFC 6750, section 2.1; the scheme's case does not matter.
+fn token(parts: &Parts) -> Option<SecretString> {
+    let mut given = parts.headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| SecretString::from(token.trim()))
+}

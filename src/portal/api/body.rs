@@ -1,0 +1,116 @@
+//! What a call brings: its JSON body, its query, the ids in its path. Whatever is
+//! wrong with them is told in the API's own shape, without quoting a value.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::error::ApiError;
+use crate::portal::Site;
+
+/// The body, as JSON of this shape.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Site> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, ApiError> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        if !kind.trim().eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::unsupported_media_type());
+        }
+        let bytes = Bytes::from_request(request, site).await.map_err(unread)?;
+        read(&bytes).map(Body)
+    }
+}
+
+fn unread(rejection: BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::body_too_large()
+    } else {
+        ApiError::incomplete()
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (field, cause) = (error.path().to_string(), error.inner());
+        match cause.classify() {
+            serde_json::error::Category::Data => wrong(&field, &cause.to_string()),
+            _ => ApiError::malformed(place(cause)),
+        }
+    })?;
+    json.end().map_err(|error| ApiError::malformed(place(&error)))?;
+    Ok(value)
+}
+
+fn place(error: &serde_json::Error) -> String {
+    format!("see line {}, column {}", error.line(), error.column())
+}
+
+/// What the parser says of a field, without the value that it found.
+fn wrong(field: &str, cause: &str) -> ApiError {
+    let cause = cause.rsplit_once(" at line ").map_or(cause, |(cause, _)| cause);
+    if let Some((unknown, known)) =
+        cause.strip_prefix("unknown field `").and_then(|rest| rest.split_once("`, "))
+    {
+        return ApiError::invalid(unknown, format_args!("is no field here; {known}"));
+    }
+    if let Some(missing) = cause.strip_prefix("missing field `") {
+        return ApiError::invalid(missing.trim_end_matches('`'), "is required");
+    }
+    let expected = cause.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
+    let expected = expected.replace("u32", "a positive whole number").replace("a string", "text");
+    let expected = expected.replace("a boolean", "true or false");
+    let expected = if expected.starts_with("struct ") { "an object" } else { &expected };
+    match field {
+        "." => ApiError::invalid("body", format_args!("must be {expected}")),
+        field => ApiError::invalid(field, format_args!("must be {expected}")),
+    }
+}
+
+/// The query, as it may stand there.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Site> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {
+        match axum::extract::Query::from_request_parts(parts, site).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(_) => Err(ApiError::invalid("query", "holds what is not known here")),
+        }
+    }
+}
+
+/// The ids in the path.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Site> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, site).await {
+            Ok(axum::extract::Path(ids)) => Ok(Self(ids)),
+            Err(_) => Err(ApiError::not_found()),
+        }
+    }
+}
+
+/// A field for which `null` is not the same as leaving it out.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// As [`given`], for what is never shown again.
+pub type Given = Option<Option<SecretString>>;

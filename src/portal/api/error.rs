@@ -1,0 +1,161 @@
+//! What the API answers where it does not do what it was asked: the only such
+//! map. The shape is that of the data plane's refusals, so that programs which
+//! use both read errors in one way.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::catalog;
+use crate::identity::throttle::Wait;
+
+/// An error, as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    error: ApiError,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ApiError {
+    /// What programs go by; it does not change.
+    code: &'static str,
+    /// What is wrong and what to do, for people.
+    message: String,
+    /// The HTTP status.
+    status: u16,
+    /// The field of the body or of the query that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip)]
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let (status, message) = (status.as_u16(), message.into());
+        Self { code, message, status, field: None, retry_after: None }
+    }
+
+    pub fn missing_token() -> Self {
+        let message = "No token was sent. Make one in the portal, at Account, API tokens, and \
+                       send it as Authorization: Bearer.";
+        Self::new(StatusCode::UNAUTHORIZED, "missing_token", message)
+    }
+
+    pub fn invalid_token() -> Self {
+        let message = "This token is not known here: it was revoked, has expired, or is not \
+                       complete. Make another in the portal, at Account, API tokens.";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
+    }
+
+    pub fn too_many_attempts(Wait(seconds): Wait) -> Self {
+        let message = format!(
+            "Too many unknown tokens came from your address. Check yours; another wrong one is \
+             looked at in {seconds} s."
+        );
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        Self { retry_after: Some(seconds), ..error }
+    }
+
+    pub fn not_found() -> Self {
+        let message = "There is nothing of yours at this address. Check the ids in it.";
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// `reason` follows the field's name: "is required".
+    pub fn invalid(field: &str, reason: impl std::fmt::Display) -> Self {
+        let message = format!("{field}: {reason}");
+        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message);
+        Self { field: Some(field.to_owned()), ..error }
+    }
+
+    pub fn malformed(reason: impl std::fmt::Display) -> Self {
+        let message = format!("The body is not valid JSON: {reason}.");
+        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+    }
+
+    pub fn unsupported_media_type() -> Self {
+        let message = "Send the body as JSON, with Content-Type: application/json.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    pub fn body_too_large() -> Self {
+        let message = "The body is larger than is taken here. Send it in parts.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    pub fn incomplete() -> Self {
+        let message = "The body ended before all of it had come. Send it again.";
+        Self::new(StatusCode::BAD_REQUEST, "incomplete", message)
+    }
+
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", reason)
+    }
+
+    /// Logs the cause, which is not for the caller.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "a call of the API could not be answered");
+        let message = "The fault is ours, and it is in the log. Tell the operator.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl From<catalog::Error> for ApiError {
+    fn from(error: catalog::Error) -> Self {
+        match error {
+            catalog::Error::NotFound { .. } => ApiError::not_found(),
+            catalog::Error::Invalid { field, reason } => ApiError::invalid(field, reason),
+            catalog::Error::Conflict { reason } => ApiError::conflict(reason),
+            catalog::Error::Store(_) => {
+                tracing::warn!(%error, "the store could not be asked for a call of the API");
+                let message = "The store does not answer. Try again in a moment.";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let error = Self::new(status, "store_unavailable", message);
+                Self { retry_after: Some(5), ..error }
+            }
+            catalog::Error::Seal(_) => ApiError::internal(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        catalog::Error::from(error).into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(Problem { error: self })).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+pub async fn not_found() -> ApiError {
+    ApiError::not_found()
+}
+
+pub async fn method_not_allowed() -> ApiError {
+    let message = "This method is not served here; the Allow header names those that are.";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// A handler panicked: the message is logged where it happened.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    ApiError::internal("a handler panicked").into_response()
+}

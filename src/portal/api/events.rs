@@ -1,0 +1,293 @@
+//! Events, and what is done to one in the room.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::bearer::Caller;
+use super::body::{Body, Given, Path, given};
+use super::error::{ApiError, Problem};
+use super::{List, Saved};
+use crate::catalog::event::{self, Draft, control};
+use crate::catalog::{Outcome, change};
+use crate::clock::rfc3339;
+use crate::portal::Site;
+
+/// The fields of an event. Creating, what is left out has its default; updating, it stays
+/// as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventFields {
+    /// Of a new event, the id that it is to have, such as `a1b2-c3d4`; one is made up
+    /// otherwise. It cannot be changed.
+    id: Option<String>,
+    name: Option<String>,
+    /// Markdown.
+    description: Option<String>,
+    organizer_name: Option<String>,
+    organizer_email: Option<String>,
+    /// Wall clock in `time_zone`, such as `2026-11-22T09:00`.
+    start: Option<String>,
+    end: Option<String>,
+    /// An IANA name.
+    time_zone: Option<String>,
+    /// Ids of resources, in order.
+    resources: Option<Vec<String>>,
+    max_token_cap: Option<u32>,
+    /// Requests of an attendee per UTC day.
+    daily_request_cap: Option<u32>,
+    requests_per_minute: Option<u32>,
+    burst: Option<u32>,
+    max_open_requests: Option<u32>,
+    /// By which anybody joins; `null` or nothing removes it. Never shown again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, write_only)]
+    shared_code: Given,
+    shared_code_limit: Option<u32>,
+    /// `github`, `shared-code` or `closed`.
+    registration: Option<String>,
+    active: Option<bool>,
+}
+
+impl EventFields {
+    fn over(self, draft: Draft) -> Draft {
+        Draft {
+            id: draft.id.or(self.id),
+            name: self.name.unwrap_or(draft.name),
+            description: self.description.unwrap_or(draft.description),
+            organizer_name: self.organizer_name.unwrap_or(draft.organizer_name),
+            organizer_email: self.organizer_email.unwrap_or(draft.organizer_email),
+            start: self.start.unwrap_or(draft.start),
+            end: self.end.unwrap_or(draft.end),
+            time_zone: self.time_zone.unwrap_or(draft.time_zone),
+            resources: self.resources.unwrap_or(draft.resources),
+            max_token_cap: self.max_token_cap.unwrap_or(draft.max_token_cap),
+            daily_request_cap: self.daily_request_cap.unwrap_or(draft.daily_request_cap),
+            requests_per_minute: self.requests_per_minute.unwrap_or(draft.requests_per_minute),
+            burst: self.burst.unwrap_or(draft.burst),
+            max_open_requests: self.max_open_requests.unwrap_or(draft.max_open_requests),
+            shared_code: self.shared_code.unwrap_or(draft.shared_code),
+            shared_code_limit: self.shared_code_limit.unwrap_or(draft.shared_code_limit),
+            registration: self.registration.unwrap_or(draft.registration),
+            active: self.active.unwrap_or(draft.active),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Event {
+    id: String,
+    name: String,
+    description: String,
+    organizer_name: String,
+    organizer_email: String,
+    start: String,
+    end: String,
+    time_zone: String,
+    /// The same instants, in UTC.
+    starts_at: String,
+    ends_at: String,
+    resources: Vec<String>,
+    max_token_cap: u32,
+    daily_request_cap: u32,
+    requests_per_minute: u32,
+    burst: u32,
+    max_open_requests: u32,
+    has_shared_code: bool,
+    shared_code_limit: u32,
+    registration: String,
+    active: bool,
+}
+
+impl From<&event::Event> for Event {
+    fn from(event: &event::Event) -> Self {
+        Self {
+            id: event.id.clone(),
+            name: event.name.clone(),
+            description: event.description.clone(),
+            organizer_name: event.organizer_name.clone(),
+            organizer_email: event.organizer_email.clone(),
+            start: event.start_local.clone(),
+            end: event.end_local.clone(),
+            time_zone: event.time_zone.clone(),
+            starts_at: rfc3339(event.starts_at),
+            ends_at: rfc3339(event.ends_at),
+            resources: event.resources.iter().map(|resource| resource.id.clone()).collect(),
+            max_token_cap: event.max_token_cap,
+            daily_request_cap: event.daily_request_cap,
+            requests_per_minute: event.requests_per_minute,
+            burst: event.burst,
+            max_open_requests: event.max_open_requests,
+            has_shared_code: event.shared_code.is_some(),
+            shared_code_limit: event.shared_code_limit,
+            registration: event.registration.clone(),
+            active: event.active,
+        }
+    }
+}
+
+/// All events: active ones first, then by end.
+#[utoipa::path(get, path = "/events", tag = "events", responses(
+    (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<Event>>, ApiError> {
+    let all = event::list(&site.db, &site.vault, caller.owner_id()).await?;
+    Ok(List::whole(all.iter().map(Event::from)))
+}
+
+/// One event.
+#[utoipa::path(get, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
+    (status = 200, body = Event), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn read(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Event>, ApiError> {
+    let found = event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
+    Ok(Json(Event::from(&found)))
+}
+
+/// Makes an event. It is switched off unless `active` says otherwise.
+#[utoipa::path(post, path = "/events", tag = "events", request_body = EventFields, responses(
+    (status = 201, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn create(
+    State(site): State<Site>,
+    caller: Caller,
+    Body(fields): Body<EventFields>,
+) -> Result<(StatusCode, Json<Saved<Event>>), ApiError> {
+    let saved = save(&site, &caller, None, fields).await?;
+    Ok((StatusCode::CREATED, Json(saved)))
+}
+
+/// Changes the fields of an event that are sent; the last write wins.
+#[utoipa::path(patch, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
+    request_body = EventFields, responses(
+    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn update(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(fields): Body<EventFields>,
+) -> Result<Json<Saved<Event>>, ApiError> {
+    if fields.id.as_ref().is_some_and(|wanted| *wanted != id) {
+        return Err(ApiError::invalid("id", "cannot be changed"));
+    }
+    Ok(Json(save(&site, &caller, Some(&id), fields).await?))
+}
+
+async fn save(
+    site: &Site,
+    caller: &Caller,
+    id: Option<&str>,
+    fields: EventFields,
+) -> Result<Saved<Event>, ApiError> {
+    let (vault, owner_id) = (&site.vault, Some(caller.owner_id()));
+    let mut tx = change::write(&site.db).await?;
+    let draft = match id {
+        None => Draft::default(),
+        Some(_) => {
+            let stored = event::load(&mut tx, vault, owner_id, id).await?.pop();
+            Draft::from(&stored.ok_or_else(ApiError::not_found)?)
+        }
+    };
+    let saved = event::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)).await?;
+    if id.is_none() && saved.outcome != Outcome::Created {
+        // One of the owner's own: what was written is taken back with the transaction.
+        let reason = format!("the event id {} is taken; use another", saved.id);
+        return Err(ApiError::conflict(reason));
+    }
+    let stored = event::load(&mut tx, vault, owner_id, Some(&saved.id)).await?.pop();
+    let item = Event::from(&stored.ok_or_else(ApiError::not_found)?);
+    tx.commit().await?;
+    Ok(Saved { change: saved.outcome.into(), item })
+}
+
+/// Deletes an event with its attendees and figures.
+#[utoipa::path(delete, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
+    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn remove(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    event::delete(&site.db, &caller.actor(), &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Switches an event off.
+#[utoipa::path(post, path = "/events/{id}/pause", tag = "events", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn pause(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Saved<Event>>, ApiError> {
+    let outcome = control::set_active(&site.db, &caller.actor(), &id, false).await?;
+    as_it_is(&site, &caller, &id, outcome).await
+}
+
+/// Switches an event on.
+#[utoipa::path(post, path = "/events/{id}/resume", tag = "events", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn resume(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Saved<Event>>, ApiError> {
+    let outcome = control::set_active(&site.db, &caller.actor(), &id, true).await?;
+    as_it_is(&site, &caller, &id, outcome).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// 1 to 1440, from the end; from now, where that is over.
+    minutes: u32,
+    /// `ends_at` as it was read: if it has changed since, nothing is done and the answer
+    /// is 409. So a call that is sent again does not extend again.
+    ends_at: Option<String>,
+}
+
+/// Moves the end of an event on.
+#[utoipa::path(post, path = "/events/{id}/extend", tag = "events", params(("id" = String, Path)),
+    request_body = Extension, responses(
+    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn extend(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(by): Body<Extension>,
+) -> Result<Json<Saved<Event>>, ApiError> {
+    if !(1..=1440).contains(&by.minutes) {
+        return Err(ApiError::invalid("minutes", "must be from 1 to 1440"));
+    }
+    let expected = match by.ends_at {
+        None => event::get(&site.db, &site.vault, caller.owner_id(), &id).await?.ends_at,
+        Some(text) => {
+            let at = text.parse::<jiff::Timestamp>();
+            at.map_err(|_| ApiError::invalid("ends_at", "must be as in the event"))?
+                .as_millisecond()
+        }
+    };
+    control::extend(&site.db, &caller.actor(), &id, expected, by.minutes).await?;
+    as_it_is(&site, &caller, &id, Outcome::Updated).await
+}
+
+async fn as_it_is(
+    site: &Site,
+    caller: &Caller,
+    id: &str,
+    outcome: Outcome,
+) -> Result<Json<Saved<Event>>, ApiError> {
+    let found = event::get(&site.db, &site.vault, caller.owner_id(), id).await?;
+    Ok(Json(Saved { change: outcome.into(), item: Event::from(&found) }))
+}

@@ -1,0 +1,239 @@
+//! Resources. The key of a backend goes in and never comes out.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::bearer::Caller;
+use super::body::{Body, Given, Path, given};
+use super::error::{ApiError, Problem};
+use super::{List, Saved};
+use crate::catalog::change;
+use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
+use crate::portal::Site;
+
+/// The fields of a resource. Creating, what is left out has its default; updating, it
+/// stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceFields {
+    /// What clients name it by, a segment of URLs; unique per owner. Required for a new one.
+    deployment: Option<String>,
+    /// For owners only; the deployment name where it is empty.
+    name: Option<String>,
+    /// `mcp-server`, `foundry-model`, `foundry-toolkit`, `foundry-agent` or
+    /// `azure-ai-search`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Required for a new one.
+    endpoint: Option<String>,
+    /// `api-key`, `bearer`, `none` or `header:<Name>`.
+    auth: Option<String>,
+    /// The backend's key; `null` removes it. Never shown again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, write_only)]
+    key: Given,
+    region: Option<String>,
+    active: Option<bool>,
+}
+
+impl ResourceFields {
+    fn over(self, draft: Draft) -> Result<Draft, ApiError> {
+        let kind = self.kind.map(|kind| kind.parse()).transpose();
+        let auth = self.auth.map(|auth| auth.parse()).transpose();
+        Ok(Draft {
+            id: draft.id,
+            deployment: self.deployment.unwrap_or(draft.deployment),
+            name: self.name.unwrap_or(draft.name),
+            kind: kind
+                .map_err(|rule: String| ApiError::invalid("type", rule))?
+                .unwrap_or(draft.kind),
+            endpoint: self.endpoint.unwrap_or(draft.endpoint),
+            auth: auth
+                .map_err(|rule: String| ApiError::invalid("auth", rule))?
+                .unwrap_or(draft.auth),
+            key: match self.key {
+                None => draft.key,
+                Some(None) => KeyChange::Remove,
+                Some(Some(key)) => KeyChange::Set(key),
+            },
+            region: self.region.unwrap_or(draft.region),
+            active: self.active.unwrap_or(draft.active),
+        })
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Resource {
+    id: String,
+    deployment: String,
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    endpoint: String,
+    auth: String,
+    /// Whether a key is kept for the backend.
+    has_key: bool,
+    region: String,
+    active: bool,
+}
+
+impl From<&resource::Resource> for Resource {
+    fn from(resource: &resource::Resource) -> Self {
+        Self {
+            id: resource.id.clone(),
+            deployment: resource.deployment.to_string(),
+            name: resource.name.clone(),
+            kind: resource.kind.as_str(),
+            endpoint: resource.endpoint.as_written().to_owned(),
+            auth: resource.auth.to_string(),
+            has_key: resource.key.is_some(),
+            region: resource.region.clone(),
+            active: resource.active,
+        }
+    }
+}
+
+/// All resources, by name.
+#[utoipa::path(get, path = "/resources", tag = "resources", responses(
+    (status = 200, body = List<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn list(
+    State(site): State<Site>,
+    caller: Caller,
+) -> Result<Json<List<Resource>>, ApiError> {
+    let all = resource::list(&site.db, &site.vault, caller.owner_id()).await?;
+    Ok(List::whole(all.iter().map(Resource::from)))
+}
+
+/// One resource.
+#[utoipa::path(get, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
+    (status = 200, body = Resource), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn read(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Resource>, ApiError> {
+    let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
+    Ok(Json(Resource::from(&found)))
+}
+
+/// Makes a resource.
+#[utoipa::path(post, path = "/resources", tag = "resources", request_body = ResourceFields, responses(
+    (status = 201, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn create(
+    State(site): State<Site>,
+    caller: Caller,
+    Body(fields): Body<ResourceFields>,
+) -> Result<(StatusCode, Json<Saved<Resource>>), ApiError> {
+    let saved = save(&site, &caller, None, fields).await?;
+    Ok((StatusCode::CREATED, Json(saved)))
+}
+
+/// Changes the fields of a resource that are sent; the last write wins.
+#[utoipa::path(patch, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)),
+    request_body = ResourceFields, responses(
+    (status = 200, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn update(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(fields): Body<ResourceFields>,
+) -> Result<Json<Saved<Resource>>, ApiError> {
+    Ok(Json(save(&site, &caller, Some(&id), fields).await?))
+}
+
+async fn save(
+    site: &Site,
+    caller: &Caller,
+    id: Option<&str>,
+    fields: ResourceFields,
+) -> Result<Saved<Resource>, ApiError> {
+    let (vault, owner_id) = (&site.vault, Some(caller.owner_id()));
+    let mut tx = change::write(&site.db).await?;
+    let draft = match id {
+        None => Draft::default(),
+        Some(_) => {
+            let stored = resource::load(&mut tx, vault, owner_id, id).await?.pop();
+            Draft::from(&stored.ok_or_else(ApiError::not_found)?)
+        }
+    };
+    let saved = resource::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)?).await?;
+    let stored = resource::load(&mut tx, vault, owner_id, Some(&saved.id)).await?.pop();
+    let item = Resource::from(&stored.ok_or_else(ApiError::not_found)?);
+    tx.commit().await?;
+    Ok(Saved { change: saved.outcome.into(), item })
+}
+
+/// Deletes a resource that no event uses.
+#[utoipa::path(delete, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
+    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn remove(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    resource::delete(&site.db, &caller.actor(), &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What became of a test.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tested {
+    works: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The server's name for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_version: Option<String>,
+    tools: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u64>,
+}
+
+/// Connects to the MCP server and lists its tools.
+#[utoipa::path(post, path = "/resources/{id}/test", tag = "resources", params(("id" = String, Path)), responses(
+    (status = 200, body = Tested), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn test(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Tested>, ApiError> {
+    let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
+    if found.kind != ResourceType::McpServer {
+        return Err(ApiError::conflict("Only MCP servers can be tested."));
+    }
+    let asked = site.health.ask(&site.config, &found.endpoint, found.credential()).await;
+    Ok(Json(match asked {
+        Ok(report) => Tested {
+            works: true,
+            reason: None,
+            server: Some(report.server.name),
+            protocol_version: Some(report.protocol_version),
+            tools: report.tools,
+            connect_ms: Some(report.connect_ms),
+            latency_ms: Some(report.latency_ms),
+        },
+        Err(failure) => Tested {
+            works: false,
+            reason: Some(failure.to_string()),
+            server: None,
+            protocol_version: None,
+            tools: Vec::new(),
+            connect_ms: None,
+            latency_ms: None,
+        },
+    }))
+}

@@ -1,0 +1,94 @@
+//! Events by the API: their fields, the controls of the room, the figures, the trail.
+
+use serde_json::json;
+
+use super::{Program, event};
+use crate::harness::Portal;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_made_changed_and_deleted() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    let mut fields = event();
+    fields["id"] = json!("a1b2-c3d4");
+    fields["shared_code"] = json!("letmein");
+    let made = program.post("/events", fields.clone()).await.done();
+    assert_eq!((&made["id"], &made["change"]), (&json!("a1b2-c3d4"), &json!("created")));
+    assert_eq!((&made["starts_at"], &made["burst"]), (&json!("2020-01-01T08:00:00Z"), &json!(60)));
+    assert!(made["has_shared_code"] == true && !made.to_string().contains("letmein"), "{made}");
+    let twice = program.post("/events", fields).await;
+    insta::assert_snapshot!(twice.refusal(), @r#"409 "conflict": "the event id a1b2-c3d4 is taken; use another""#);
+
+    let path = "/events/a1b2-c3d4";
+    let changed = program.patch(path, json!({"daily_request_cap": 5})).await.done();
+    assert_eq!((&changed["daily_request_cap"], &changed["name"]), (&json!(5), &made["name"]));
+    assert_eq!(changed["has_shared_code"], true);
+    let same = program.patch(path, json!({"shared_code": "letmein"})).await.done();
+    assert_eq!(same["change"], "unchanged");
+    let without = program.patch(path, json!({"shared_code": null})).await.done();
+    assert_eq!(without["has_shared_code"], false);
+    let renamed = program.patch(path, json!({"id": "ffff-0000"})).await;
+    insta::assert_snapshot!(renamed.refusal(), @r#"422 "invalid": "id: cannot be changed""#);
+    let wrong = program.patch(path, json!({"time_zone": "Mars"})).await;
+    assert_eq!(wrong.body["error"]["field"], "time_zone", "{}", wrong.body);
+    let missing = program.post("/events", json!({"name": "x"})).await;
+    insta::assert_snapshot!(missing.refusal(), @r#"422 "invalid": "description: is required""#);
+
+    assert_eq!(program.delete(path).await.status, 204);
+    assert_eq!(program.get(path).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_are_linked_in_their_order() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    let mut ids = Vec::new();
+    for name in ["one", "two"] {
+        let fields = json!({"deployment": name, "endpoint": "http://127.0.0.1:9/mcp"});
+        ids.push(program.post("/resources", fields).await.done()["id"].clone());
+    }
+    let path = program.event().await;
+    for order in [[&ids[1], &ids[0]], [&ids[0], &ids[1]]] {
+        let linked = program.patch(&path, json!({"resources": order})).await.done();
+        assert_eq!(linked["resources"], json!(order));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_is_paused_resumed_and_extended_once() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    let path = program.event().await;
+    for (verb, active, change) in
+        [("pause", false, "updated"), ("pause", false, "unchanged"), ("resume", true, "updated")]
+    {
+        let done = program.post(&format!("{path}/{verb}"), json!({})).await.done();
+        assert_eq!((&done["active"], &done["change"]), (&json!(active), &json!(change)));
+    }
+    let before = program.get(&path).await.done()["ends_at"].clone();
+    let extend = format!("{path}/extend");
+    let wish = json!({"minutes": 30, "ends_at": before});
+    assert_eq!(program.post(&extend, wish.clone()).await.done()["end"], "2099-01-01T18:30");
+    let again = program.post(&extend, wish).await;
+    insta::assert_snapshot!(again.refusal(), @r#"409 "conflict": "the end was changed meanwhile, to 2099-01-01 18:30; look at it, then try again""#);
+    let long = program.post(&extend, json!({"minutes": 0})).await;
+    insta::assert_snapshot!(long.refusal(), @r#"422 "invalid": "minutes: must be from 1 to 1440""#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_start_at_nothing_and_the_trail_names_the_token() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    let path = program.event().await;
+    let usage = program.get(&format!("{path}/usage")).await.done();
+    assert_eq!((&usage["requests"], &usage["lines"]), (&json!(0), &json!([])));
+
+    let trail = program.get("/audit").await.done();
+    let newest = &trail["items"][0];
+    assert_eq!(newest["actor"], "Ada (token CI)");
+    assert_eq!((&newest["action"], &newest["detail"]), (&json!("created"), &json!("Demo")));
+    let older = format!("/audit?before={}", newest["id"].as_str().unwrap());
+    assert_eq!(program.get(&older).await.done()["items"][0]["action"], "made an API token");
+    let odd = program.get("/audit?colour=red").await;
+    assert_eq!(odd.status, 422);
+}
