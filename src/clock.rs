@@ -15,14 +15,14 @@ pub fn day_of(ms: i64) -> u32 {
     u32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(0)
 }
 
-/// Milliseconds of the next UTC midnight, when daily caps start anew.
-pub fn next_midnight() -> i64 {
-    (now_ms().div_euclid(DAY_MS) + 1) * DAY_MS
+/// Milliseconds of the UTC midnight after `now_ms`, when daily caps start anew.
+pub fn next_midnight(now_ms: i64) -> i64 {
+    (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS
 }
 
 /// Whole seconds to that midnight, at least 1.
-pub fn seconds_to_midnight() -> u64 {
-    (next_midnight() - now_ms()).cast_unsigned().div_ceil(1000).max(1)
+pub fn seconds_to_midnight(now_ms: i64) -> u64 {
+    (next_midnight(now_ms) - now_ms).cast_unsigned().div_ceil(1000).max(1)
 }
 
 /// An instant in milliseconds as RFC 3339 in UTC.

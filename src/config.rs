@@ -103,7 +103,12 @@ pub struct Config {
     pub log_format: LogFormat,
 
     /// What to log, as in `info` or `ai_proxy=debug,warn`.
-    #[arg(long, env = "AI_PROXY_LOG", default_value = "info,rmcp=warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "AI_PROXY_LOG",
+        default_value = "info,rmcp=warn,rustls=error",
+        value_name = "FILTER"
+    )]
     pub log: String,
 
     /// Write one line at `info` for each request.

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
 use super::error::{Organizer, ProxyError};
@@ -17,6 +16,8 @@ use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
 use crate::catalog::{self, Digest, quota};
 use crate::clock;
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Shortest name in a shared-code key, in characters.
 const MIN_NAME: usize = 8;
@@ -34,7 +35,7 @@ pub struct Caller {
 
 /// The key a request carries: `api-key` decides, else a bearer token.
 pub fn presented_key(headers: &HeaderMap) -> Result<&str, ProxyError> {
-    let value = match headers.get("api-key") {
+    let value = match headers.get(API_KEY) {
         Some(value) => value.as_bytes(),
         None => match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
             Some(token) => token,

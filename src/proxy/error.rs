@@ -5,13 +5,16 @@
 //! a key, or anything of the caller's body save its JSON-RPC id.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
 use crate::catalog::event::Event;
 use crate::clock;
+
+/// Who an error of 400 or above comes from: `proxy` or `backend`.
+pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
 
 /// Which dialect of error body a route's clients read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,7 +234,7 @@ impl ProxyError {
             ),
             DailyCapReached { used, limit } => format!(
                 "You have used {used} of today's {limit} requests. The count starts anew at {}.",
-                clock::rfc3339(clock::next_midnight())
+                clock::rfc3339(clock::next_midnight(clock::now_ms()))
             ),
             BackendRedirect { deployment } => format!(
                 "The server behind \"{deployment}\" answered with a redirect that is not followed. \
@@ -278,7 +281,7 @@ impl ProxyError {
             DailyCapReached { used, limit } => vec![
                 ("used", json!(used)),
                 ("limit", json!(limit)),
-                ("resets_at", json!(clock::rfc3339(clock::next_midnight()))),
+                ("resets_at", json!(clock::rfc3339(clock::next_midnight(clock::now_ms())))),
             ],
             BackendRedirect { deployment }
             | BackendProtocol { deployment }
@@ -294,7 +297,7 @@ impl ProxyError {
         match self {
             RateLimited { retry_after } | TooManyAttempts { retry_after } => Some(*retry_after),
             TooManyOpenRequests { .. } => Some(1),
-            DailyCapReached { .. } => Some(clock::seconds_to_midnight()),
+            DailyCapReached { .. } => Some(clock::seconds_to_midnight(clock::now_ms())),
             BackendUnreachable { .. } | BackendTimeout { .. } | StoreUnavailable => Some(5),
             ShuttingDown => Some(5),
             _ => None,
@@ -331,7 +334,7 @@ impl ProxyError {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("x-error-source", HeaderValue::from_static("proxy"));
+        headers.insert(ERROR_SOURCE, HeaderValue::from_static("proxy"));
         headers.insert("cache-control", HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

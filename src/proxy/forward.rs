@@ -9,7 +9,7 @@ use url::Url;
 use super::admit::Permit;
 use super::backend::{Failed, Head, Incoming};
 use super::body::{BoxError, RequestBody, TooLarge};
-use super::error::ProxyError;
+use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
 use super::resolve::Target;
 use super::worker::Worker;
@@ -163,7 +163,7 @@ pub fn client_head(answer: &mut Response<Incoming>) {
     let status = answer.status();
     headers::strip_response(answer.headers_mut());
     if status.as_u16() >= 400 {
-        answer.headers_mut().insert("x-error-source", HeaderValue::from_static("backend"));
+        answer.headers_mut().insert(ERROR_SOURCE, HeaderValue::from_static("backend"));
     }
 }
 

@@ -123,7 +123,7 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
         &json!({
             "used": used,
             "limit": caller.daily_cap,
-            "resets_at": clock::rfc3339(clock::next_midnight()),
+            "resets_at": clock::rfc3339(clock::next_midnight(clock::now_ms())),
             "usage": lines,
             "last_refusals": refusals,
         }),

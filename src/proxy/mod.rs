@@ -197,7 +197,7 @@ async fn answer(
     if route == Route::Unknown {
         return Err(ProxyError::RouteNotFound);
     }
-    if !allow.split(", ").any(|method| method == call.head.method.as_str()) {
+    if !route.allows(&call.head.method) {
         return Err(ProxyError::MethodNotAllowed { allow });
     }
     match route {
@@ -232,26 +232,32 @@ fn note_refusal(call: &Call<'_>, error: &ProxyError) {
     }
 }
 
-/// What is left of the caller's daily cap, as OpenAI's clients know it. Where
-/// the backend sent such headers of its own, ours take other names.
+/// The rate headers of OpenAI's clients, and how they are named where the
+/// backend sent such headers of its own.
+const LIMIT: [HeaderName; 2] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-proxy-ratelimit-limit-requests"),
+];
+const REMAINING: [HeaderName; 2] = [
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-proxy-ratelimit-remaining-requests"),
+];
+const RESET: [HeaderName; 2] = [
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-proxy-ratelimit-reset-requests"),
+];
+
+/// What is left of the caller's daily cap.
 fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
     let now_ms = clock::now_ms();
     let used = caller.live.spent(clock::day_of(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);
-    for (ours, other, value) in [
-        ("x-ratelimit-limit-requests", "x-proxy-ratelimit-limit-requests", caller.daily_cap.into()),
-        (
-            "x-ratelimit-remaining-requests",
-            "x-proxy-ratelimit-remaining-requests",
-            remaining.into(),
-        ),
-        (
-            "x-ratelimit-reset-requests",
-            "x-proxy-ratelimit-reset-requests",
-            clock::seconds_to_midnight(),
-        ),
+    for ([ours, other], value) in [
+        (LIMIT, caller.daily_cap.into()),
+        (REMAINING, remaining.into()),
+        (RESET, clock::seconds_to_midnight(now_ms)),
     ] {
-        let name = if headers.contains_key(ours) { other } else { ours };
+        let name = if headers.contains_key(&ours) { other } else { ours };
         headers.insert(name, HeaderValue::from(value));
     }
 }

@@ -1,5 +1,7 @@
 //! The paths of the data plane, and what each serves.
 
+use http::Method;
+
 use super::tally::Family;
 
 /// Whether a path is answered here, if only by a 404 that programs can read; all
@@ -73,6 +75,18 @@ impl<'path> Route<'path> {
         }
     }
 
+    /// Whether the method is one of those in [`allow`](Self::allow).
+    pub fn allows(self, method: &Method) -> bool {
+        match self {
+            Route::Mcp { .. } => [Method::POST, Method::GET, Method::DELETE].contains(method),
+            Route::EventInfo => method == Method::POST,
+            Route::Event { .. } | Route::Usage | Route::Healthz | Route::Readyz => {
+                method == Method::GET
+            }
+            Route::Unknown => false,
+        }
+    }
+
     /// The methods served, as an `Allow` header lists them.
     pub fn allow(self) -> &'static str {
         match self {
@@ -87,6 +101,17 @@ impl<'path> Route<'path> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_allowed_is_what_is_listed() {
+        for path in ["/api/v1/mcp/demo", "/api/v1/eventinfo", "/api/v1/usage", "/healthz", "/x"] {
+            let route = Route::of(path);
+            for method in [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::HEAD] {
+                let is_listed = route.allow().split(", ").any(|name| name == method.as_str());
+                assert_eq!(route.allows(&method), is_listed, "{method} {path}");
+            }
+        }
+    }
 
     #[test]
     fn paths_are_read_as_sent() {

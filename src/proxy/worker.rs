@@ -1,6 +1,7 @@
 //! What belongs to one worker thread and is shared with no other: its backend
 //! connections, its counters, its supply of request ids.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +16,7 @@ pub struct Worker {
     pub pool: Arc<Pool>,
     pub tally: Arc<Tally>,
     /// Random, so that ids of several replicas and starts do not meet.
-    prefix: u64,
+    prefix: String,
     issued: AtomicU64,
 }
 
@@ -35,7 +36,7 @@ impl Worker {
             plane,
             pool: Arc::default(),
             tally: Arc::default(),
-            prefix: u64::from_ne_bytes(prefix),
+            prefix: format!("{:016x}-", u64::from_ne_bytes(prefix)),
             issued: AtomicU64::new(0),
         }
     }
@@ -46,7 +47,10 @@ impl Worker {
             Some(given) if is_harmless(given.as_bytes()) => given.clone(),
             _ => {
                 let n = self.issued.fetch_add(1, Ordering::Relaxed);
-                let id = format!("{:016x}-{n:x}", self.prefix);
+                let mut id = String::with_capacity(self.prefix.len() + 16);
+                id.push_str(&self.prefix);
+                // Writing to a string cannot fail.
+                let _ = write!(id, "{n:x}");
                 HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
             }
         }

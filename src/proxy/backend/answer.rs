@@ -18,6 +18,9 @@ const MAX_HEADERS: usize = 256;
 
 const START: &[u8] = b"HTTP/1.";
 
+/// Room for the headers that the proxy adds, so that the table need not grow.
+const ADDED: usize = 6;
+
 /// Bytes of one head at most.
 const MAX_HEAD: usize = 256 * 1024;
 
@@ -124,7 +127,7 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed)?;
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + 4);
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + ADDED);
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed)?;
         let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value));

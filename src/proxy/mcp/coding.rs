@@ -23,6 +23,9 @@ fn is_identity(codings: &str) -> bool {
 
 /// Whether every `charset` in a media type, wherever it stands, says UTF-8.
 fn has_utf8_only(media_type: &str) -> bool {
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return true;
+    }
     let media_type = media_type.to_ascii_lowercase();
     let says_utf8 = |parameter: &&str| {
         parameter.split_once('=').is_some_and(|(name, value)| {

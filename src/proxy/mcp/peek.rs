@@ -5,7 +5,6 @@
 //! `method` members wins, some match names in any case, Python reads UTF-16 and
 //! NaN), so whatever this reader is not sure of counts.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -121,20 +120,20 @@ impl Message {
 
     /// Reads the members of one message; an error leaves what came before it.
     fn read<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(member) = map.next_key::<Cow<str>>()? {
-            match &*member {
-                "method" => {
+        while let Some(member) = map.next_key_seed(Named(Member::of))? {
+            match member {
+                Member::Method => {
                     self.is_unsure |= self.method.is_some();
                     self.method = Some(map.next_value()?);
                 }
-                "id" => self.id = echoed(map.next_value::<&RawValue>()?.get()),
-                "params" => map.next_value_seed(Params(&mut self.name))?,
-                "result" | "error" => {
+                Member::Id => self.id = echoed(map.next_value::<&RawValue>()?.get()),
+                Member::Params => map.next_value_seed(Params(&mut self.name))?,
+                Member::Answer => {
                     self.is_answer = true;
                     map.next_value::<IgnoredAny>()?;
                 }
-                other => {
-                    self.is_unsure |= other.eq_ignore_ascii_case("method");
+                Member::Unsure | Member::Other => {
+                    self.is_unsure |= member == Member::Unsure;
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -160,6 +159,55 @@ fn storable(name: String) -> String {
     match name.contains(char::is_control) {
         true => name.replace(char::is_control, "\u{fffd}"),
         false => name,
+    }
+}
+
+/// A member of a message, by its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Method,
+    Id,
+    Params,
+    /// A `result` or an `error`.
+    Answer,
+    /// `method` in another case, which some backends take for it.
+    Unsure,
+    Other,
+}
+
+impl Member {
+    fn of(name: &str) -> Self {
+        match name {
+            "method" => Member::Method,
+            "id" => Member::Id,
+            "params" => Member::Params,
+            "result" | "error" => Member::Answer,
+            other if other.eq_ignore_ascii_case("method") => Member::Unsure,
+            _ => Member::Other,
+        }
+    }
+}
+
+/// What a member's name, its escapes decoded, means; the name is not kept.
+struct Named<F>(F);
+
+impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Named<F> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<T, F: FnOnce(&str) -> T> Visitor<'_> for Named<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a member's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<T, E> {
+        Ok(self.0(name))
     }
 }
 
@@ -220,8 +268,8 @@ impl<'de> Visitor<'de> for Params<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(member) = map.next_key::<Cow<str>>()? {
-            if member == "name" {
+        while let Some(is_name) = map.next_key_seed(Named(|name: &str| name == "name"))? {
+            if is_name {
                 *self.0 = map
                     .next_value::<&RawValue>()
                     .map(|name| serde_json::from_str(name.get()).ok())?;

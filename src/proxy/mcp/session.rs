@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use quick_cache::sync::Cache;
 
 use crate::catalog::Digest;
@@ -18,7 +18,7 @@ use crate::proxy::error::ProxyError;
 use crate::proxy::plane::DataPlane;
 use crate::proxy::resolve::Target;
 
-pub const HEADER: &str = "mcp-session-id";
+pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How long a binding is believed without asking the store again, and how
 /// often its use is written there; far below the 24 h after which it expires.
