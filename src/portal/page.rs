@@ -49,8 +49,14 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: &[Section] =
-        &[Section::Home, Section::Resources, Section::Backup, Section::Owners, Section::Audit];
+    const ALL: &[Section] = &[
+        Section::Home,
+        Section::Resources,
+        Section::Reports,
+        Section::Backup,
+        Section::Owners,
+        Section::Audit,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -8,7 +8,8 @@ use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::{metrics, preflight, room};
 use super::admin::{
-    account, audit, backup, capacity, entra, home, owners, resources, setup, sign_in, tokens,
+    account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
+    tokens,
 };
 use super::{Site, api, assets, error, page};
 
@@ -64,6 +65,9 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/events/{id}/room/resources/{resource_id}", post(room::resource))
         .route("/admin/events/{id}/metrics", get(metrics::show))
         .route("/admin/events/{id}/metrics/{table}", get(metrics::download))
+        // All events
+        .route("/admin/reports", get(reports::show))
+        .route("/admin/reports/events.csv", get(reports::file))
         // For administrators
         .route("/admin/owners", get(owners::show).post(owners::invite))
         .route("/admin/owners/{id}/link", post(owners::link))

@@ -1,10 +1,14 @@
 //! What the first page says about an owner's events.
 
 use ai_proxy::catalog::owner::{self, Owner};
+use ai_proxy::catalog::quota;
 use ai_proxy::catalog::resource::KeyChange;
+use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{event, resource};
+use ai_proxy::clock;
 
 use crate::harness::Portal;
+use crate::workshop::Workshop;
 
 fn event(name: &str, start: &str, resources: &[String]) -> event::Draft {
     event::Draft {
@@ -85,4 +89,40 @@ async fn what_is_live_comes_next_and_needs_attention_is_the_owners_own() {
         ]
     );
     assert_eq!(stranger.get("/admin").await.all("article h3"), ["Bob's"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_events_say_how_they_stand_and_when_many_have_used_up_their_day() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |draft| draft.daily_request_cap = 2).await;
+    let now = clock::now_ms();
+    let mut batch = Batch::new();
+    for (spent, errors) in [(2, 0), (2, 2), (1, 0)] {
+        let attendee = workshop.attendee(&event).await.attendee_id;
+        let day = clock::day_of(now);
+        quota::lease(&portal.app.db, &attendee, day, 2, 2).await.unwrap().unwrap();
+        let key = UsageKey {
+            event_id: event.as_str().into(),
+            attendee_id: attendee.as_str().into(),
+            resource_id: "gone".into(),
+            operation: "tools/list".into(),
+            name: "".into(),
+            minute: now - now.rem_euclid(60_000),
+        };
+        batch.usage.insert(key, Figures { requests: spent, errors, ..Figures::default() });
+        batch.spent.insert((attendee.as_str().into(), day), spent.cast_signed());
+        batch.seen.insert(attendee.as_str().into(), now);
+    }
+    workshop.attendee(&event).await;
+    usage::flush(&portal.app.db, &batch).await.unwrap();
+
+    let page = ada.get("/admin").await;
+    let figures = page.text("#live article .now");
+    assert!(figures.starts_with("3 active now · "), "{figures}");
+    assert!(figures.ends_with(" · 3 of 4 connected · 1 stuck"), "{figures}");
+    let many = "has 2 attendees, of 3 who called today, with no requests left until midnight UTC.";
+    // The concern of its missing resources comes first.
+    assert_eq!(page.all(".attention li")[1..], [format!("Room {many}")]);
 }

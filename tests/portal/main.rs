@@ -16,6 +16,7 @@ mod metrics;
 mod microsoft;
 mod owners;
 mod preflight;
+mod reports;
 mod resources;
 mod room;
 mod set_up;

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Redirect};
 
 use crate::catalog::event::{self, Event};
 use crate::catalog::owner::{self, Owner};
-use crate::clock::now_ms;
+use crate::catalog::usage::overview::{self, AtCap};
+use crate::catalog::usage::{self, Live};
+use crate::clock::{day_of, now_ms};
 use crate::health::{Health, Verdict};
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -21,12 +23,18 @@ const NEXT: usize = 5;
 #[template(path = "admin/home.html")]
 struct Home {
     frame: Frame,
-    live: Vec<Event>,
+    live: Vec<Open>,
     next: Vec<Event>,
     concerns: Vec<Concern>,
     is_empty: bool,
     /// What commands of this owner end with.
     flag: String,
+}
+
+/// An event that is open, and how it stands.
+struct Open {
+    event: Event,
+    figures: Live,
 }
 
 /// Something about an event that its people will run into.
@@ -41,11 +49,15 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     let now = now_ms();
     let flag = owner_flag(&site, &me.owner).await?;
     let is_empty = events.is_empty();
-    let concerns = events.iter().flat_map(|event| concerns(&site.health, event, now)).collect();
+    let mut concerns: Vec<_> =
+        events.iter().flat_map(|event| concerns(&site.health, event, now)).collect();
     let (mut live, mut next) = (Vec::new(), Vec::new());
     for event in events.into_iter().filter(|event| event.active) {
         if is_in_window(&event, now) {
-            live.push(event);
+            let at_cap = overview::at_cap(&site.db, &event, day_of(now)).await?;
+            concerns.extend(cap_reached(&event, at_cap));
+            let figures = usage::live(&site.db, &event.owner_id, &event.id, now).await?;
+            live.push(Open { event, figures });
         } else if event.starts_at > now {
             next.push(event);
         }
@@ -88,6 +100,18 @@ fn concerns(health: &Health, event: &Event, now: i64) -> Vec<Concern> {
         .into_iter()
         .map(|text| Concern { event_id: event.id.clone(), event: event.name.clone(), text })
         .collect()
+}
+
+/// Where many have used up their day.
+fn cap_reached(event: &Event, at_cap: AtCap) -> Option<Concern> {
+    at_cap.are_many().then(|| Concern {
+        event_id: event.id.clone(),
+        event: event.name.clone(),
+        text: format!(
+            "has {} attendees, of {} who called today, with no requests left until midnight UTC",
+            at_cap.at_cap, at_cap.called
+        ),
+    })
 }
 
 /// Nothing for the owner that commands mean by themselves.

@@ -8,6 +8,7 @@ pub mod entra;
 pub mod events;
 pub mod home;
 pub mod owners;
+pub mod reports;
 pub mod resources;
 pub mod setup;
 pub mod sign_in;
