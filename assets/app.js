@@ -99,6 +99,15 @@ for (const form of document.querySelectorAll("form[data-answer]")) {
   });
 }
 
+// input[data-fragment]: takes what the address has behind its #, and leaves no trace
+// of it in the history.
+const claimed = document.querySelector("input[data-fragment]");
+if (claimed && location.hash.length > 1) {
+  claimed.value = location.hash.slice(1, 41);
+  history.replaceState(null, "", location.pathname);
+  claimed.form.querySelector("button").focus();
+}
+
 // Another page of ours; nothing if we were sent elsewhere, as when signed out.
 async function load(url, request) {
   try {

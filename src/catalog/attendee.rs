@@ -14,10 +14,12 @@ use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 pub mod backup;
+pub mod claim;
 mod issue;
 mod join;
+pub mod listing;
 
-pub use issue::{Issued, issue};
+pub use issue::{Issued, MAX_ISSUED, issue};
 pub use join::{Joined, join_by_shared_code, shared_user_id};
 
 #[derive(Clone, Debug)]
@@ -155,16 +157,21 @@ pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<
 
 /// Gives an attendee a new key; the old one stops at once.
 pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<SecretString> {
-    let key = new_api_key()?;
     let mut tx = change::write(db).await?;
     own(&mut tx, by, id).await?;
+    let key = replace_key(&mut tx, vault, id).await?;
+    finish(tx, by, id, "new key", "").await?;
+    Ok(key)
+}
+
+async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretString> {
+    let key = new_api_key()?;
     sqlx::query("update attendee set api_key_sealed = $2, key_digest = $3 where id = $1")
         .bind(id)
         .bind(vault.seal(place(id), key.expose_secret())?)
         .bind(vault.digest(key.expose_secret()).hex())
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-    finish(tx, by, id, "new key", "").await?;
     Ok(key)
 }
 

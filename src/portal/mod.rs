@@ -24,6 +24,7 @@
 pub mod admin;
 pub mod api;
 pub mod assets;
+pub mod claim;
 pub mod download;
 pub mod error;
 pub mod flash;

@@ -6,12 +6,12 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::events::{metrics, preflight, room};
+use super::admin::events::{attendees, metrics, preflight, room};
 use super::admin::{
     account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
     tokens,
 };
-use super::{Site, api, assets, error, page};
+use super::{Site, api, assets, claim, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
     let mut same_site = CsrfLayer::new().with_rejection_response(error::cross_site as fn(_) -> _);
@@ -22,6 +22,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
     let router = Router::new()
         .route("/", get(home::landing))
         .route("/assets/{name}", get(assets::serve))
+        .route("/claim", get(claim::show).post(claim::submit))
         // Who a person is
         .route("/admin/sign-in", get(sign_in::show).post(sign_in::submit))
         .route("/admin/sign-in/entra", get(entra::begin))
@@ -56,6 +57,20 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/resources/{id}/delete", get(resources::ask_delete).post(resources::delete))
         .route("/admin/capacity", get(capacity::show))
         // One event
+        .route("/admin/events/{id}/attendees", get(attendees::show).post(attendees::issue))
+        .route("/admin/events/{id}/attendees/cards", post(attendees::cards::make))
+        .route("/admin/events/{id}/attendees/cards.csv", post(attendees::cards::csv))
+        .route("/admin/events/{id}/attendees/{attendee}", get(attendees::person::show))
+        .route(
+            "/admin/events/{id}/attendees/{attendee}/activity",
+            post(attendees::person::activity),
+        )
+        .route("/admin/events/{id}/attendees/{attendee}/key", post(attendees::person::new_key))
+        .route("/admin/events/{id}/attendees/{attendee}/cap", post(attendees::person::cap))
+        .route(
+            "/admin/events/{id}/attendees/{attendee}/delete",
+            get(attendees::person::ask_delete).post(attendees::person::delete),
+        )
         .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))
         .route("/admin/events/{id}/room", get(room::show))
         .route("/admin/events/{id}/room/activity", post(room::activity))

@@ -3,9 +3,11 @@
 
 mod account;
 mod api;
+mod attendees;
 mod audit;
 mod backup;
 mod capacity;
+mod claim;
 mod entra;
 mod entra_refused;
 mod frame;

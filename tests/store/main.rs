@@ -5,6 +5,7 @@ mod api_token;
 mod attendee;
 mod backup;
 mod change;
+mod claim_code;
 mod entra_account;
 mod event;
 mod event_control;

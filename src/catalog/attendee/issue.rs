@@ -9,7 +9,7 @@ use crate::catalog::{Error, Noun, Result, audit, change, new_id};
 use crate::db::Db;
 
 /// Most keys that are issued in one transaction.
-const MAX_ISSUED: u32 = 5_000;
+pub const MAX_ISSUED: u32 = 5_000;
 
 /// A new attendee with their key.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Events: what all pages of one event share. Each page is a module of its own.
 
+pub mod attendees;
 pub mod metrics;
 pub mod preflight;
 pub mod room;
@@ -16,7 +17,7 @@ pub enum Tab {
 
 impl Tab {
     /// In the order of the bar: the order in which an organiser needs them.
-    pub const ALL: &[Tab] = &[Tab::PreFlight, Tab::Room, Tab::Metrics];
+    pub const ALL: &[Tab] = &[Tab::Attendees, Tab::PreFlight, Tab::Room, Tab::Metrics];
 
     pub fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,281 @@
+//! Claim codes: what stands on a card in place of the API key. A code works once
+//! and then makes a fresh key, so that nobody who has seen the cards or a list of
+//! codes holds the key that comes of one.
+//!
+//! Only a keyed digest is stored. A new card voids the one before; so does a new
+//! master key once the old one is gone, since a digest cannot be made anew.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Attendee, not_found, replace_key};
+use crate::catalog::audit::{self, Actor};
+use crate::catalog::seal::{self, Vault};
+use crate::catalog::{Digest, Error, Noun, Result, change};
+use crate::clock::now_ms;
+use crate::db::{Columns, Db, values};
+
+/// No I, L, O or U: no two look alike, and no word comes out.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// Of five bits each: 60 bits.
+const LENGTH: usize = 12;
+
+/// Most cards that are made in one go.
+pub const MAX_CARDS: usize = 500;
+
+/// A card that was made just now.
+#[derive(Debug)]
+pub struct Card {
+    pub attendee_id: String,
+    pub user_id: String,
+    pub display_name: String,
+    /// `XXXX-XXXX-XXXX`
+    pub code: SecretString,
+}
+
+/// Whom cards are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For<'a> {
+    /// Issued attendees who never had a card and never called.
+    New,
+    /// Those whose card nobody has claimed, the oldest card first.
+    Unclaimed,
+    One(&'a str),
+}
+
+/// How many attendees of an event cards could be made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub new: u32,
+    pub unclaimed: u32,
+}
+
+/// What a code was good for.
+#[derive(Debug)]
+pub enum Claim {
+    /// It was unused: the key that came of it. Any earlier key has stopped.
+    Key {
+        attendee: Attendee,
+        owner_id: String,
+        key: SecretString,
+    },
+    /// It was used at `at` (UTC milliseconds).
+    Used {
+        event_id: String,
+        owner_id: String,
+        at: i64,
+    },
+    /// Its event is over; it was left unused.
+    Ended {
+        event_id: String,
+        owner_id: String,
+    },
+    /// Its attendee is deactivated; it was left unused.
+    Deactivated {
+        event_id: String,
+        owner_id: String,
+    },
+    Unknown,
+}
+
+/// Whether cards could be made for anybody of an owner's event.
+pub async fn waiting(db: &Db, owner_id: &str, event_id: &str) -> Result<Waiting> {
+    let row = sqlx::query(
+        "select count(case when digest is null then 1 end) as fresh,
+            count(case when digest is not null and claimed_at is null then 1 end) as unclaimed
+         from attendee join event on event.id = attendee.event_id
+         left join claim_code on attendee_id = attendee.id
+         where event.owner_id = $1 and event.id = $2 and attendee.active = 1
+            and user_id like 'issued:%' and last_seen_at is null",
+    )
+    .bind(owner_id)
+    .bind(event_id)
+    .fetch_one(db.pool())
+    .await?;
+    Ok(Waiting { new: row.count("fresh")?, unclaimed: row.count("unclaimed")? })
+}
+
+/// Makes cards, at most [`MAX_CARDS`]; those that these attendees had are void.
+pub async fn make_cards(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    event_id: &str,
+    whom: For<'_>,
+) -> Result<Vec<Card>> {
+    let condition = match whom {
+        For::New => "digest is null and user_id like 'issued:%' and last_seen_at is null",
+        For::Unclaimed => {
+            "claimed_at is null and digest is not null and user_id like 'issued:%'
+             and last_seen_at is null"
+        }
+        For::One(_) => "attendee.id = $3",
+    };
+    let statement = format!(
+        "select attendee.id, user_id, display_name from attendee
+         join event on event.id = attendee.event_id
+         left join claim_code on attendee_id = attendee.id
+         where event.owner_id = $1 and event.id = $2 and attendee.active = 1 and {condition}
+         order by coalesce(claim_code.created_at, 0), attendee.created_at, attendee.id
+         limit {MAX_CARDS}"
+    );
+    let mut tx = change::write(db).await?;
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(&by.owner_id).bind(event_id);
+    if let For::One(id) = whom {
+        query = query.bind(id);
+    }
+    let rows = query.fetch_all(&mut *tx).await?;
+    let mut cards = Vec::with_capacity(rows.len());
+    for row in &rows {
+        cards.push(Card {
+            attendee_id: row.text("id")?,
+            user_id: row.text("user_id")?,
+            display_name: row.text("display_name")?,
+            code: new_code()?,
+        });
+    }
+    if cards.is_empty() {
+        return Err(match whom {
+            For::One(id) => not_found(id),
+            _ => Error::Conflict { reason: "there is nobody to make a card for".to_owned() },
+        });
+    }
+    for batch in cards.chunks(100) {
+        let statement = format!(
+            "insert into claim_code (attendee_id, digest, created_at) values {}
+             on conflict (attendee_id) do update set digest = excluded.digest,
+                created_at = excluded.created_at, claimed_at = null",
+            values(3, 1, batch.len())
+        );
+        let mut insert = sqlx::query(AssertSqlSafe(statement));
+        for card in batch {
+            let digest = vault.digest(&digested(card.code.expose_secret())).hex();
+            insert = insert.bind(&card.attendee_id).bind(digest).bind(now_ms());
+        }
+        insert.execute(&mut *tx).await?;
+    }
+    let (noun, id, detail) = match whom {
+        For::One(id) => (Noun::Attendee, id, String::new()),
+        _ => (Noun::Event, event_id, format!("{} cards", cards.len())),
+    };
+    audit::record(&mut tx, by, "made cards", noun, id, &detail).await?;
+    tx.commit().await?;
+    Ok(cards)
+}
+
+/// Takes a code, as it was typed, for a key: exactly once, however many try.
+pub async fn claim(db: &Db, vault: &Vault, typed: &str) -> Result<Claim> {
+    let Some(code) = normal(typed) else { return Ok(Claim::Unknown) };
+    let text = digested(&code);
+    let digests = [Some(vault.digest(&text)), vault.old_digest(&text)];
+    // Wrong ones are answered without the catalog's lock.
+    let known = find(db, &digests).await?;
+    let Some((digest, Claim::Key { .. }, _)) = &known else {
+        return Ok(known.map_or(Claim::Unknown, |(_, other, _)| other));
+    };
+    let mut tx = change::write(db).await?;
+    let won = sqlx::query(
+        "update claim_code set claimed_at = $2 where digest = $1 and claimed_at is null
+            and exists (select 1 from attendee where id = attendee_id and active = 1)",
+    )
+    .bind(digest)
+    .bind(now_ms())
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    let Some((_, Claim::Key { attendee, owner_id, .. }, name)) = known.filter(|_| won == 1) else {
+        tx.rollback().await?;
+        let now = find(db, &digests).await?;
+        return Ok(match now {
+            // Only who has won may say so.
+            None | Some((_, Claim::Key { .. }, _)) => Claim::Unknown,
+            Some((_, other, _)) => other,
+        });
+    };
+    let key = replace_key(&mut tx, vault, &attendee.id).await?;
+    change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
+    let by = Actor { owner_id: owner_id.clone(), name };
+    audit::record(&mut tx, &by, "claimed a card", Noun::Attendee, &attendee.id, "").await?;
+    tx.commit().await?;
+    Ok(Claim::Key { attendee, owner_id, key })
+}
+
+/// What a code would be good for, its digest, and who claims it; the key is not
+/// made yet.
+async fn find(db: &Db, digests: &[Option<Digest>; 2]) -> Result<Option<(String, Claim, String)>> {
+    let hex = |digest: Option<Digest>| digest.as_ref().map(Digest::hex);
+    let row = sqlx::query(
+        "select digest, claimed_at, event.owner_id, event.ends_at, attendee.id, event_id, user_id,
+            display_name, attendee.active, attendee.daily_request_cap, attendee.created_at,
+            last_seen_at, last_error, last_error_at
+         from claim_code join attendee on attendee.id = attendee_id
+         join event on event.id = attendee.event_id where digest in ($1, $2)",
+    )
+    .bind(hex(digests[0]))
+    .bind(hex(digests[1]).or_else(|| hex(digests[0])))
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let attendee = Attendee::read(&row)?;
+    let owner_id = row.text("owner_id")?;
+    let name = format!("attendee {}", attendee.user_id);
+    let event_id = attendee.event_id.clone();
+    let claim = if let Some(at) = row.try_get("claimed_at")? {
+        Claim::Used { event_id, owner_id, at }
+    } else if row.int("ends_at")? < now_ms() {
+        Claim::Ended { event_id, owner_id }
+    } else if !attendee.active {
+        Claim::Deactivated { event_id, owner_id }
+    } else {
+        Claim::Key { attendee, owner_id, key: SecretString::default() }
+    };
+    Ok(Some((row.text("digest")?, claim, name)))
+}
+
+/// A code as it may be typed: in any case, with any spaces and dashes.
+fn normal(typed: &str) -> Option<String> {
+    let mut code = String::new();
+    for character in typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(LENGTH + 1) {
+        let meant = match character.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            other => other,
+        };
+        u8::try_from(meant).ok().filter(|byte| ALPHABET.contains(byte))?;
+        code.push(meant);
+    }
+    (code.len() == LENGTH).then_some(code)
+}
+
+/// Never the digest of an API key.
+fn digested(code: &str) -> String {
+    format!("claim code {}", code.replace('-', ""))
+}
+
+fn new_code() -> Result<SecretString> {
+    let mut bytes = zeroize::Zeroizing::new([0; LENGTH]);
+    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| Error::Seal(seal::Error::Failed))?;
+    let code: Vec<char> =
+        bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let groups: Vec<String> = code.chunks(4).map(|group| group.iter().collect()).collect();
+    Ok(groups.join("-").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_however_it_is_typed() {
+        let code = new_code().unwrap();
+        let text = code.expose_secret();
+        let plain = text.replace('-', "");
+        assert_eq!(normal(text).as_deref(), Some(plain.as_str()));
+        assert_eq!(normal(&format!(" {} ", text.to_lowercase())), Some(plain));
+        assert_eq!(normal("oOiI-lL00-1111").as_deref(), Some("001111001111"));
+        for wrong in ["", "ABCD", "ABCD-EFGH-JKM", "ABCD-EFGH-JKMNP", "ABCD-EFGU-JKMN", "ä"] {
+            assert_eq!(normal(wrong), None, "{wrong}");
+        }
+    }
+}

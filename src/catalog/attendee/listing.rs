@@ -1,0 +1,117 @@
+//! An owner's attendees as a page lists them: with what they used, and how their
+//! card stands.
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::{Attendee, not_found};
+use crate::catalog::Result;
+use crate::db::{Columns, Db};
+
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub attendee: Attendee,
+    /// Requests of the day asked for, and of all days.
+    pub used: u64,
+    pub total: u64,
+    /// Their own daily request cap, or the event's.
+    pub cap: u32,
+    /// UTC milliseconds, as is the next.
+    pub card_made_at: Option<i64>,
+    pub claimed_at: Option<i64>,
+}
+
+impl Listed {
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            attendee: Attendee::read(row)?,
+            used: row.int("used")?.unsigned_abs(),
+            total: row.int("total")?.unsigned_abs(),
+            cap: row.count("cap")?,
+            card_made_at: row.try_get("card_made_at")?,
+            claimed_at: row.try_get("claimed_at")?,
+        })
+    }
+
+    /// Their name, or, where they have none, their user id.
+    pub fn name(&self) -> &str {
+        let Attendee { display_name, user_id, .. } = &self.attendee;
+        if display_name.is_empty() { user_id } else { display_name }
+    }
+}
+
+/// Part of a list, and how many there are in all.
+#[derive(Debug)]
+pub struct Part {
+    pub rows: Vec<Listed>,
+    pub all: u32,
+}
+
+const SELECT: &str = "select attendee.id, event_id, user_id, display_name, attendee.active,
+        attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at,
+        coalesce(attendee.daily_request_cap, event.daily_request_cap) as cap,
+        coalesce((select spent from quota where quota.attendee_id = attendee.id and day = $3), 0)
+            as used,
+        (select cast(coalesce(sum(requests), 0) as bigint) from usage
+            where usage.attendee_id = attendee.id) as total,
+        claim_code.created_at as card_made_at, claimed_at
+    from attendee join event on event.id = attendee.event_id
+    left join claim_code on claim_code.attendee_id = attendee.id
+    where event.owner_id = $1 and event.id = $2";
+
+/// The attendees of an owner's event of whose name or user id `search` is a part,
+/// in the order in which they came: `limit` of them after `skip`. `day`: the UTC
+/// day whose use is told.
+pub async fn page(
+    db: &Db,
+    owner_id: &str,
+    event_id: &str,
+    day: u32,
+    search: &str,
+    (skip, limit): (u32, u32),
+) -> Result<Part> {
+    let mut pattern = String::from("%");
+    for character in search.trim().to_lowercase().chars() {
+        if "!%_".contains(character) {
+            pattern.push('!');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    const MATCHES: &str = "(lower(display_name) like $4 escape '!' or user_id like $4 escape '!')";
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "{SELECT} and {MATCHES} order by attendee.created_at, attendee.id limit $5 offset $6"
+    )))
+    .bind(owner_id)
+    .bind(event_id)
+    .bind(i64::from(day))
+    .bind(&pattern)
+    .bind(i64::from(limit))
+    .bind(i64::from(skip))
+    .fetch_all(db.pool())
+    .await?;
+    let all = sqlx::query(
+        "select count(*) as n from attendee join event on event.id = attendee.event_id
+         where event.owner_id = $1 and event.id = $2
+            and (lower(display_name) like $3 escape '!' or user_id like $3 escape '!')",
+    )
+    .bind(owner_id)
+    .bind(event_id)
+    .bind(&pattern)
+    .fetch_one(db.pool())
+    .await?
+    .count("n")?;
+    Ok(Part { rows: rows.iter().map(Listed::read).collect::<Result<_>>()?, all })
+}
+
+/// One attendee of an owner's event.
+pub async fn one(db: &Db, owner_id: &str, event_id: &str, day: u32, id: &str) -> Result<Listed> {
+    let row = sqlx::query(AssertSqlSafe(format!("{SELECT} and attendee.id = $4")))
+        .bind(owner_id)
+        .bind(event_id)
+        .bind(i64::from(day))
+        .bind(id)
+        .fetch_optional(db.pool())
+        .await?;
+    Listed::read(&row.ok_or_else(|| not_found(id))?)
+}

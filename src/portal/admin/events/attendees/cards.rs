@@ -1,0 +1,135 @@
+//! Cards to print, one an attendee, and the same as a table. Codes are not kept,
+//! so the sheet is the answer to the POST that makes them, and the table is made
+//! of what the sheet sends back.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use qrcode::{Color, EcLevel, QrCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::{path, tabs};
+use crate::catalog::attendee;
+use crate::catalog::attendee::claim::{self, Card, For};
+use crate::catalog::event::{self, Event};
+use crate::clock;
+use crate::portal::admin::events::Tabs;
+use crate::portal::error::PageError;
+use crate::portal::form::Form;
+use crate::portal::page::{self, Answer, Frame, Section};
+use crate::portal::visitor::{SignedIn, Visitor};
+use crate::portal::{Site, download};
+use crate::spreadsheet;
+
+#[derive(Template)]
+#[template(path = "admin/events/attendees/cards.html")]
+struct Sheet {
+    frame: Frame,
+    tabs: Tabs,
+    list: String,
+    event: Event,
+    /// Where codes are claimed.
+    claim_page: String,
+    cards: Vec<Drawn>,
+}
+
+impl Sheet {
+    fn starts(&self) -> String {
+        clock::wall_clock(self.event.starts_at, &self.event.time_zone).replace('T', " ")
+    }
+}
+
+struct Drawn {
+    card: Card,
+    code: String,
+    qr: Qr,
+}
+
+/// A QR code as the path of an SVG, a unit a module.
+struct Qr {
+    side: usize,
+    path: String,
+}
+
+impl Qr {
+    fn of(text: &str) -> Result<Self, PageError> {
+        let code = QrCode::with_error_correction_level(text, EcLevel::M);
+        let code =
+            code.map_err(|_| PageError::internal("a claim link is too long for a QR code"))?;
+        let mut path = String::new();
+        for (y, row) in code.to_colors().chunks(code.width()).enumerate() {
+            let mut x = 0;
+            for run in row.chunk_by(|a, b| a == b) {
+                if run.first() == Some(&Color::Dark) {
+                    path.push_str(&format!("M{x} {y}h{0}v1h-{0}z", run.len()));
+                }
+                x += run.len();
+            }
+        }
+        Ok(Self { side: code.width(), path })
+    }
+}
+
+/// The claim page as attendees reach it.
+fn claim_page(site: &Site, visitor: &Visitor) -> String {
+    let public = site.config.public_url.as_ref();
+    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
+    format!("{}/claim", base.trim_end_matches('/'))
+}
+
+#[derive(Deserialize)]
+pub struct Whom {
+    /// `new`, `unclaimed` or an attendee's id.
+    whom: String,
+}
+
+pub async fn make(
+    State(site): State<Site>,
+    me: SignedIn,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(typed): Form<Whom>,
+) -> Answer {
+    let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    let whom = match typed.whom.as_str() {
+        "new" => For::New,
+        "unclaimed" => For::Unclaimed,
+        id => For::One(id),
+    };
+    let claim_page = claim_page(&site, &visitor);
+    let draw = |card: Card| {
+        let code = card.code.expose_secret().to_owned();
+        Ok(Drawn { qr: Qr::of(&format!("{claim_page}#{code}"))?, code, card })
+    };
+    let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
+    let cards = made.into_iter().map(draw).collect::<Result<_, PageError>>()?;
+    let (frame, tabs) = (me.frame(Section::Events), tabs(&event));
+    page::ok(&Sheet { frame, tabs, list: path(&id), event, claim_page, cards })
+}
+
+/// What the sheet sends back: an attendee's id and their code each.
+#[derive(Deserialize)]
+pub struct Codes {
+    #[serde(default)]
+    card: Vec<String>,
+}
+
+pub async fn csv(
+    State(site): State<Site>,
+    me: SignedIn,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(typed): Form<Codes>,
+) -> Answer {
+    let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    let claim_page = claim_page(&site, &visitor);
+    let attendees = attendee::list(&site.db, &me.owner.id, &id).await?;
+    let rows = typed.card.iter().take(claim::MAX_CARDS).filter_map(|pair| {
+        let (id, code) = pair.split_once(' ')?;
+        let who = attendees.iter().find(|attendee| attendee.id == id)?;
+        let link = format!("{claim_page}#{code}");
+        Some([who.user_id.clone(), who.display_name.clone(), code.to_owned(), link])
+    });
+    let table = spreadsheet::csv(["attendee", "name", "claim_code", "claim_link"], rows);
+    Ok(download::csv(&format!("cards-{}.csv", event.id), table))
+}

@@ -1,0 +1,160 @@
+//! Where an attendee takes the code of a card for their key.
+//!
+//! The code comes in the fragment of the card's link, which no browser sends, and
+//! goes into a form. Wrong ones are counted by address; right ones pass however
+//! many were wrong before, since a room shares one address. What keeps guessers
+//! out are the code's 60 bits.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::Site;
+use super::form::{Form, Problems};
+use super::page::{self, Answer};
+use super::visitor::Visitor;
+use crate::catalog::attendee::claim::{self, Claim};
+use crate::catalog::event::{self, Event};
+use crate::catalog::resource::ResourceType;
+use crate::clock;
+use crate::snippets::McpServer;
+
+#[derive(Template)]
+#[template(path = "claim.html")]
+struct Ask<'a> {
+    code: &'a str,
+    problems: Problems,
+}
+
+#[derive(Template)]
+#[template(path = "claim_refused.html")]
+struct Refused {
+    title: &'static str,
+    text: String,
+    event: Event,
+}
+
+#[derive(Template)]
+#[template(path = "claim_done.html")]
+struct Done<'a> {
+    name: &'a str,
+    key: &'a str,
+    event: Event,
+    starts: String,
+    ends: String,
+    servers: Vec<Server>,
+}
+
+/// An MCP server of the event, and what to paste where.
+struct Server {
+    name: String,
+    url: String,
+    snippets: Vec<(&'static str, String)>,
+}
+
+pub async fn show() -> Answer {
+    page::ok(&Ask { code: "", problems: Problems::none() })
+}
+
+#[derive(Deserialize)]
+pub struct Typed {
+    code: SecretString,
+}
+
+pub async fn submit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    let typed = typed.code.expose_secret();
+    let of = async |owner: &str, id: &str| event::get(&site.db, &site.vault, owner, id).await;
+    match claim::claim(&site.db, &site.vault, typed).await? {
+        Claim::Key { attendee, owner_id, key } => {
+            let event = of(&owner_id, &attendee.event_id).await?;
+            let public = site.config.public_url.as_ref();
+            let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
+            page::ok(&Done {
+                name: &attendee.display_name,
+                key: key.expose_secret(),
+                starts: clock::wall_clock(event.starts_at, &event.time_zone).replace('T', " "),
+                ends: clock::wall_clock(event.ends_at, &event.time_zone).replace('T', " "),
+                servers: servers(&event, base.trim_end_matches('/'), &key),
+                event,
+            })
+        }
+        Claim::Used { event_id, owner_id, at } => {
+            let event = of(&owner_id, &event_id).await?;
+            let at = clock::wall_clock(at, &event.time_zone).replace('T', " ");
+            let text = format!(
+                "It was claimed on {at} ({}), and a card works once. If that was not you, or the key is lost, \
+                 ask the organiser for a new card.",
+                event.time_zone
+            );
+            refuse("This card was used", text, event)
+        }
+        Claim::Ended { event_id, owner_id } => {
+            let event = of(&owner_id, &event_id).await?;
+            let at = clock::wall_clock(event.ends_at, &event.time_zone).replace('T', " ");
+            let text = format!("It ended on {at} ({}); its keys work no more.", event.time_zone);
+            refuse("The event is over", text, event)
+        }
+        Claim::Deactivated { event_id, owner_id } => {
+            let event = of(&owner_id, &event_id).await?;
+            let text = "The card is not lost: it works once the organiser switches it on again.";
+            refuse("This card is switched off", text.to_owned(), event)
+        }
+        Claim::Unknown => unknown(&site, &visitor, typed),
+    }
+}
+
+fn refuse(title: &'static str, text: String, event: Event) -> Answer {
+    page::with_status(StatusCode::GONE, &Refused { title, text, event })
+}
+
+fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
+    let now = clock::now_ms();
+    site.claims.sweep(now);
+    match site.claims.wrong(visitor.source, now) {
+        Ok(()) => {
+            let reason =
+                "is none that we know: look at the card again. A newer card voids an older one";
+            let code = code.get(..40.min(code.len())).unwrap_or_default();
+            page::unprocessable(&Ask { code, problems: Problems::one("code", reason) })
+        }
+        Err(seconds) => {
+            let reason = format!(
+                "is none that we know, and too many were tried from here: wait {seconds} s before the next"
+            );
+            let problems = Problems::one("code", reason);
+            let page =
+                page::with_status(StatusCode::TOO_MANY_REQUESTS, &Ask { code: "", problems })?;
+            Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response())
+        }
+    }
+}
+
+fn servers(event: &Event, base: &str, key: &SecretString) -> Vec<Server> {
+    let used = event.resources.iter().filter(|r| r.active && r.kind == ResourceType::McpServer);
+    used.map(|resource| {
+        let url = format!("{base}/api/v1/mcp/{}/mcp", resource.deployment);
+        let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
+        let snippets = vec![
+            ("VS Code: .vscode/mcp.json", server.vscode()),
+            ("Claude Desktop: claude_desktop_config.json", server.claude_desktop()),
+            (
+                "Claude Desktop, for versions that only start programs",
+                server.claude_desktop_bridge(),
+            ),
+            ("Claude Code: in a shell", server.claude_code()),
+            ("Python, with FastMCP", server.python()),
+            ("curl: open a session", server.curl_initialize()),
+            ("curl: then list the tools", server.curl_list_tools()),
+        ];
+        Server { name: resource.deployment.to_string(), url, snippets }
+    })
+    .collect()
+}

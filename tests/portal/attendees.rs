@@ -1,0 +1,154 @@
+//! What an organiser does with the attendees of an event.
+
+use http::StatusCode;
+
+use crate::harness::{Portal, Visitor};
+use crate::mcp::Server;
+use crate::workshop::Workshop;
+
+fn path(event: &str) -> String {
+    format!("/admin/events/{event}/attendees")
+}
+
+async fn one(visitor: &Visitor, event: &str) -> String {
+    let list = visitor.get(&path(event)).await;
+    list.attribute("tbody th a", "href").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_become_attendees_who_are_listed_searched_and_paged() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    assert!(ada.get(&path(&event)).await.text("p.empty").starts_with("Nobody yet."));
+    let names = "Grace Hopper\r\n\r\n =cmd()\r\n";
+    let page = ada.post_and_follow(&path(&event), &[("count", "60"), ("names", names)]).await;
+    assert!(page.flash().starts_with("60 attendees are added: issued:1 to issued:60."));
+    assert_eq!(page.text("nav.tabs [aria-current=page]"), "Attendees");
+    assert_eq!(page.all("tbody tr").len(), 50);
+    assert!(page.body.len() < 50_000, "{}", page.body.len());
+    let more = ada.get(&page.attribute("nav.pager a", "href").unwrap()).await;
+    assert_eq!(more.all("tbody tr").len(), 10);
+    let found = ada.get(&format!("{}?q=hopper", path(&event))).await;
+    assert_eq!(found.all("tbody th"), ["Grace Hopper issued:1"]);
+    assert!(ada.get(&format!("{}?q=nobody", path(&event))).await.body.contains("Nobody here."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_issued_is_told_beside_its_field_and_nothing_is_done() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    let many = "x\n".repeat(5_001);
+    let long = format!("Ada\n{}", "x".repeat(129));
+    for (count, names, field) in [
+        ("", "", "count"),
+        ("0", "", "count"),
+        ("5001", "", "count"),
+        ("-1", "", "count"),
+        ("many", "", "count"),
+        ("1", "Ada\nBob", "count"),
+        ("", &many, "names"),
+        ("", &long, "names"),
+    ] {
+        let page = ada.post(&path(&event), &[("count", count), ("names", names)]).await;
+        assert!(!page.problem(field).is_empty());
+        assert_eq!(page.attribute("#count", "value").as_deref(), Some(count));
+    }
+    assert_eq!(workshop.number("select count(*) from attendee").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deactivated_is_refused_and_a_new_key_stops_the_old() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let demo = workshop.resource("demo", &server.url(), &"backend-key".into()).await;
+    let event = workshop.event(&[&demo], |_| {}).await;
+    let key = workshop.attendee(&event).await.api_key;
+    workshop.comes_to(&key, "demo", "ok").await;
+    let who = one(&ada, &event).await;
+
+    let page = ada.post_and_follow(&format!("{who}/activity"), &[("to", "off")]).await;
+    assert!(page.flash().contains("is deactivated"), "{}", page.flash());
+    workshop.comes_to(&key, "demo", "attendee_disabled").await;
+    ada.post_and_follow(&format!("{who}/activity"), &[("to", "on")]).await;
+    workshop.comes_to(&key, "demo", "ok").await;
+
+    let page = ada.press(&who, "/key", &[]).await;
+    let fresh = page.text("#flash-secret").into();
+    workshop.comes_to(&key, "demo", "invalid_api_key").await;
+    workshop.comes_to(&fresh, "demo", "ok").await;
+    assert!(ada.get(&who).await.all("#flash-secret").is_empty(), "it is shown once");
+
+    let bad = ada.post(&format!("{who}/cap"), &[("cap", "0")]).await;
+    assert_eq!(bad.problem("cap"), "Their own cap must be a whole number from 1 to 100000.");
+    let page = ada.press(&who, "/cap", &[("cap", "7")]).await;
+    assert!(page.flash().contains("7 requests a day"), "{}", page.flash());
+    let page = ada.press(&who, "/cap", &[("cap", "")]).await;
+    assert!(page.flash().contains("the event's daily request cap"), "{}", page.flash());
+
+    let ask = ada.get(&format!("{who}/delete")).await;
+    assert_eq!(ask.text("form.ask h2"), "Delete issued:1?");
+    ada.press(&format!("{who}/delete"), "/delete", &[]).await;
+    workshop.comes_to(&fresh, "demo", "invalid_api_key").await;
+    assert_eq!(ada.get(&who).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_carry_codes_and_no_key_and_their_table_holds_no_formula() {
+    let portal = Portal::with(&["--public-url", "https://proxy.example/"]).await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    ada.post_and_follow(&path(&event), &[("count", ""), ("names", "=1+1\nBob")]).await;
+    let sheet = ada.post(&format!("{}/cards", path(&event)), &[("whom", "new")]).await;
+    assert_eq!(sheet.all(".claim-name"), ["=1+1", "Bob"]);
+    assert_eq!(sheet.all(".claim-cards svg").len(), 2);
+    let codes = sheet.all(".claim-code");
+    assert!(codes.iter().all(|code| code.len() == 14), "{codes:?}");
+    assert!(sheet.attributes("svg, svg *", "style").is_empty());
+
+    let cards = sheet.attributes("[name=card]", "value");
+    let fields: Vec<_> = cards.iter().map(|card| ("card", card.as_str())).collect();
+    let table = ada.post(&format!("{}/cards.csv", path(&event)), &fields).await;
+    let line = format!("issued:1,'=1+1,{0},https://proxy.example/claim#{0}\r\n", codes[0]);
+    assert!(table.body.contains(&line), "{}", table.body);
+    assert!(table.headers["content-disposition"].to_str().unwrap().contains("attachment"));
+
+    let none = ada.post(&format!("{}/cards", path(&event)), &[("whom", "new")]).await;
+    assert_eq!(none.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_owners_attendees_are_not_there() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let bob = portal.owner("Bob").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    workshop.attendee(&event).await;
+    let who = one(&ada, &event).await;
+    let own = Workshop::of(&portal, "Bob").await.event(&[], |_| {}).await;
+    let before = workshop.number("select value from revision where name = 'catalog'").await;
+    let foreign = who.replace(&event, &own);
+    let list = path(&event);
+    for page in [list.clone(), who.clone(), format!("{who}/delete"), foreign.clone()] {
+        assert_eq!(bob.get(&page).await.status, StatusCode::NOT_FOUND, "{page}");
+    }
+    let id = who.rsplit_once('/').unwrap().1;
+    let fields = [("to", "off"), ("cap", "1"), ("whom", id), ("count", "1"), ("names", "")];
+    let writes = ["activity", "key", "cap", "delete"];
+    let writes =
+        writes.iter().flat_map(|write| [format!("{who}/{write}"), format!("{foreign}/{write}")]);
+    let sheets = ["", "/cards", "/cards.csv"].map(|sheet| format!("{list}{sheet}"));
+    for write in writes.chain(sheets).chain([format!("{}/cards", path(&own))]) {
+        assert_eq!(bob.post(&write, &fields).await.status, StatusCode::NOT_FOUND, "{write}");
+        portal.visitor().post(&write, &fields).await.redirects_to("/admin/sign-in");
+    }
+    let after = workshop.number("select value from revision where name = 'catalog'").await;
+    assert_eq!(after, before, "nothing was changed");
+}

@@ -1,0 +1,87 @@
+//! What somebody with a card sees, and somebody who guesses.
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, ORIGIN};
+
+use crate::harness::{Page, Portal, Visitor};
+use crate::mcp::Server;
+use crate::workshop::Workshop;
+
+async fn card(visitor: &Visitor, event: &str) -> String {
+    let path = format!("/admin/events/{event}/attendees/cards");
+    visitor.post(&path, &[("whom", "new")]).await.text(".claim-code")
+}
+
+async fn claim(visitor: &Visitor, code: &str) -> Page {
+    visitor.post("/claim", &[("code", code)]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_becomes_a_key_that_works_and_then_says_that_it_was_used() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let demo = workshop.resource("demo", &server.url(), &"backend-key".into()).await;
+    let event = workshop.event(&[&demo], |_| {}).await;
+    let issued = workshop.attendee(&event).await.api_key;
+    let code = card(&ada, &event).await;
+    let guest = portal.visitor();
+    assert_eq!(guest.get("/claim").await.text("h1"), "Claim your key");
+
+    let page = claim(&guest, &code.to_lowercase()).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+    assert_eq!(page.headers[CACHE_CONTROL], "no-store");
+    let key = page.text("#key");
+    assert_eq!(page.text("#url-1"), format!("{}/api/v1/mcp/demo/mcp", portal.url));
+    assert!(page.all("pre").iter().all(|snippet| snippet.contains(&portal.url)));
+    workshop.comes_to(&key.into(), "demo", "ok").await;
+    workshop.comes_to(&issued, "demo", "invalid_api_key").await;
+
+    let again = claim(&portal.visitor(), &code).await;
+    assert_eq!((again.status, again.text("h1")), (StatusCode::GONE, "This card was used".into()));
+    assert!(again.body.contains("ada@example.org") && again.all("#key").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_of_an_event_that_is_over_says_so() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |draft| draft.end = "2021-01-01T09:00".into()).await;
+    workshop.attendee(&event).await;
+    let page = claim(&portal.visitor(), &card(&ada, &event).await).await;
+    assert_eq!((page.status, page.text("h1")), (StatusCode::GONE, "The event is over".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_waits_and_who_has_a_card_does_not() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    workshop.attendee(&event).await;
+    let code = card(&ada, &event).await;
+    let guest = portal.visitor();
+    let page = claim(&guest, "0000-0000-0000").await;
+    assert!(page.problem("code").starts_with("This code is none that we know"));
+    assert_eq!(page.attribute("#code", "value").as_deref(), Some("0000-0000-0000"));
+    // More than thirty in one minute, even if a minute ends in between.
+    let mut refused = 0;
+    for _ in 0..61 {
+        let page = claim(&guest, "0000-0000-0000").await;
+        refused += i32::from(page.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused > 0);
+    assert_eq!(claim(&guest, &code).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sites_page_claims_nothing() {
+    let portal = Portal::start().await;
+    let guest = portal.visitor();
+    let request = guest.client.post(format!("{}/claim", guest.url));
+    let request = request.header(ORIGIN, "https://elsewhere.example");
+    let page = Page::read(request.form(&[("code", "0000-0000-0000")]).send().await.unwrap()).await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+}
