@@ -6,6 +6,35 @@ use serde_json::{Value, json};
 
 use crate::command::Workshop;
 
+/// Each test runs on the machine's own store, and over the API of a proxy.
+macro_rules! here_and_there {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            use crate::command::Workshop;
+
+            #[test]
+            fn here() {
+                insta::allow_duplicates! { super::$name(&Workshop::new()) }
+            }
+
+            #[test]
+            fn there() {
+                insta::allow_duplicates! { super::$name(&Workshop::served()) }
+            }
+        }
+    )*};
+}
+
+here_and_there![
+    what_a_file_describes_is_created_once_and_updated_where_it_differs,
+    for_people_it_is_a_table,
+    what_is_left_out_has_its_default_and_stays_what_it_became,
+    an_event_is_found_by_its_id_else_by_its_name,
+    a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file,
+    what_is_wrong_is_told_with_its_line_and_nothing_is_written,
+    no_key_is_shown,
+];
+
 const RESOURCE: &str = "\
 [[resource]]
 deployment = \"mcp-demo\"
@@ -46,9 +75,7 @@ fn changes(applied: &Value) -> Vec<&str> {
     all.map(|entry| entry["change"].as_str().unwrap()).collect()
 }
 
-#[test]
-fn what_a_file_describes_is_created_once_and_updated_where_it_differs() {
-    let workshop = Workshop::new();
+fn what_a_file_describes_is_created_once_and_updated_where_it_differs(workshop: &Workshop) {
     let applied = workshop.apply(&whole());
     let resource_id = &applied["resources"][0]["id"];
     assert_eq!(
@@ -86,9 +113,7 @@ async fn what_is_unchanged_makes_no_replica_read_anew() {
     assert!(change::revision(&db).await.unwrap() > revision);
 }
 
-#[test]
-fn for_people_it_is_a_table() {
-    let workshop = Workshop::new();
+fn for_people_it_is_a_table(workshop: &Workshop) {
     workshop.write("workshop.toml", EVENT.replace("[\"mcp-demo\"]", "[]").as_str());
     let done = workshop.run(&["apply", "workshop.toml"]);
     insta::assert_snapshot!(done.stdout, @r"
@@ -97,9 +122,7 @@ fn for_people_it_is_a_table() {
     ");
 }
 
-#[test]
-fn what_is_left_out_has_its_default_and_stays_what_it_became() {
-    let workshop = Workshop::new();
+fn what_is_left_out_has_its_default_and_stays_what_it_became(workshop: &Workshop) {
     let file = "\
 [[resource]]
 deployment = \"d\"
@@ -134,9 +157,7 @@ organizer_email = \"ada@example.org\"
     assert_eq!(changes(&workshop.apply(file)), ["unchanged", "unchanged"]);
 }
 
-#[test]
-fn an_event_is_found_by_its_id_else_by_its_name() {
-    let workshop = Workshop::new();
+fn an_event_is_found_by_its_id_else_by_its_name(workshop: &Workshop) {
     let file = EVENT.replace("[\"mcp-demo\"]", "[]");
     workshop.apply(&file);
     let renamed = file.replace("Demo workshop", "Another name");
@@ -169,9 +190,7 @@ fn owners_do_not_see_each_other() {
     insta::assert_snapshot!(unknown, @r#"there is no owner "gracie"; leave --owner out for "local""#);
 }
 
-#[test]
-fn a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file() {
-    let workshop = Workshop::new();
+fn a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file(workshop: &Workshop) {
     workshop.write("backend.key", "s3cret\n");
     workshop.apply(&RESOURCE.replace("s3cret", "file:backend.key"));
     assert_eq!(changes(&workshop.apply(RESOURCE)), ["unchanged"]);
@@ -186,9 +205,7 @@ fn a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file() {
     insta::assert_snapshot!(missing, @"workshop.toml, line 7, column 7: resource 'mcp-demo', key: the file /nowhere/backend.key cannot be read: No such file or directory (os error 2)");
 }
 
-#[test]
-fn what_is_wrong_is_told_with_its_line_and_nothing_is_written() {
-    let workshop = Workshop::new();
+fn what_is_wrong_is_told_with_its_line_and_nothing_is_written(workshop: &Workshop) {
     let wrong = |from: &str, to: &str| workshop.refused(&whole().replace(from, to));
     insta::assert_snapshot!(wrong("region", "reigon"), @"workshop.toml, line 8, column 1: unknown field `reigon`, expected one of `deployment`, `name`, `type`, `endpoint`, `auth`, `key`, `region`, `active`");
     insta::assert_snapshot!(wrong("http://127.0.0.1:8000/mcp", "ftp://h"), @"workshop.toml, line 5, column 12: resource 'mcp-demo', endpoint: must begin with http:// or https://");
@@ -209,9 +226,7 @@ fn what_is_wrong_is_told_with_its_line_and_nothing_is_written() {
     insta::assert_snapshot!(absent, @"the workshop file absent.toml cannot be read: No such file or directory (os error 2)");
 }
 
-#[test]
-fn no_key_is_shown() {
-    let workshop = Workshop::new();
+fn no_key_is_shown(workshop: &Workshop) {
     workshop.write("workshop.toml", &whole());
     for args in [
         ["apply", "workshop.toml", "--json"],

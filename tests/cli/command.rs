@@ -6,8 +6,12 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::elsewhere::Elsewhere;
+
 /// A folder with a workshop file and, below it, the data folder.
 pub struct Workshop {
+    /// Where files are applied, if not to the data folder itself.
+    elsewhere: Option<Elsewhere>,
     folder: TempDir,
 }
 
@@ -21,7 +25,14 @@ pub struct Done {
 
 impl Workshop {
     pub fn new() -> Self {
-        Self { folder: TempDir::new().unwrap() }
+        Self { elsewhere: None, folder: TempDir::new().unwrap() }
+    }
+
+    /// One whose files are applied to a proxy that serves the data folder, over its API.
+    pub fn served() -> Self {
+        let mut workshop = Self::new();
+        workshop.elsewhere = Some(Elsewhere::start(&workshop));
+        workshop
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -55,6 +66,9 @@ impl Workshop {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ai-proxy"));
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env_clear().envs(environment.iter().copied());
+        if let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| args[0] == "apply") {
+            command.args(["--server", &elsewhere.url]).env("AI_PROXY_TOKEN", &elsewhere.token);
+        }
         command
     }
 

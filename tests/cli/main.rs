@@ -3,6 +3,7 @@
 mod apply;
 mod attendee;
 mod command;
+mod elsewhere;
 mod fake;
 mod operate;
 mod probe;

@@ -240,6 +240,11 @@ fn help_teaches() {
       <FILE>  The workshop file (TOML)
 
     Options:
+          --server <URL>        Apply the file to the proxy at this address, in place of the store on
+                                this machine
+          --token <TOKEN>       API token; other users of this machine can read it in the list of
+                                processes, so prefer the variable or a file [env: AI_PROXY_TOKEN]
+          --token-file <FILE>   File with the API token, in place of the others
           --owner <NAME>        Whose resources and events [default: local]
           --data-dir <DIR>      Folder of the SQLite database and the master key; made when missing
                                 [env: AI_PROXY_DATA_DIR=] [default: ./data]
@@ -263,6 +268,9 @@ fn help_teaches() {
       end = "2026-11-29T18:00"
       time_zone = "Europe/Berlin"
       resources = ["mcp-demo"]
+
+    With --server, the file is applied to a proxy elsewhere, for the owner of the token. Keys that it
+    takes from the environment or from files are read here.
 
     A running server takes the change up within two seconds.
     "##);

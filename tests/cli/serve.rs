@@ -15,7 +15,7 @@ use crate::probe::with_key;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `ai-proxy serve` or `demo`; killed when dropped.
-struct Server {
+pub struct Server {
     child: Child,
     /// What it wrote: stdout's lines and stderr's.
     lines: Receiver<String>,
@@ -32,7 +32,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(workshop: &Workshop, args: &[&str]) -> Self {
+    pub fn start(workshop: &Workshop, args: &[&str]) -> Self {
         let mut child = workshop
             .command(&[], args)
             .stdout(Stdio::piped())
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// What follows `mark` in the first line that holds it, up to the next quote or space.
-    fn says(&mut self, mark: &str) -> String {
+    pub fn says(&mut self, mark: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());

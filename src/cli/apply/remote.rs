@@ -36,17 +36,10 @@ pub struct ServerArgs {
 
     /// API token; other users of this machine can read it in the list of processes, so prefer
     /// the variable or a file
-    #[arg(
-        long,
-        env = "AI_PROXY_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN",
-        requires = "server",
-        conflicts_with = "token_file"
-    )]
+    #[arg(long, env = "AI_PROXY_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<SecretString>,
 
-    /// File with the API token
+    /// File with the API token, in place of the others
     #[arg(long, value_name = "FILE", requires = "server")]
     token_file: Option<PathBuf>,
 }
@@ -58,14 +51,14 @@ impl ServerArgs {
         let is_http = matches!(server.scheme(), "http" | "https") && server.host().is_some();
         ensure!(is_http, "--server must be an address such as https://proxy.example.org");
         let token = match (self.token, self.token_file) {
-            (Some(token), _) => token,
-            (None, Some(file)) => {
+            (_, Some(file)) => {
                 let text = std::fs::read_to_string(&file);
                 let text = zeroize::Zeroizing::new(
                     text.with_context(|| format!("the file {} cannot be read", file.display()))?,
                 );
                 SecretString::from(text.trim_end())
             }
+            (Some(token), None) => token,
             (None, None) => bail!(
                 "there is no token for {server}; make one in its portal, at Account, API tokens, \
                  and set AI_PROXY_TOKEN"
