@@ -47,22 +47,21 @@ document.addEventListener("click", async (click) => {
   dialog.showModal();
 });
 
-// button[data-part=ID]: sends the form and takes only that part of the answer, so
+// button[data-part="ID …"]: sends the form and takes only those parts of the answer, so
 // that all that was typed stays, secrets too. data-wait stands there until then.
 document.addEventListener("submit", async (submit) => {
   const button = submit.submitter;
   const form = submit.target;
   if (!button?.dataset.part) return;
   submit.preventDefault();
-  const part = document.getElementById(button.dataset.part);
   const body = new URLSearchParams(new FormData(form));
-  part.textContent = button.dataset.wait ?? "";
+  if (button.dataset.wait) {
+    for (const part of parts(button)) part.textContent = button.dataset.wait;
+  }
   button.disabled = true;
   const page = await load(button.formAction, { method: "POST", body });
   button.disabled = false;
-  const fresh = page?.getElementById(part.id);
-  if (fresh) {
-    part.replaceChildren(...document.adoptNode(fresh).childNodes);
+  if (renew(button, page)) {
     button.focus();
   } else {
     // Fields need another look, or we were sent elsewhere: as without a script.
@@ -70,6 +69,36 @@ document.addEventListener("submit", async (submit) => {
     form.submit();
   }
 });
+
+// [data-press=ID]: typing there shows, after a moment, what pressing that button would.
+let pressed = 0;
+document.addEventListener("input", async (input) => {
+  const button = document.getElementById(input.target.dataset.press);
+  if (!button) return;
+  const now = ++pressed;
+  await new Promise((done) => { setTimeout(done, 400); });
+  if (now !== pressed) return;
+  const body = new URLSearchParams(new FormData(button.form));
+  const page = await load(button.formAction, { method: "POST", body });
+  if (now === pressed) renew(button, page);
+});
+
+function parts(button) {
+  return button.dataset.part.split(" ").map((id) => document.getElementById(id));
+}
+
+function renew(button, page) {
+  const pairs = parts(button).map((part) => [part, page?.getElementById(part.id)]);
+  if (pairs.some(([, fresh]) => !fresh)) return false;
+  for (const [part, fresh] of pairs) part.replaceChildren(...document.adoptNode(fresh).childNodes);
+  return true;
+}
+
+// a[data-zone]: tells the page it leads to the browser's time zone.
+for (const link of document.querySelectorAll("a[data-zone]")) {
+  const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) link.search = new URLSearchParams({ zone });
+}
 
 // [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
 // looked at, but not under the hands of somebody who is using it.

@@ -1,6 +1,8 @@
 //! Attendees: one person in one event, found by the keyed digest of their API
 //! key, which is sealed because it is shown again.
 
+use std::collections::HashMap;
+
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -125,6 +127,18 @@ pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<At
     .fetch_optional(db.pool())
     .await?;
     Attendee::read(&row.ok_or_else(|| not_found(id))?)
+}
+
+/// How many attendees each event of an owner has; events without any are left out.
+pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
+    let rows = sqlx::query(
+        "select event_id, count(*) as attendees from attendee
+         where event_id in (select id from event where owner_id = $1) group by event_id",
+    )
+    .bind(owner_id)
+    .fetch_all(db.pool())
+    .await?;
+    rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
 /// Switches an attendee's key off or on.

@@ -21,6 +21,7 @@ mod draft;
 mod window;
 
 pub use draft::Draft;
+pub use window::Window;
 
 #[derive(Clone, Debug)]
 pub struct Event {

@@ -29,6 +29,7 @@ pub mod download;
 pub mod error;
 pub mod flash;
 pub mod form;
+pub mod markdown;
 pub mod page;
 mod routes;
 pub mod visitor;

@@ -52,6 +52,7 @@ impl Section {
     const ALL: &[Section] = &[
         Section::Home,
         Section::Resources,
+        Section::Events,
         Section::Reports,
         Section::Backup,
         Section::Owners,

@@ -6,7 +6,7 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
-use super::admin::events::{attendees, metrics, preflight, room};
+use super::admin::events::{self, attendees, metrics, preflight, room};
 use super::admin::{
     account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
     tokens,
@@ -56,6 +56,13 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/resources/{id}/active", post(resources::set_active))
         .route("/admin/resources/{id}/delete", get(resources::ask_delete).post(resources::delete))
         .route("/admin/capacity", get(capacity::show))
+        // Events
+        .route("/admin/events", get(events::show))
+        .route("/admin/events/new", get(events::blank).post(events::create))
+        .route("/admin/events/preview", post(events::preview))
+        .route("/admin/events/{id}", get(events::edit).post(events::update))
+        .route("/admin/events/{id}/duplicate", get(events::duplicate))
+        .route("/admin/events/{id}/delete", get(events::ask_delete).post(events::delete))
         // One event
         .route("/admin/events/{id}/attendees", get(attendees::show).post(attendees::issue))
         .route("/admin/events/{id}/attendees/cards", post(attendees::cards::make))

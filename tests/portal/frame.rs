@@ -28,6 +28,8 @@ async fn pages_are_small_guarded_and_kept_by_nobody() {
         (&ada, "/admin/audit"),
         (&ada, "/admin/resources"),
         (&ada, "/admin/resources/new"),
+        (&ada, "/admin/events"),
+        (&ada, "/admin/events/new"),
         (&ada, "/admin/reports"),
         (&ada, "/admin/owners"),
     ] {
@@ -88,8 +90,8 @@ async fn sections_for_administrators_are_shown_to_them() {
     let sections = |page: Page| page.all(".side li a");
     let ada = sections(portal.administrator("Ada").await.get("/admin").await);
     let bob = sections(portal.owner("Bob").await.get("/admin").await);
-    assert_eq!(ada, ["Home", "Resources", "Reports", "Backup", "Owners", "Audit", "Ada"]);
-    assert_eq!(bob, ["Home", "Resources", "Reports", "Backup", "Audit", "Bob"]);
+    assert_eq!(ada, ["Home", "Resources", "Events", "Reports", "Backup", "Owners", "Audit", "Ada"]);
+    assert_eq!(bob, ["Home", "Resources", "Events", "Reports", "Backup", "Audit", "Bob"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

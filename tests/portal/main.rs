@@ -10,6 +10,7 @@ mod capacity;
 mod claim;
 mod entra;
 mod entra_refused;
+mod events;
 mod frame;
 mod harness;
 mod home;

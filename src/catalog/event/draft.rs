@@ -9,7 +9,7 @@ use super::Event;
 use super::window::Window;
 use crate::catalog::digest::hex;
 use crate::catalog::validate::{invalid, line, number};
-use crate::catalog::{Result, seal};
+use crate::catalog::{Error, Result, seal};
 
 const REGISTRATIONS: [&str; 3] = ["github", "shared-code", "closed"];
 
@@ -108,49 +108,99 @@ impl Draft {
     /// the store as well.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.
+    /// [`Error::Invalid`] for the first that does not.
     pub fn check(&self) -> Result<()> {
         self.validate().map(drop)
     }
 
+    /// All that [`check`](Self::check) would find, each about a field of its own.
+    pub fn problems(&self) -> Vec<Error> {
+        let rules = [
+            self.check_id(),
+            line("name", &self.name, 64).map(drop),
+            check_description(&self.description),
+            line("organizer_name", &self.organizer_name, 128).map(drop),
+            self.address().map(drop),
+            self.window().map(drop),
+        ];
+        let numbers = self.numbers().map(|(field, value)| number(field, value, 1..=100_000));
+        let rest = [self.code().map(drop), self.check_registration(), self.check_resources()];
+        rules.into_iter().chain(numbers).chain(rest).filter_map(Result::err).collect()
+    }
+
     pub(super) fn validate(&self) -> Result<Valid<'_>> {
+        if let Some(first) = self.problems().into_iter().next() {
+            return Err(first);
+        }
+        Ok(Valid {
+            draft: self,
+            name: line("name", &self.name, 64)?,
+            organizer_name: line("organizer_name", &self.organizer_name, 128)?,
+            organizer_email: self.address()?,
+            window: self.window()?,
+            shared_code: self.code()?,
+        })
+    }
+
+    /// When the event would be open.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the start, the end or the zone.
+    pub fn window(&self) -> Result<Window> {
+        Window::parse(&self.start, &self.end, &self.time_zone)
+    }
+
+    fn check_id(&self) -> Result<()> {
         if self.id.as_deref().is_some_and(|id| !is_event_id(id)) {
             return Err(invalid("id", "must be of the form a1b2-c3d4 (lower-case hexadecimal)"));
         }
-        let name = line("name", &self.name, 64)?;
-        check_description(&self.description)?;
-        let organizer_name = line("organizer_name", &self.organizer_name, 128)?;
-        let organizer_email = line("organizer_email", &self.organizer_email, 128)?;
-        if !is_address(&organizer_email) {
+        Ok(())
+    }
+
+    fn address(&self) -> Result<String> {
+        let address = line("organizer_email", &self.organizer_email, 128)?;
+        if !is_address(&address) {
             return Err(invalid("organizer_email", "is not an e-mail address"));
         }
-        let window = Window::parse(&self.start, &self.end, &self.time_zone)?;
-        for (field, value) in [
+        Ok(address)
+    }
+
+    fn numbers(&self) -> [(&'static str, u32); 6] {
+        [
             ("max_token_cap", self.max_token_cap),
             ("daily_request_cap", self.daily_request_cap),
             ("requests_per_minute", self.requests_per_minute),
             ("burst", self.burst),
             ("max_open_requests", self.max_open_requests),
             ("shared_code_limit", self.shared_code_limit),
-        ] {
-            number(field, value, 1..=100_000)?;
-        }
-        let shared_code = self.shared_code.as_ref().map(SecretString::expose_secret);
-        let shared_code = shared_code.filter(|code| !code.is_empty());
-        if let Some(code) = shared_code
+        ]
+    }
+
+    fn code(&self) -> Result<Option<&str>> {
+        let code = self.shared_code.as_ref().map(SecretString::expose_secret);
+        let code = code.filter(|code| !code.is_empty());
+        if let Some(code) = code
             && !((5..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric()))
         {
             return Err(invalid("shared_code", "must be empty, or 5 to 64 letters and digits"));
         }
+        Ok(code)
+    }
+
+    fn check_registration(&self) -> Result<()> {
         if !REGISTRATIONS.contains(&self.registration.as_str()) {
             let reason = format!("must be one of {}", REGISTRATIONS.join(", "));
             return Err(invalid("registration", reason));
         }
+        Ok(())
+    }
+
+    fn check_resources(&self) -> Result<()> {
         let mut seen = HashSet::new();
         if !self.resources.iter().all(|id| seen.insert(id)) {
             return Err(invalid("resources", "names a resource twice"));
         }
-        Ok(Valid { draft: self, name, organizer_name, organizer_email, window, shared_code })
+        Ok(())
     }
 }
 

@@ -2,17 +2,21 @@
 //! open.
 
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
+use crate::clock;
 
+/// When an event is open, as people say it and as instants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub struct Window {
+    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
     pub start_local: String,
     pub end_local: String,
+    /// An IANA name.
     pub time_zone: String,
-    /// UTC milliseconds.
+    /// UTC milliseconds; both ends belong to the event.
     pub starts_at: i64,
     pub ends_at: i64,
 }
@@ -22,6 +26,9 @@ impl Window {
     /// first occurrence as a start and for its second as an end: the event is
     /// open at either. One that is skipped, when summer time begins, is moved on
     /// by the hour that is missing (02:30 is 03:30).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) names the field.
     pub fn parse(start: &str, end: &str, time_zone: &str) -> Result<Self> {
         let unknown = || invalid("time_zone", format!("\"{time_zone}\" is not an IANA time zone"));
         let zone = TimeZone::get(time_zone.trim()).map_err(|_| unknown())?;
@@ -44,6 +51,29 @@ impl Window {
             starts_at: starts_at.as_millisecond(),
             ends_at: ends_at.as_millisecond(),
         })
+    }
+
+    /// What the zone makes of a wall clock that is skipped or occurs twice.
+    pub fn notes(&self) -> Vec<String> {
+        let Ok(zone) = TimeZone::get(&self.time_zone) else { return Vec::new() };
+        let note = |field, local: &str, at, which| {
+            let said = local.replace('T', " ");
+            match zone.to_ambiguous_timestamp(wall_clock(field, local).ok()?).offset() {
+                AmbiguousOffset::Unambiguous { .. } => None,
+                AmbiguousOffset::Gap { .. } => {
+                    let meant = clock::wall_clock(at, &self.time_zone);
+                    Some(format!(
+                        "The clocks go forward over the {field}, {said}: {meant} is meant."
+                    ))
+                }
+                AmbiguousOffset::Fold { .. } => {
+                    Some(format!("The {field}, {said}, occurs twice: the {which} is meant."))
+                }
+            }
+        };
+        let start = note("start", &self.start_local, self.starts_at, "first");
+        let end = note("end", &self.end_local, self.ends_at, "second");
+        start.into_iter().chain(end).collect()
     }
 }
 

@@ -1,9 +1,22 @@
 //! Events: what all pages of one event share. Each page is a module of its own.
 
 pub mod attendees;
+mod defaults;
+mod form;
+mod list;
 pub mod metrics;
 pub mod preflight;
+mod remove;
 pub mod room;
+mod save;
+
+pub use list::show;
+pub use remove::{ask_delete, delete};
+pub use save::{blank, create, duplicate, edit, preview, update};
+
+use crate::catalog::event::Event;
+
+const PATH: &str = "/admin/events";
 
 /// The pages of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +30,7 @@ pub enum Tab {
 
 impl Tab {
     /// In the order of the bar: the order in which an organiser needs them.
-    pub const ALL: &[Tab] = &[Tab::Attendees, Tab::PreFlight, Tab::Room, Tab::Metrics];
+    pub const ALL: &[Tab] = &[Tab::Event, Tab::Attendees, Tab::PreFlight, Tab::Room, Tab::Metrics];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -50,6 +63,10 @@ pub struct Tabs {
 }
 
 impl Tabs {
+    pub fn of(event: &Event, current: Tab) -> Self {
+        Self { event_id: event.id.clone(), event_name: event.name.clone(), current }
+    }
+
     pub fn path(&self, tab: Tab) -> String {
         format!("/admin/events/{}{}", self.event_id, tab.suffix())
     }

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 
 use crate::catalog::event::{self, Event};
-use crate::catalog::owner::{self, Owner};
 use crate::catalog::usage::overview::{self, AtCap};
 use crate::catalog::usage::{self, Live};
 use crate::clock::{day_of, now_ms};
@@ -14,7 +13,6 @@ use crate::health::{Health, Verdict};
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
-use crate::snippets;
 
 /// Events to come that are shown.
 const NEXT: usize = 5;
@@ -27,8 +25,6 @@ struct Home {
     next: Vec<Event>,
     concerns: Vec<Concern>,
     is_empty: bool,
-    /// What commands of this owner end with.
-    flag: String,
 }
 
 /// An event that is open, and how it stands.
@@ -47,7 +43,6 @@ struct Concern {
 pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     let events = event::list(&site.db, &site.vault, &me.owner.id).await?;
     let now = now_ms();
-    let flag = owner_flag(&site, &me.owner).await?;
     let is_empty = events.is_empty();
     let mut concerns: Vec<_> =
         events.iter().flat_map(|event| concerns(&site.health, event, now)).collect();
@@ -64,7 +59,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     }
     next.sort_by_key(|event| event.starts_at);
     next.truncate(NEXT);
-    page::ok(&Home { frame: me.frame(Section::Home), live, next, concerns, is_empty, flag })
+    page::ok(&Home { frame: me.frame(Section::Home), live, next, concerns, is_empty })
 }
 
 /// `/`, until attendees have pages of their own.
@@ -112,15 +107,6 @@ fn cap_reached(event: &Event, at_cap: AtCap) -> Option<Concern> {
             at_cap.at_cap, at_cap.called
         ),
     })
-}
-
-/// Nothing for the owner that commands mean by themselves.
-async fn owner_flag(site: &Site, me: &Owner) -> Result<String, crate::catalog::Error> {
-    let default = owner::find(&site.db, owner::LOCAL).await?;
-    if default.is_some_and(|owner| owner.id == me.id) {
-        return Ok(String::new());
-    }
-    Ok(format!(" --owner {}", snippets::shell(&me.name)))
 }
 
 /// A wall clock of an event, as people write it.

@@ -1,0 +1,151 @@
+//! The form of an event: what was typed, and what it means.
+
+mod page;
+mod resources;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+pub use page::Page;
+use resources::Numbered;
+
+use crate::catalog::event::{Draft, Event};
+use crate::catalog::{self, event};
+use crate::portal::Site;
+use crate::portal::form::Problems;
+use crate::portal::visitor::SignedIn;
+
+/// The fields as they were typed.
+#[derive(Deserialize)]
+pub struct Typed {
+    /// The event that is edited; empty for a new one.
+    #[serde(default)]
+    pub id: String,
+    /// The event that a new one is a copy of.
+    #[serde(default)]
+    pub copy_of: String,
+    pub name: String,
+    pub description: String,
+    pub organizer_name: String,
+    pub organizer_email: String,
+    pub start: String,
+    pub end: String,
+    pub time_zone: String,
+    /// The ids of all resources of the list, in its order.
+    #[serde(default)]
+    pub listed: Vec<String>,
+    /// The number beside each of them, or nothing.
+    #[serde(default)]
+    pub position: Vec<String>,
+    /// The ids that are ticked.
+    #[serde(default)]
+    pub resources: Vec<String>,
+    pub max_token_cap: String,
+    pub daily_request_cap: String,
+    pub requests_per_minute: String,
+    pub shared_code: SecretString,
+    pub shared_code_limit: String,
+    pub registration: String,
+    pub active: Option<String>,
+}
+
+impl From<&Draft> for Typed {
+    fn from(draft: &Draft) -> Self {
+        Self {
+            id: draft.id.clone().unwrap_or_default(),
+            copy_of: String::new(),
+            name: draft.name.clone(),
+            description: draft.description.clone(),
+            organizer_name: draft.organizer_name.clone(),
+            organizer_email: draft.organizer_email.clone(),
+            start: draft.start.clone(),
+            end: draft.end.clone(),
+            time_zone: draft.time_zone.clone(),
+            listed: draft.resources.clone(),
+            position: (1..=draft.resources.len()).map(|at| at.to_string()).collect(),
+            resources: draft.resources.clone(),
+            max_token_cap: draft.max_token_cap.to_string(),
+            daily_request_cap: draft.daily_request_cap.to_string(),
+            requests_per_minute: draft.requests_per_minute.to_string(),
+            shared_code: draft.shared_code.clone().unwrap_or_default(),
+            shared_code_limit: draft.shared_code_limit.to_string(),
+            registration: draft.registration.clone(),
+            active: draft.active.then(|| "on".to_owned()),
+        }
+    }
+}
+
+impl Typed {
+    /// The event that is edited or copied. Another owner's is not there.
+    pub async fn source(&self, site: &Site, me: &SignedIn) -> catalog::Result<Option<Event>> {
+        let id = if self.id.is_empty() { &self.copy_of } else { &self.id };
+        if id.is_empty() {
+            return Ok(None);
+        }
+        event::get(&site.db, &site.vault, &me.owner.id, id).await.map(Some)
+    }
+
+    fn numbered(&self) -> Numbered<'_> {
+        Numbered { listed: &self.listed, position: &self.position, ticked: &self.resources }
+    }
+
+    /// What was typed, as far as it can be read, and what is wrong with it by itself.
+    pub fn read(&self, source: Option<&Event>) -> (Draft, Problems) {
+        let mut problems = Problems::none();
+        let new = source.map(Draft::from).unwrap_or_default();
+        let mut number = |field, text: &str, otherwise| {
+            text.trim().parse().unwrap_or_else(|_| {
+                problems.add(field, "must be a whole number from 1 to 100000");
+                otherwise
+            })
+        };
+        let draft = Draft {
+            id: (!self.id.is_empty()).then(|| self.id.clone()),
+            name: self.name.clone(),
+            // Browsers end lines in their own way.
+            description: self.description.replace("\r\n", "\n"),
+            organizer_name: self.organizer_name.clone(),
+            organizer_email: self.organizer_email.clone(),
+            start: self.start.clone(),
+            end: self.end.clone(),
+            time_zone: self.time_zone.clone(),
+            max_token_cap: number("max_token_cap", &self.max_token_cap, new.max_token_cap),
+            daily_request_cap: number(
+                "daily_request_cap",
+                &self.daily_request_cap,
+                new.daily_request_cap,
+            ),
+            requests_per_minute: number(
+                "requests_per_minute",
+                &self.requests_per_minute,
+                new.requests_per_minute,
+            ),
+            shared_code_limit: number(
+                "shared_code_limit",
+                &self.shared_code_limit,
+                new.shared_code_limit,
+            ),
+            shared_code: Some(self.shared_code.expose_secret().trim().into()),
+            registration: self.registration.clone(),
+            active: self.active.is_some(),
+            resources: self.numbered().in_order().unwrap_or_default(),
+            // Not in the form: what is stored, or what a new one has.
+            burst: new.burst,
+            max_open_requests: new.max_open_requests,
+        };
+        if let Err(reason) = self.numbered().in_order() {
+            problems.add("resources", reason);
+        }
+        if self.registration == "github"
+            && source.is_none_or(|source| source.registration != "github")
+        {
+            problems.add("registration", "cannot be GitHub yet: the proxy does not offer it");
+        }
+        for error in draft.problems() {
+            if let catalog::Error::Invalid { field, reason } = error {
+                problems.add(field, reason);
+            }
+        }
+        (draft, problems)
+    }
+}

@@ -1,0 +1,124 @@
+//! The form of an event as a page.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use secrecy::ExposeSecret;
+
+use super::super::{PATH, Tab, Tabs};
+use super::Typed;
+use super::resources::Row;
+use crate::catalog::event::Event;
+use crate::catalog::resource;
+use crate::clock::rfc3339;
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::form::Problems;
+use crate::portal::markdown;
+use crate::portal::page::{Frame, Section};
+use crate::portal::visitor::SignedIn;
+
+/// What is shown of a description; longer ones are refused anyway.
+const PREVIEWED: usize = 8192;
+
+/// All names of zones, sorted.
+static ZONES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut zones: Vec<_> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    zones.sort_unstable();
+    zones
+});
+
+/// A choice of a select.
+struct Choice {
+    value: &'static str,
+    label: &'static str,
+    is_chosen: bool,
+    is_offered: bool,
+}
+
+#[derive(Template)]
+#[template(path = "admin/events/edit.html")]
+pub struct Page<'a> {
+    frame: Frame,
+    title: String,
+    action: String,
+    /// Above the form of an event that is there.
+    tabs: Option<Tabs>,
+    typed: &'a Typed,
+    shared_code: &'a str,
+    /// The event that this is a copy of.
+    copied: Option<&'a Event>,
+    resources: Vec<Row>,
+    registrations: Vec<Choice>,
+    zones: &'a [String],
+    /// When the event would open and close, if that can be told.
+    window: Option<Opening>,
+    /// The description as attendees would see it.
+    preview: String,
+    problems: Problems,
+}
+
+struct Opening {
+    /// RFC 3339, UTC.
+    opens: String,
+    closes: String,
+    notes: Vec<String>,
+}
+
+impl<'a> Page<'a> {
+    pub async fn new(
+        site: &Site,
+        me: &SignedIn,
+        typed: &'a Typed,
+        source: Option<&'a Event>,
+        problems: Problems,
+    ) -> Result<Self, PageError> {
+        let stored = source.filter(|_| !typed.id.is_empty());
+        let copied = source.filter(|_| typed.id.is_empty());
+        let title = match (stored, copied) {
+            (Some(stored), _) => stored.name.clone(),
+            (_, Some(copied)) => format!("Copy of {}", copied.name),
+            _ => "New event".to_owned(),
+        };
+        let last = if typed.id.is_empty() { "new" } else { &typed.id };
+        let all = resource::list(&site.db, &site.vault, &me.owner.id).await?;
+        let window = typed.read(source).0.window().ok();
+        let shown: String = typed.description.chars().take(PREVIEWED).collect();
+        Ok(Self {
+            frame: me.frame(Section::Events),
+            title,
+            action: format!("{PATH}/{last}"),
+            tabs: stored.map(|event| Tabs::of(event, Tab::Event)),
+            typed,
+            shared_code: typed.shared_code.expose_secret(),
+            copied,
+            resources: typed.numbered().rows(all),
+            registrations: registrations(&typed.registration, source),
+            zones: &ZONES,
+            window: window.map(|window| Opening {
+                opens: rfc3339(window.starts_at),
+                closes: rfc3339(window.ends_at),
+                notes: window.notes(),
+            }),
+            preview: markdown::to_html(&shown),
+            problems,
+        })
+    }
+}
+
+/// GitHub only where it was chosen elsewhere: it is not offered yet.
+fn registrations(chosen: &str, source: Option<&Event>) -> Vec<Choice> {
+    let has_github = source.is_some_and(|source| source.registration == "github");
+    let all = [
+        ("closed", "Closed", true),
+        ("shared-code", "Shared code", true),
+        ("github", "GitHub — not offered yet", has_github),
+    ];
+    let choice = |(value, label, is_offered): (&'static str, _, _)| Choice {
+        value,
+        label,
+        is_chosen: value == chosen,
+        is_offered,
+    };
+    all.map(choice).into()
+}
