@@ -3,9 +3,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients soak bench endure budget fuzz lint
+.PHONY: run test test-rust test-clients test-browser soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
+BROWSER  := tests/browser
 VENVS    := target/clients
 PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
 PYTHON   ?= python3
@@ -15,7 +16,7 @@ FUZZ_SECONDS ?= 60
 run: ## the demo: a proxy, an MCP server behind it and the commands to paste
 	cargo run --release -- demo
 
-test: test-rust test-clients ## everything that can fail
+test: test-rust test-clients test-browser ## everything that can fail
 
 test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
 	tests/postgres.sh cargo test --locked --all-targets
@@ -23,6 +24,9 @@ test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
 # PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
 	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
+
+test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) .system/chromium ## the portal in Chromium
+	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
 
 soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through a release build
 	cargo build --release --locked
@@ -63,7 +67,7 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients FORCE .system/nginx .system/wrk .system/gungraun-runner .system/cc .system/curl .system/python .system/node .system/cargo-deny .system/cargo-fuzz
+.PHONY: clients FORCE .system/nginx .system/wrk .system/gungraun-runner .system/cc .system/curl .system/python .system/node .system/chromium .system/cargo-deny .system/cargo-fuzz
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
@@ -77,8 +81,8 @@ $(VENVS)/%/.installed: $(CLIENTS)/requirements/%.txt | .system/python
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-$(CLIENTS)/typescript/node_modules/.installed: $(CLIENTS)/typescript/package-lock.json | .system/node
-	npm ci --prefix $(CLIENTS)/typescript --no-fund --no-audit --loglevel=error
+%/node_modules/.installed: %/package-lock.json | .system/node
+	npm ci --prefix $* --no-fund --no-audit --loglevel=error
 	touch $@
 
 # Fuzzed are the versions that are shipped; cargo adds what only fuzzing needs.
@@ -115,6 +119,9 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 .system/node:
 	command -v npm >/dev/null || $(call debian,nodejs npm)
 	node -e 'if (parseInt(process.versions.node) < 20) { console.error("Node.js 20 or newer is needed, not " + process.version); process.exit(1) }'
+
+.system/chromium:
+	command -v chromium >/dev/null || $(call debian,chromium)
 
 .system/cargo-fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -13,7 +13,7 @@ from typing import Any, Self, TextIO
 
 import httpx
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 VENVS = ROOT / "target" / "clients"
 BACKEND_KEY = "backend-key-of-the-tests"

@@ -1,0 +1,54 @@
+"""A real browser in front of the real binary.
+
+Every page that a test opens is watched: a script error, a broken rule of the
+page's own content security policy or a request to anywhere else fails it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from portal import ADA, Portal
+from watch import Watch
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Containers of CI have no user namespaces; all that is opened is our own.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """A proxy with an empty data folder, for the tests of one file."""
+    with Portal(tmp_path_factory.mktemp("data")) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(chromium: Browser, portal: Portal) -> Iterator[Callable[..., Page]]:
+    """Makes a page in a browser of its own that was never here; takes what Playwright's `new_context` takes."""
+    watches: list[Watch] = []
+
+    def make(**options) -> Page:
+        context = chromium.new_context(**{"base_url": portal.origin, "locale": "en-GB"} | options)
+        context.set_default_timeout(15_000)
+        watches.append(Watch(context, portal.origin))
+        return context.new_page()
+
+    yield make
+    for watch in watches:
+        watch.context.close()
+    assert [complaint for watch in watches for complaint in watch.complaints] == []
+
+
+@pytest.fixture
+def ada(portal: Portal, visitor: Callable[..., Page]) -> Page:
+    """A page of the administrator's, who is signed in."""
+    return visitor(storage_state=portal.signed_in(ADA))

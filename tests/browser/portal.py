@@ -1,0 +1,48 @@
+"""The portal under test, and what its owners do first."""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from proxy import AiProxy
+
+ADA = "ada"
+PASSWORD = "a dozen purple kites"
+
+
+class Portal(AiProxy):
+    """`ai-proxy serve`, with its console's set-up link and owners who are signed in."""
+
+    def __init__(self, data: Path, *flags: str):
+        super().__init__(data, *flags)
+        self.signed_in = cache(self._signed_in)
+
+    def first_link(self) -> str:
+        """The path of the link that the console prints while nobody can sign in."""
+        return urlsplit(self.says(r"https?://\S+/admin/setup/\S+")[0]).path
+
+    def _signed_in(self, name: str) -> dict:
+        """An owner's session, as Playwright's `storage_state`: made without a browser, and once."""
+        with self._client() as client:
+            link = self.first_link() if name == ADA else self._invitation(name)
+            fields = {"name": name, "password": PASSWORD, "again": PASSWORD}
+            answer = client.post(link, data=fields)
+            assert answer.status_code == 303, answer.text
+            cookies = [
+                {"name": cookie.name, "value": cookie.value, "domain": "127.0.0.1", "path": "/"}
+                for cookie in client.cookies.jar
+            ]
+        return {"cookies": cookies, "origins": []}
+
+    def _invitation(self, name: str) -> str:
+        """The path of the link by which the administrator lets a new owner in."""
+        with self._client() as client:
+            for cookie in self.signed_in(ADA)["cookies"]:
+                client.cookies.set(cookie["name"], cookie["value"])
+            answer = client.post("/admin/owners", data={"name": name, "role": "owner"}, follow_redirects=True)
+        return urlsplit(re.search(r"https?://[^\s<]+/admin/setup/[^\s<]+", answer.text)[0]).path
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.origin, trust_env=False, headers={"origin": self.origin})
