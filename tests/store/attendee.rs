@@ -13,6 +13,7 @@ on_both![
     issued_keys_find_their_attendee_and_no_other,
     keys_issued_at_once_are_numbered_without_a_gap,
     as_many_keys_are_issued_as_there_are_names,
+    each_event_of_an_owner_knows_how_many_attendees_it_has,
     an_organiser_manages_their_attendees,
     another_owners_attendees_are_not_there,
     a_name_is_the_same_person_however_it_is_written,
@@ -36,6 +37,15 @@ async fn shared_event(store: &Store, limit: u32) -> Event {
         ..event_draft()
     };
     store.save_event(&draft).await.unwrap()
+}
+
+async fn each_event_of_an_owner_knows_how_many_attendees_it_has(store: Store) {
+    let (full, empty) = (store.event().await, store.save_event(&event_draft()).await.unwrap());
+    store.issue(&full, 3).await;
+    let counts = attendee::counts(&store.db, &store.by.owner_id).await.unwrap();
+    assert_eq!((counts.get(&full.id), counts.get(&empty.id)), (Some(&3), None));
+    let other = store.another_owner().await;
+    assert!(attendee::counts(&store.db, &other.owner_id).await.unwrap().is_empty());
 }
 
 async fn issued_keys_find_their_attendee_and_no_other(store: Store) {

@@ -70,38 +70,50 @@ pub async fn page(
     search: &str,
     (skip, limit): (u32, u32),
 ) -> Result<Part> {
-    let mut pattern = String::from("%");
-    for character in search.trim().to_lowercase().chars() {
-        if "!%_".contains(character) {
-            pattern.push('!');
-        }
-        pattern.push(character);
+    let found = found(db, owner_id, event_id, search).await?;
+    let all = u32::try_from(found.len()).unwrap_or(u32::MAX);
+    let ids: Vec<String> = found.into_iter().skip(skip as usize).take(limit as usize).collect();
+    if ids.is_empty() {
+        return Ok(Part { rows: Vec::new(), all });
     }
-    pattern.push('%');
-    const MATCHES: &str = "(lower(display_name) like $4 escape '!' or user_id like $4 escape '!')";
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "{SELECT} and {MATCHES} order by attendee.created_at, attendee.id limit $5 offset $6"
-    )))
-    .bind(owner_id)
-    .bind(event_id)
-    .bind(i64::from(day))
-    .bind(&pattern)
-    .bind(i64::from(limit))
-    .bind(i64::from(skip))
-    .fetch_all(db.pool())
-    .await?;
-    let all = sqlx::query(
-        "select count(*) as n from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1 and event.id = $2
-            and (lower(display_name) like $3 escape '!' or user_id like $3 escape '!')",
+    let places: Vec<String> = (4..4 + ids.len()).map(|place| format!("${place}")).collect();
+    let statement = format!(
+        "{SELECT} and attendee.id in ({}) order by attendee.created_at, attendee.id",
+        places.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(owner_id)
+        .bind(event_id)
+        .bind(i64::from(day));
+    for id in ids {
+        query = query.bind(id);
+    }
+    let rows = query.fetch_all(db.pool()).await?;
+    Ok(Part { rows: rows.iter().map(Listed::read).collect::<Result<_>>()?, all })
+}
+
+/// The ids of those who are looked for. Compared here and not by the store: SQLite
+/// knows the small letters of A to Z only, PostgreSQL those of its own locale.
+async fn found(db: &Db, owner_id: &str, event_id: &str, search: &str) -> Result<Vec<String>> {
+    let wanted = search.trim().to_lowercase();
+    let rows = sqlx::query(
+        "select attendee.id, display_name, user_id
+         from attendee join event on event.id = attendee.event_id
+         where event.owner_id = $1 and event.id = $2 order by attendee.created_at, attendee.id",
     )
     .bind(owner_id)
     .bind(event_id)
-    .bind(&pattern)
-    .fetch_one(db.pool())
-    .await?
-    .count("n")?;
-    Ok(Part { rows: rows.iter().map(Listed::read).collect::<Result<_>>()?, all })
+    .fetch_all(db.pool())
+    .await?;
+    let mut ids = Vec::new();
+    for row in &rows {
+        let name = row.text("display_name")?;
+        if name.to_lowercase().contains(&wanted) || row.text("user_id")?.contains(&wanted) {
+            ids.push(row.text("id")?);
+        }
+    }
+    Ok(ids)
 }
 
 /// One attendee of an owner's event.
