@@ -129,9 +129,15 @@ for (const form of document.querySelectorAll("form[data-answer]")) {
 }
 
 // input[data-fragment]: takes what the address has behind its #, and leaves no trace
-// of it in the history.
+// of it in the history. The page may be open already when the address is pasted.
 const claimed = document.querySelector("input[data-fragment]");
-if (claimed && location.hash.length > 1) {
+if (claimed) {
+  takeFragment();
+  addEventListener("hashchange", takeFragment);
+}
+
+function takeFragment() {
+  if (location.hash.length < 2) return;
   claimed.value = location.hash.slice(1, 41);
   history.replaceState(null, "", location.pathname);
   claimed.form.querySelector("button").focus();

@@ -118,20 +118,21 @@ fn refuse(title: &'static str, text: String, event: Event) -> Answer {
 fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
     let now = clock::now_ms();
     site.claims.sweep(now);
-    match site.claims.wrong(visitor.source, now) {
-        Ok(()) => {
-            let reason =
-                "is none that we know: look at the card again. A newer card voids an older one";
-            let code = code.get(..40.min(code.len())).unwrap_or_default();
-            page::unprocessable(&Ask { code, problems: Problems::one("code", reason) })
-        }
+    let counted = site.claims.wrong(visitor.source, now);
+    let reason = match counted {
+        Ok(()) => "is none that we know: look at the card again. A newer card voids an older one"
+            .to_owned(),
+        Err(seconds) => format!(
+            "is none that we know, and too many wrong ones came from your network. The code of a card still \
+             works at once; wait {seconds} s before you guess again"
+        ),
+    };
+    let code: String = code.chars().take(40).collect();
+    let ask = Ask { code: &code, problems: Problems::one("code", reason) };
+    match counted {
+        Ok(()) => page::unprocessable(&ask),
         Err(seconds) => {
-            let reason = format!(
-                "is none that we know, and too many were tried from here: wait {seconds} s before the next"
-            );
-            let problems = Problems::one("code", reason);
-            let page =
-                page::with_status(StatusCode::TOO_MANY_REQUESTS, &Ask { code: "", problems })?;
+            let page = page::with_status(StatusCode::TOO_MANY_REQUESTS, &ask)?;
             Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response())
         }
     }

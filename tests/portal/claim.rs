@@ -1,7 +1,7 @@
 //! What somebody with a card sees, and somebody who guesses.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, ORIGIN};
+use http::header::{CACHE_CONTROL, ORIGIN, RETRY_AFTER};
 
 use crate::harness::{Page, Portal, Visitor};
 use crate::mcp::Server;
@@ -32,6 +32,7 @@ async fn a_card_becomes_a_key_that_works_and_then_says_that_it_was_used() {
     let page = claim(&guest, &code.to_lowercase()).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
     assert_eq!(page.headers[CACHE_CONTROL], "no-store");
+    assert!(page.all("details #key").is_empty(), "it is shown plainly");
     let key = page.text("#key");
     assert_eq!(page.text("#url-1"), format!("{}/api/v1/mcp/demo/mcp", portal.url));
     assert!(page.all("pre").iter().all(|snippet| snippet.contains(&portal.url)));
@@ -70,7 +71,12 @@ async fn who_guesses_waits_and_who_has_a_card_does_not() {
     let mut refused = 0;
     for _ in 0..61 {
         let page = claim(&guest, "0000-0000-0000").await;
-        refused += i32::from(page.status == StatusCode::TOO_MANY_REQUESTS);
+        if page.status == StatusCode::TOO_MANY_REQUESTS {
+            refused += 1;
+            assert!(page.headers.contains_key(RETRY_AFTER));
+            assert!(page.text(".problem").contains("The code of a card still works at once"));
+            assert_eq!(page.attribute("#code", "value").as_deref(), Some("0000-0000-0000"));
+        }
     }
     assert!(refused > 0);
     assert_eq!(claim(&guest, &code).await.status, StatusCode::OK);
