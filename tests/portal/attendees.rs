@@ -2,12 +2,19 @@
 
 use http::StatusCode;
 
-use crate::harness::{Portal, Visitor};
+use crate::harness::{Page, Portal, Visitor};
 use crate::mcp::Server;
 use crate::workshop::Workshop;
 
 fn path(event: &str) -> String {
     format!("/admin/events/{event}/attendees")
+}
+
+/// Adds attendees as the form does, without a file, and opens the page that follows.
+async fn add(visitor: &Visitor, event: &str, count: &str, names: &str) -> Page {
+    let answer = visitor.upload(&path(event), &[("count", count), ("names", names)], b"").await;
+    answer.redirects_to(&path(event));
+    visitor.get(&path(event)).await
 }
 
 async fn one(visitor: &Visitor, event: &str) -> String {
@@ -23,7 +30,7 @@ async fn names_become_attendees_who_are_listed_searched_and_paged() {
     let event = workshop.event(&[], |_| {}).await;
     assert!(ada.get(&path(&event)).await.text("p.empty").starts_with("Nobody yet."));
     let names = "Grace Hopper\r\n\r\n =cmd()\r\n";
-    let page = ada.post_and_follow(&path(&event), &[("count", "60"), ("names", names)]).await;
+    let page = add(&ada, &event, "60", names).await;
     assert!(page.flash().starts_with("60 attendees are added: issued:1 to issued:60."));
     assert_eq!(page.text("nav.tabs [aria-current=page]"), "Attendees");
     assert_eq!(page.all("tbody tr").len(), 50);
@@ -32,6 +39,9 @@ async fn names_become_attendees_who_are_listed_searched_and_paged() {
     assert_eq!(more.all("tbody tr").len(), 10);
     let found = ada.get(&format!("{}?q=hopper", path(&event))).await;
     assert_eq!(found.all("tbody th"), ["Grace Hopper issued:1"]);
+    add(&ada, &event, "", "Zoë ÖZDEMIR").await;
+    let found = ada.get(&format!("{}?q=%C3%B6zdemir", path(&event))).await;
+    assert_eq!(found.all("tbody th"), ["Zoë ÖZDEMIR issued:61"]);
     assert!(ada.get(&format!("{}?q=nobody", path(&event))).await.body.contains("Nobody here."));
 }
 
@@ -53,11 +63,41 @@ async fn what_cannot_be_issued_is_told_beside_its_field_and_nothing_is_done() {
         ("", &many, "names"),
         ("", &long, "names"),
     ] {
-        let page = ada.post(&path(&event), &[("count", count), ("names", names)]).await;
+        let page = ada.upload(&path(&event), &[("count", count), ("names", names)], b"").await;
         assert!(!page.problem(field).is_empty());
         assert_eq!(page.attribute("#count", "value").as_deref(), Some(count));
     }
     assert_eq!(workshop.number("select count(*) from attendee").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spreadsheets_file_adds_those_of_its_first_column() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    let list = path(&event);
+    let pasted = [("count", ""), ("names", "Grace Hopper\r\n")];
+    let file = "\u{feff}Name;Mail\r\nZoë Özdemir;z@example.org\r\nJürgen;\r\n";
+    ada.upload(&list, &pasted, file.as_bytes()).await.redirects_to(&list);
+    let page = ada.get(&list).await;
+    assert!(page.flash().starts_with("3 attendees are added: issued:1 to issued:3."));
+    let names = ["Grace Hopper issued:1", "Zoë Özdemir issued:2", "Jürgen issued:3"];
+    assert_eq!(page.all("tbody th"), names);
+
+    let ansi = ada.upload(&list, &pasted, b"Name;Mail\r\nM\xfcller;\r\n").await;
+    assert!(ansi.problem("file").starts_with("The file is not text in UTF-8"));
+    assert_eq!(ansi.text("#names"), "Grace Hopper", "what was typed is kept");
+    let empty = ada.upload(&list, &pasted, b"Name\r\n").await;
+    assert_eq!(empty.problem("file"), "The file holds no names in its first column.");
+    let long = format!("Name\nAda\n{}\n", "x".repeat(129));
+    let long = ada.upload(&list, &[("count", ""), ("names", "")], long.as_bytes()).await;
+    let reason = "Names cannot be taken: number 2 has more than 128 characters.";
+    assert_eq!(long.problem("names"), reason);
+    assert!(long.text("#names").starts_with("Ada xxx"), "to be mended there");
+    let large = ada.upload(&list, &pasted, &vec![b'x'; 3 << 20]).await;
+    assert!(large.problem("file").starts_with("The file is larger than 2 MB"));
+    assert_eq!(workshop.number("select count(*) from attendee").await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +144,7 @@ async fn cards_carry_codes_and_no_key_and_their_table_holds_no_formula() {
     let ada = portal.administrator("Ada").await;
     let workshop = Workshop::of(&portal, "Ada").await;
     let event = workshop.event(&[], |_| {}).await;
-    ada.post_and_follow(&path(&event), &[("count", ""), ("names", "=1+1\nBob")]).await;
+    add(&ada, &event, "", "=1+1\nBob").await;
     let sheet = ada.post(&format!("{}/cards", path(&event)), &[("whom", "new")]).await;
     assert_eq!(sheet.all(".claim-name"), ["=1+1", "Bob"]);
     assert_eq!(sheet.all(".claim-cards svg").len(), 2);
@@ -144,7 +184,9 @@ async fn another_owners_attendees_are_not_there() {
     let writes = ["activity", "key", "cap", "delete"];
     let writes =
         writes.iter().flat_map(|write| [format!("{who}/{write}"), format!("{foreign}/{write}")]);
-    let sheets = ["", "/cards", "/cards.csv"].map(|sheet| format!("{list}{sheet}"));
+    let sheets = ["/cards", "/cards.csv"].map(|sheet| format!("{list}{sheet}"));
+    assert_eq!(bob.upload(&list, &fields, b"").await.status, StatusCode::NOT_FOUND);
+    portal.visitor().upload(&list, &fields, b"").await.redirects_to("/admin/sign-in");
     for write in writes.chain(sheets).chain([format!("{}/cards", path(&own))]) {
         assert_eq!(bob.post(&write, &fields).await.status, StatusCode::NOT_FOUND, "{write}");
         portal.visitor().post(&write, &fields).await.redirects_to("/admin/sign-in");

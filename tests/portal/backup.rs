@@ -4,7 +4,7 @@ use ai_proxy::backup;
 use ai_proxy::catalog::attendee::{self, Issued};
 use ai_proxy::catalog::{event, resource};
 use http::StatusCode;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, ORIGIN};
+use http::header::{CONTENT_DISPOSITION, LOCATION, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Page, Portal, Visitor};
@@ -32,18 +32,8 @@ async fn download(visitor: &Visitor) -> Vec<u8> {
 
 /// Sends the form of an upload, as a browser does.
 async fn upload(visitor: &Visitor, file: &[u8], passphrase: &str) -> Page {
-    let part = |name: &str, more: &str| {
-        format!("--mark\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n")
-    };
-    let body: [Vec<u8>; 3] = [
-        part("file", "; filename=\"a.backup\"\r\nContent-Type: application/octet-stream").into(),
-        file.to_vec(),
-        format!("\r\n{}{passphrase}\r\n--mark--\r\n", part("file_passphrase", "")).into(),
-    ];
-    let request = visitor.client.post(format!("{}{BACKUP}/restore", visitor.url));
-    let request = request.header(ORIGIN, &visitor.url);
-    let request = request.header(CONTENT_TYPE, "multipart/form-data; boundary=mark");
-    Page::read(request.body(body.concat()).send().await.unwrap()).await
+    let fields = [("file_passphrase", passphrase)];
+    visitor.upload(&format!("{BACKUP}/restore"), &fields, file).await
 }
 
 /// Uploads a file that is taken; the address of the page that says what it would do.

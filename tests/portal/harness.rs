@@ -8,7 +8,7 @@ use ai_proxy::config::Config;
 use ai_proxy::server::{self, Running};
 use clap::Parser;
 use http::StatusCode;
-use http::header::{HeaderMap, LOCATION, ORIGIN};
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::cookie::Jar;
 use reqwest::{Client, redirect};
 use scraper::{Html, Selector};
@@ -102,6 +102,26 @@ impl Visitor {
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let request = self.client.post(format!("{}{path}", self.url)).header(ORIGIN, &self.url);
         Page::read(request.form(fields).send().await.unwrap()).await
+    }
+
+    /// Sends a form with a file in the field `file`, as a browser does.
+    pub async fn upload(&self, path: &str, fields: &[(&str, &str)], file: &[u8]) -> Page {
+        let part =
+            |head: String| format!("--mark\r\nContent-Disposition: form-data; {head}\r\n\r\n");
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            body.extend(part(format!("name=\"{name}\"")).bytes());
+            body.extend(format!("{value}\r\n").bytes());
+        }
+        // Where none is chosen, a browser sends one without a name.
+        let name = if file.is_empty() { "" } else { "a file" };
+        let head = format!("name=\"file\"; filename=\"{name}\"\r\nContent-Type: text/plain");
+        body.extend(part(head).bytes());
+        body.extend(file);
+        body.extend(b"\r\n--mark--\r\n");
+        let request = self.client.post(format!("{}{path}", self.url)).header(ORIGIN, &self.url);
+        let request = request.header(CONTENT_TYPE, "multipart/form-data; boundary=mark");
+        Page::read(request.body(body).send().await.unwrap()).await
     }
 
     /// Sends the form of the page at `path` that posts to an address ending so, and

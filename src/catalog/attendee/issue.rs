@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{Actor, New, insert, new_api_key};
 use crate::catalog::seal::Vault;
-use crate::catalog::validate::{number, optional_line};
+use crate::catalog::validate::{invalid, number, optional_line};
 use crate::catalog::{Error, Noun, Result, audit, change, new_id};
 use crate::db::Db;
 
@@ -34,9 +34,8 @@ pub async fn issue(
 ) -> Result<Vec<Issued>> {
     let count = count.max(u32::try_from(names.len()).unwrap_or(u32::MAX));
     number("count", count, 1..=MAX_ISSUED)?;
-    let mut names = names
-        .iter()
-        .map(|name| optional_line("names", name, 128))
+    let mut names = (names.iter().zip(1..))
+        .map(|(name, n)| optional_line("names", name, 128).map_err(|error| nth(n, error)))
         .collect::<Result<Vec<_>>>()?
         .into_iter();
     let mut tx = change::write(db).await?;
@@ -80,4 +79,14 @@ pub async fn issue(
     audit::record(&mut tx, by, "issued", Noun::Event, event_id, &detail).await?;
     tx.commit().await?;
     Ok(issued)
+}
+
+/// Says which of the names it is that cannot be taken.
+fn nth(n: usize, error: Error) -> Error {
+    match error {
+        Error::Invalid { field, reason } => {
+            invalid(field, format!("cannot be taken: number {n} {reason}"))
+        }
+        other => other,
+    }
 }

@@ -1,26 +1,27 @@
 //! The attendees of an event: who they are, how they fare, and keys in bulk.
 
 pub mod cards;
+mod issue;
 pub mod person;
-
-use std::fmt::Write as _;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use self::issue::Issue;
 use super::{Tab, Tabs};
+use crate::catalog::attendee::claim;
 use crate::catalog::attendee::listing::{self, Part};
-use crate::catalog::attendee::{self, claim};
 use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
-use crate::portal::flash::Flash;
-use crate::portal::form::{Form, Problems};
+use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
+
+pub use issue::issue;
 
 /// Attendees a page.
 const ROWS: u32 = 50;
@@ -64,15 +65,8 @@ pub struct Asked {
     page: String,
 }
 
-/// What the bulk form holds, as it was typed.
-#[derive(Default, Deserialize)]
-pub struct Issue {
-    count: String,
-    names: String,
-}
-
 fn tabs(event: &Event) -> Tabs {
-    Tabs { event_id: event.id.clone(), event_name: event.name.clone(), current: Tab::Attendees }
+    Tabs::of(event, Tab::Attendees)
 }
 
 fn path(event_id: &str) -> String {
@@ -114,53 +108,4 @@ async fn list<'a>(
         problems,
         event,
     })
-}
-
-pub async fn issue(
-    State(site): State<Site>,
-    me: SignedIn,
-    Path(id): Path<String>,
-    Form(typed): Form<Issue>,
-) -> Answer {
-    let lines = typed.names.trim_start_matches('\u{feff}').lines().map(str::trim);
-    let names: Vec<String> = lines.filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    let done = match read_count(&typed.count, names.len()) {
-        Ok(count) => attendee::issue(&site.db, &site.vault, &me.actor(), &id, count, &names).await,
-        Err(error) => Err(error),
-    };
-    let issued = match done {
-        Ok(issued) => issued,
-        Err(error) => {
-            let problems = Problems::from_error(error)?;
-            let asked = Asked::default();
-            return page::unprocessable(&list(&site, &me, &id, &asked, &typed, problems).await?);
-        }
-    };
-    let mut text = match issued.as_slice() {
-        [one] => format!("One attendee is added: {}.", one.user_id),
-        [first, .., last] => {
-            format!("{} attendees are added: {} to {}.", issued.len(), first.user_id, last.user_id)
-        }
-        [] => "Nobody was added.".to_owned(),
-    };
-    let _ = write!(text, " Make their cards now, and hand them out.");
-    me.done(&site, &path(&id), Flash::done(text)).await
-}
-
-/// Nothing typed: as many as there are names.
-fn read_count(typed: &str, names: usize) -> Result<u32, crate::catalog::Error> {
-    let invalid =
-        |field, reason: &str| crate::catalog::Error::Invalid { field, reason: reason.into() };
-    let count = match typed.trim() {
-        "" if names == 0 => return Err(invalid("count", "is required where there are no names")),
-        "" => u32::try_from(names).unwrap_or(u32::MAX),
-        text => text.parse().map_err(|_| invalid("count", "must be a whole number"))?,
-    };
-    if names > attendee::MAX_ISSUED as usize {
-        return Err(invalid("names", "are more than 5000; add them in several goes"));
-    }
-    if names > count as usize {
-        return Err(invalid("count", "is less than there are names; leave it empty"));
-    }
-    Ok(count)
 }

@@ -69,10 +69,9 @@ pub async fn show(
     let moments = points.len();
     points.reverse();
     points.truncate(MOMENTS);
-    let name = event.name.clone();
     page::ok(&Metrics {
         frame: me.frame(Section::Events),
-        tabs: Tabs { event_id: event.id.clone(), event_name: name, current: Tab::Metrics },
+        tabs: Tabs::of(&event, Tab::Metrics),
         figures: figures(&site, &event, now).await?,
         charts,
         points,

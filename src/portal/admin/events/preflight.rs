@@ -72,11 +72,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
 }
 
 fn preflight(me: &SignedIn, event: &Event, run: Option<Run>, tries: Vec<Try>) -> Preflight {
-    let tabs = Tabs {
-        event_id: event.id.clone(),
-        event_name: event.name.clone(),
-        current: Tab::PreFlight,
-    };
+    let tabs = Tabs::of(event, Tab::PreFlight);
     let frame = me.frame(Section::Events);
     Preflight { frame, tabs, time_zone: event.time_zone.clone(), run, tries }
 }

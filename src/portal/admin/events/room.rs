@@ -95,11 +95,9 @@ struct Switch {
 pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let now = clock::now_ms();
-    let tabs =
-        Tabs { event_id: event.id.clone(), event_name: event.name.clone(), current: Tab::Room };
     page::ok(&Room {
         frame: me.frame(Section::Events),
-        tabs,
+        tabs: Tabs::of(&event, Tab::Room),
         state: RoomState::of(&event, now),
         until: until(&event, now),
         figures: figures(&site, &event, now).await?,
