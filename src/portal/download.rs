@@ -16,9 +16,10 @@ pub fn file(name: &str, kind: &'static str, content: impl Into<Body>) -> Respons
     (headers, content.into()).into_response()
 }
 
-/// A table of [`spreadsheet`](crate::spreadsheet).
+/// A table of [`spreadsheet`](crate::spreadsheet), after the mark without which Excel
+/// takes UTF-8 for something else.
 pub fn csv(name: &str, table: String) -> Response {
-    file(name, "text/csv; charset=utf-8; header=present", table)
+    file(name, "text/csv; charset=utf-8; header=present", format!("\u{feff}{table}"))
 }
 
 #[cfg(test)]

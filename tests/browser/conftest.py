@@ -8,8 +8,10 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+from journeys import fastmcp_client
 from playwright.sync_api import Browser, Page, sync_playwright
 from portal import ADA, Portal
+from programs import EXAMPLE, Client, Server
 from watch import Watch
 
 CHROMIUM = shutil.which("chromium")
@@ -52,3 +54,17 @@ def visitor(chromium: Browser, portal: Portal) -> Iterator[Callable[..., Page]]:
 def ada(portal: Portal, visitor: Callable[..., Page]) -> Page:
     """A page of the administrator's, who is signed in."""
     return visitor(storage_state=portal.signed_in(ADA))
+
+
+@pytest.fixture(scope="session")
+def echo() -> Iterator[Server]:
+    """The MCP server of the guide."""
+    with Server("mcp-demo", "fastmcp4", EXAMPLE) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fastmcp() -> Iterator[Client]:
+    """A FastMCP client that attendees use."""
+    with fastmcp_client() as client:
+        yield client

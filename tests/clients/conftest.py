@@ -7,10 +7,9 @@ the test's fault or the library's, never the proxy's.
 from collections.abc import Callable, Iterator
 
 import pytest
-from programs import HERE, ROOT, Client, Reach, Server, python
+from programs import EXAMPLE, HERE, Client, Reach, Server, python
 from proxy import AiProxy, apply, issue, workshop
 
-EXAMPLE = ROOT / "examples/python/openai_sdk_1.x/mcp/server/server.py"
 SERVERS = {
     "guide-fastmcp2": ("fastmcp2", EXAMPLE),
     "guide-fastmcp3": ("fastmcp3", EXAMPLE),

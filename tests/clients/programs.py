@@ -16,6 +16,7 @@ import httpx
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 VENVS = ROOT / "target" / "clients"
+EXAMPLE = ROOT / "examples/python/openai_sdk_1.x/mcp/server/server.py"
 BACKEND_KEY = "backend-key-of-the-tests"
 SECONDS = 30.0
 """How long a client may take over one job: a deadline, never a pause."""

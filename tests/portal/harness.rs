@@ -175,6 +175,12 @@ impl Page {
         html.select(&selector).map(|found| text(found.text().collect())).collect()
     }
 
+    /// The lines of a CSV file, after the mark by which Excel knows UTF-8.
+    #[track_caller]
+    pub fn table(&self) -> &str {
+        self.body.strip_prefix('\u{feff}').unwrap_or_else(|| panic!("no mark: {}", self.body))
+    }
+
     /// The text of the one element found.
     #[track_caller]
     pub fn text(&self, selector: &str) -> String {

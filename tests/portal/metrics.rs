@@ -92,9 +92,9 @@ async fn figures_stand_in_tables_and_files_by_the_clocks_of_the_event() {
         let name = file.headers[CONTENT_DISPOSITION].to_str().unwrap();
         assert!(name.contains(&format!("{event}-2025-11-22-")), "{name}");
     }
-    let over_time = ada.get(&format!("{}/over-time.csv?by=minute", path(&event))).await.body;
+    let over_time = ada.get(&format!("{}/over-time.csv?by=minute", path(&event))).await;
     assert_eq!(
-        over_time,
+        over_time.table(),
         "start (UTC),Europe/Berlin,requests,errors,active\r\n\
          2025-11-22T08:00:00Z,09:00,4,1,1\r\n\
          2025-11-22T08:01:00Z,09:01,1,0,1\r\n\
@@ -111,8 +111,8 @@ async fn files_hold_no_formulas() {
     for name in ["=cmd()", "+1", "-1", "@sum"] {
         called(&portal, key(&event, "gone", "gone", name, NINE), &[2]).await;
     }
-    let file = ada.get(&format!("{}/operations.csv", path(&event))).await.body;
-    let mut lines = file.lines();
+    let file = ada.get(&format!("{}/operations.csv", path(&event))).await;
+    let mut lines = file.table().lines();
     assert_eq!(
         lines.next().unwrap(),
         "resource,operation,tool or prompt,requests,errors,p50 (ms),p95 (ms),tokens in,tokens out"

@@ -130,7 +130,7 @@ async fn the_file_is_in_the_pages_order_and_holds_no_formulas() {
     assert!(name.starts_with("attachment; filename=\"events-20"), "{name}");
     let end = "2099-12-31T18:00,UTC,1,1";
     assert_eq!(
-        file.body,
+        file.table(),
         format!(
             "event,id,owner,start (UTC),start,end,time zone,attendees,connected,requests,errors,\
              tokens in,tokens out\r\n\

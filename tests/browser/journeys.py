@@ -1,0 +1,85 @@
+"""What many journeys have in common: a workshop that is there already, calls by attendees, deadlines."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page, expect
+from portal import Portal
+from programs import HERE, SECONDS, Client, Reach, Server, python
+from proxy import apply, toml, workshop
+from wire import ACCEPT
+
+IN_FORCE = 2.0
+"""Seconds until a change of the portal's holds everywhere."""
+
+
+def fastmcp_client() -> Client:
+    return Client("fastmcp4", [python("fastmcp4"), str(HERE / "python/fastmcp_client.py")])
+
+
+def open_event(portal: Portal, name: str, *servers: Server, **fields: object) -> None:
+    """An event of the administrator's that is open, with these servers under their own names."""
+    resources = {server.name: server.resource() for server in servers}
+    text = workshop(resources).rpartition("[[event]]")[0]
+    now = time.time()
+    event = {
+        "name": name,
+        "description": "# Welcome",
+        "organizer_name": "Ada",
+        "organizer_email": "ada@example.org",
+        "start": _wall_clock(now - 86_400),
+        "end": _wall_clock(now + 86_400),
+        "time_zone": "UTC",
+        "resources": list(resources),
+    }
+    apply(portal.data, text + toml("event", **event | fields))
+
+
+def _wall_clock(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M", time.gmtime(at))
+
+
+def visit(page: Page, event: str, tab: str) -> None:
+    """Goes to one of an event's pages, as an organiser finds it."""
+    page.goto("/admin/events")
+    page.get_by_role("link", name=event, exact=True).first.click()
+    page.get_by_role("navigation", name="This event").get_by_role("link", name=tab, exact=True).click()
+    current = page.get_by_role("navigation", name="This event").locator("[aria-current=page]")
+    expect(current).to_have_text(tab)
+
+
+def flash(page: Page) -> str:
+    """What the page says that was done."""
+    return page.get_by_role("status").first.inner_text()
+
+
+def reach(portal: Portal, key: str, server: Server) -> Reach:
+    """The way of an attendee's client to a server."""
+    return Reach(None, url(portal, server.name), {"api-key": key})
+
+
+def url(portal: Portal, deployment: str) -> str:
+    return f"{portal.api}/mcp/{deployment}/mcp"
+
+
+def fares(portal: Portal, key: str, server: Server) -> str:
+    """What becomes of a call with this key: `ok`, or the refusal's status and code."""
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    answer = httpx.post(
+        url(portal, server.name),
+        json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params},
+        headers={"api-key": key, "accept": ACCEPT},
+        trust_env=False,
+        timeout=SECONDS,
+    )
+    return "ok" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['data']['code']}"
+
+
+def comes_to(expected: Any, ask: Callable[[], Any], *, since: float, seconds: float = IN_FORCE) -> None:
+    """Asks until the answer is the expected one; fails at the deadline, counted from `since`."""
+    while (answer := ask()) != expected:
+        assert time.monotonic() < since + seconds, f"{answer} instead of {expected}, {seconds:g} s later"
+        time.sleep(0.02)
+    assert time.monotonic() < since + seconds, f"{expected} took longer than {seconds:g} s"
