@@ -174,14 +174,31 @@ fn pool(connections: u32, setup: &'static [&'static str]) -> AnyPoolOptions {
         })
 }
 
-/// The parameters of so many rows as a `values` list has them: `($3, $4), ($5, $6)`.
-pub(crate) fn values(columns: usize, first: usize, rows: usize) -> String {
-    let row = |at: usize| {
-        let parameters: Vec<_> =
-            (0..columns).map(|column| format!("${}", first + at * columns + column)).collect();
-        format!("({})", parameters.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+/// The parameters of a statement that is made for so many rows, in the order in
+/// which it names and binds them.
+///
+/// SQLite looks a numbered one up among all there are, so long lists go there
+/// without numbers.
+pub(crate) struct Parameters {
+    numbered: bool,
+    last: usize,
+}
+
+impl Parameters {
+    pub fn on(connection: &AnyConnection) -> Self {
+        Self { numbered: connection.backend_name() != "SQLite", last: 0 }
+    }
+
+    pub fn next(&mut self) -> String {
+        self.last += 1;
+        if self.numbered { format!("${}", self.last) } else { "?".to_owned() }
+    }
+
+    /// Those of so many rows, as a `values` list has them: `($3, $4), ($5, $6)`.
+    pub fn rows(&mut self, columns: usize, rows: usize) -> String {
+        let mut row = || (0..columns).map(|_| self.next()).collect::<Vec<_>>().join(", ");
+        (0..rows).map(|_| format!("({})", row())).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Columns as this schema uses them.
@@ -218,7 +235,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_numbered_row_by_row() {
-        assert_eq!(values(2, 3, 2), "($3, $4), ($5, $6)");
+    fn parameters_are_numbered_as_they_are_bound_where_numbers_cost_nothing() {
+        let mut numbered = Parameters { numbered: true, last: 0 };
+        assert_eq!([numbered.next(), numbered.next()], ["$1", "$2"]);
+        assert_eq!(numbered.rows(2, 2), "($3, $4), ($5, $6)");
+        let mut plain = Parameters { numbered: false, last: 0 };
+        assert_eq!(plain.next() + &plain.rows(2, 2), "?(?, ?), (?, ?)");
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use sqlx::AssertSqlSafe;
 
 use super::Result;
-use crate::db::{Columns, Db, values};
+use crate::db::{Columns, Db, Parameters};
 
 /// What a lease led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,20 +53,26 @@ pub async fn lease_many(
     let too_much = ("", i64::from(cap) + 1);
     let rows = asked.len().next_power_of_two();
     let asked = asked.into_iter().map(|(attendee_id, n)| (attendee_id, i64::from(n)));
+    let mut connection = db.writer().acquire().await?;
+    let mut parameters = Parameters::on(&connection);
     let statement = format!(
         "insert into quota (attendee_id, day, granted, spent)
-         select column1, $1, column2, 0 from (values {}) as asked where column2 <= $2
+         select column1, {}, column2, 0 from (values {}) as asked where column2 <= {}
          on conflict (attendee_id, day) do update set granted = quota.granted + excluded.granted
-         where quota.granted + excluded.granted <= $2
+         where quota.granted + excluded.granted <= {}
          returning attendee_id, granted, spent",
-        values(2, 3, rows)
+        parameters.next(),
+        parameters.rows(2, rows),
+        parameters.next(),
+        parameters.next()
     );
-    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(day)).bind(i64::from(cap));
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(i64::from(day));
     for (attendee_id, n) in asked.chain(std::iter::repeat(too_much)).take(rows) {
         query = query.bind(attendee_id.to_owned()).bind(n);
     }
+    query = query.bind(i64::from(cap)).bind(i64::from(cap));
     // Read to the end: rows may come before the commit has succeeded.
-    let rows = query.fetch_all(db.writer()).await?;
+    let rows = query.fetch_all(&mut *connection).await?;
     rows.iter()
         .map(|row| {
             let lease = Lease { granted: row.count("granted")?, spent: row.count("spent")? };

@@ -19,6 +19,7 @@ mod flush;
 mod latency;
 mod live;
 pub mod overview;
+mod rows;
 pub mod series;
 mod totals;
 

@@ -24,7 +24,7 @@ use crate::catalog;
 use crate::catalog::quota::{self, Lease};
 
 /// How long orders are gathered that nobody waits for.
-const GATHERING: Duration = Duration::from_millis(3);
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// Rows of one statement at most: databases limit its parameters.
 const ROWS: usize = 500;

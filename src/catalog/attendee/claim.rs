@@ -13,7 +13,7 @@ use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
 use crate::clock::now_ms;
-use crate::db::{Columns, Db, values};
+use crate::db::{Columns, Db, Parameters};
 
 /// No I, L, O or U: no two look alike, and no word comes out.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -146,7 +146,7 @@ pub async fn make_cards(
             "insert into claim_code (attendee_id, digest, created_at) values {}
              on conflict (attendee_id) do update set digest = excluded.digest,
                 created_at = excluded.created_at, claimed_at = null",
-            values(3, 1, batch.len())
+            Parameters::on(&tx).rows(3, batch.len())
         );
         let mut insert = sqlx::query(AssertSqlSafe(statement));
         for card in batch {

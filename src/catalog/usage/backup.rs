@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::{USAGE, add_rows, of_usage};
 use super::{BUCKETS_MS, FIGURES, Figures, UsageKey, totals};
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
-use crate::db::{Columns, Db, Tx, values};
+use crate::db::{Columns, Db, Tx};
 
 /// How finely figures are kept, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// Rows of one statement.
-const ROWS: usize = 32;
 
 /// Greatest figure that is taken from a file: sums of all rows still fit.
 const MAX_FIGURE: u64 = 1_000_000_000_000;
@@ -136,36 +134,8 @@ pub async fn restore_in<'a>(
         };
         usage.entry(key).or_default().add(&copy.figures());
     }
-    let rows: Vec<_> = usage.into_iter().collect();
-    for rows in rows.chunks(ROWS) {
-        insert(tx, rows).await?;
-    }
-    totals::add_in(tx, rows.iter().map(|(key, figures)| (key, figures))).await?;
-    Ok(())
-}
-
-async fn insert(tx: &mut Tx, rows: &[(UsageKey, Figures)]) -> Result<()> {
-    let statement = format!(
-        "insert into usage (event_id, attendee_id, resource_id, operation, name, minute, {})
-         values {}",
-        FIGURES.join(", "),
-        values(6 + FIGURES.len(), 1, rows.len()),
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
-    for (key, figures) in rows {
-        query = query
-            .bind(&*key.event_id)
-            .bind(&*key.attendee_id)
-            .bind(&*key.resource_id)
-            .bind(&*key.operation)
-            .bind(&*key.name)
-            .bind(key.minute);
-        for figure in figures.columns() {
-            query = query.bind(figure);
-        }
-    }
-    query.execute(&mut **tx).await?;
-    Ok(())
+    add_rows(tx, &USAGE, of_usage(usage.iter())).await?;
+    totals::add_in(tx, usage.iter()).await
 }
 
 /// The rows here that restored figures belong to.

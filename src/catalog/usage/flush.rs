@@ -3,13 +3,17 @@
 //! Rows go in the order of their keys, one pass over each table, so that two
 //! replicas never wait for each other crosswise.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::{Batch, DAY_MS, Figures, UsageKey, totals};
+use super::rows::{USAGE, add_rows, of_usage};
+use super::{Batch, DAY_MS, totals};
 use crate::catalog::Result;
 use crate::clock;
-use crate::db::{Db, Tx};
+use crate::db::{Db, Parameters, Tx};
+
+/// Quotas of one statement, a power of two.
+const QUOTAS: usize = 128;
 
 /// How long a batch is remembered to have been written: far longer than any
 /// replica keeps trying.
@@ -34,10 +38,7 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     if first_time.rows_affected() == 0 {
         return Ok(());
     }
-    // One pass over each table, or the second would go back to earlier rows.
-    for (key, figures) in sorted(&batch.usage) {
-        add_figures(&mut tx, key, figures).await?;
-    }
+    add_rows(&mut tx, &USAGE, of_usage(batch.usage.iter())).await?;
     settle_quotas(&mut tx, batch).await?;
     note_attendees(&mut tx, batch).await?;
     // Last, since all replicas add to the same rows of an event: they hold them shortly.
@@ -55,68 +56,32 @@ pub async fn forget_batches(db: &Db, now: i64) -> Result<()> {
     Ok(())
 }
 
-fn sorted<K: Ord + Hash, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
-    entries
-}
-
-async fn add_figures(tx: &mut Tx, key: &UsageKey, figures: &Figures) -> Result<()> {
-    let mut query = sqlx::query(
-        "insert into usage (event_id, attendee_id, resource_id, operation, name, minute, requests,
-            errors, prompt_tokens, completion_tokens, total_ms, le_5, le_10, le_25, le_50, le_100,
-            le_250, le_500, le_1000, le_2500, le_5000, le_10000, le_30000, le_60000, le_inf)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19, $20, $21, $22, $23, $24, $25
-         where exists (select 1 from event where id = $1)
-         on conflict (event_id, attendee_id, resource_id, operation, name, minute) do update set
-            requests = usage.requests + excluded.requests,
-            errors = usage.errors + excluded.errors,
-            prompt_tokens = usage.prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = usage.completion_tokens + excluded.completion_tokens,
-            total_ms = usage.total_ms + excluded.total_ms,
-            le_5 = usage.le_5 + excluded.le_5,
-            le_10 = usage.le_10 + excluded.le_10,
-            le_25 = usage.le_25 + excluded.le_25,
-            le_50 = usage.le_50 + excluded.le_50,
-            le_100 = usage.le_100 + excluded.le_100,
-            le_250 = usage.le_250 + excluded.le_250,
-            le_500 = usage.le_500 + excluded.le_500,
-            le_1000 = usage.le_1000 + excluded.le_1000,
-            le_2500 = usage.le_2500 + excluded.le_2500,
-            le_5000 = usage.le_5000 + excluded.le_5000,
-            le_10000 = usage.le_10000 + excluded.le_10000,
-            le_30000 = usage.le_30000 + excluded.le_30000,
-            le_60000 = usage.le_60000 + excluded.le_60000,
-            le_inf = usage.le_inf + excluded.le_inf",
-    )
-    .bind(&*key.event_id)
-    .bind(&*key.attendee_id)
-    .bind(&key.resource_id)
-    .bind(&*key.operation)
-    .bind(&*key.name)
-    .bind(key.minute);
-    for figure in figures.columns() {
-        query = query.bind(figure);
-    }
-    query.execute(&mut **tx).await?;
-    Ok(())
-}
-
+/// Of the days that have a lease, that is of all that anything was spent of.
 async fn settle_quotas(tx: &mut Tx, batch: &Batch) -> Result<()> {
     let keys: BTreeSet<_> = batch.spent.keys().chain(batch.returned.keys()).collect();
-    for key in keys {
-        let (attendee_id, day) = key;
-        sqlx::query(
-            "update quota set spent = spent + $3, granted = granted - $4
-             where attendee_id = $1 and day = $2",
-        )
-        .bind(&**attendee_id)
-        .bind(i64::from(*day))
-        .bind(batch.spent.get(key).copied().unwrap_or(0))
-        .bind(i64::from(batch.returned.get(key).copied().unwrap_or(0)))
-        .execute(&mut **tx)
-        .await?;
+    let keys: Vec<_> = keys.into_iter().collect();
+    for keys in keys.chunks(QUOTAS) {
+        let length = keys.len().next_power_of_two();
+        let statement = format!(
+            "insert into quota (attendee_id, day, granted, spent)
+             select column1, column2, column3, column4 from (values {}) as settled
+             where exists (select 1 from quota where attendee_id = column1 and day = column2)
+             order by 1, 2
+             on conflict (attendee_id, day) do update set
+                granted = quota.granted + excluded.granted, spent = quota.spent + excluded.spent",
+            Parameters::on(tx).rows(4, length)
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        let nobody = (Arc::from(""), 0);
+        for key in keys.iter().copied().chain(std::iter::repeat(&nobody)).take(length) {
+            let (attendee_id, day) = key;
+            query = query
+                .bind(attendee_id.to_string())
+                .bind(i64::from(*day))
+                .bind(-i64::from(batch.returned.get(key).copied().unwrap_or(0)))
+                .bind(batch.spent.get(key).copied().unwrap_or(0));
+        }
+        query.execute(&mut **tx).await?;
     }
     Ok(())
 }

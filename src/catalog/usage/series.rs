@@ -3,7 +3,7 @@
 use super::totals::QUARTER_MS;
 use crate::catalog::Result;
 use crate::catalog::event::Event;
-use crate::db::{Columns, Db, values};
+use crate::db::{Columns, Db, Parameters};
 
 pub const MINUTE_MS: i64 = 60_000;
 
@@ -94,18 +94,21 @@ pub async fn over(db: &Db, event: &Event, spans: &[Span]) -> Result<Vec<Point>> 
 const CHUNK: usize = 128;
 
 async fn add_active(db: &Db, event: &Event, points: &mut [Point]) -> Result<()> {
+    let mut connection = db.pool().acquire().await?;
+    let mut parameters = Parameters::on(&connection);
     let statement = format!(
         "select column1 as start, (select count(distinct attendee_id) from usage_attendee
-            where event_id = $1 and quarter >= column1 and quarter < column2
+            where event_id = {} and quarter >= column1 and quarter < column2
                 and attendee_id <> '') as active
          from (values {}) as span order by column1",
-        values(2, 2, points.len())
+        parameters.next(),
+        parameters.rows(2, points.len())
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(statement)).persistent(false).bind(&event.id);
     for point in points.iter() {
         query = query.bind(point.span.from).bind(point.span.to);
     }
-    let rows = query.fetch_all(db.pool()).await?;
+    let rows = query.fetch_all(&mut *connection).await?;
     for (point, row) in points.iter_mut().zip(&rows) {
         point.active = row.int("active")?.unsigned_abs();
     }
