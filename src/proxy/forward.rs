@@ -47,11 +47,11 @@ impl Outgoing {
 pub async fn call(
     worker: &Worker,
     target: &Target,
-    mut outgoing: Outgoing,
+    outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
     let time = worker.plane.config.backend_timeout.0;
-    tokio::time::timeout(time, follow(worker, target, &mut outgoing, permit)).await.unwrap_or_else(
+    tokio::time::timeout(time, follow(worker, target, outgoing, permit)).await.unwrap_or_else(
         |_| Err(ProxyError::BackendTimeout { deployment: target.resource.deployment.to_string() }),
     )
 }

@@ -37,7 +37,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, Entry, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
@@ -257,7 +257,14 @@ fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
         (REMAINING, remaining.into()),
         (RESET, clock::seconds_to_midnight(now_ms)),
     ] {
-        let name = if headers.contains_key(&ours) { other } else { ours };
-        headers.insert(name, HeaderValue::from(value));
+        let value = HeaderValue::from(value);
+        match headers.entry(ours) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+            }
+            Entry::Occupied(_) => {
+                headers.insert(other, value);
+            }
+        }
     }
 }

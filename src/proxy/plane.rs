@@ -118,20 +118,27 @@ impl DataPlane {
 
     /// Runs what touches the store on the control runtime, to its end even if
     /// the client leaves. Any failure means that the store cannot be asked.
-    pub async fn on_control<T, F>(&self, work: F) -> Result<T, ProxyError>
+    pub fn on_control<T, F>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Result<T, ProxyError>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, catalog::Error>> + Send + 'static,
     {
+        // Begun at once, so that a call keeps no room for it.
+        let work = tokio::time::timeout(STORE_PATIENCE, self.control.spawn(work));
         let failed = |error: &dyn std::fmt::Display| {
             tracing::warn!(%error, "the store could not be asked");
             ProxyError::StoreUnavailable
         };
-        match tokio::time::timeout(STORE_PATIENCE, self.control.spawn(work)).await {
-            Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(error))) => Err(failed(&error)),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(error) => Err(failed(&error)),
+        async move {
+            match work.await {
+                Ok(Ok(Ok(done))) => Ok(done),
+                Ok(Ok(Err(error))) => Err(failed(&error)),
+                Ok(Err(error)) => Err(failed(&error)),
+                Err(error) => Err(failed(&error)),
+            }
         }
     }
 

@@ -120,10 +120,10 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     );
     let headers = std::mem::take(&mut call.head.headers);
     let presented = headers.get(session::HEADER).cloned();
-    let outgoing = Outgoing::new(method.clone(), headers, &target, call.body.take());
+    let mut outgoing = Outgoing::new(method.clone(), headers, &target, call.body.take());
     let called = tokio::select! {
         biased;
-        called = forward::call(worker, &target, outgoing, &mut permit) => called,
+        called = forward::call(worker, &target, &mut outgoing, &mut permit) => called,
         () = caller.endings.of(&method).ended() => Err(worker.plane.why_ended(&caller)),
     };
     let mut response = match called {
