@@ -101,15 +101,39 @@ for (const link of document.querySelectorAll("a[data-zone]")) {
 }
 
 // [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
-// looked at, but not under the hands of somebody who is using it.
+// looked at, save for what somebody has in their hands, and says so when it cannot.
 for (const part of document.querySelectorAll("[data-live]")) {
   const timer = setInterval(async () => {
-    const old = document.getElementById(part.id);
-    if (!old.dataset.live) { clearInterval(timer); return; }
-    if (document.hidden || old.contains(document.activeElement)) return;
+    if (document.hidden) return;
     const fresh = (await load(location.href))?.getElementById(part.id);
-    if (fresh && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
+    const old = document.getElementById(part.id);
+    if (!fresh) { age(old); return; }
+    const isOver = !fresh.dataset.live;
+    freshen(old, fresh);
+    if (isOver) clearInterval(timer);
   }, part.dataset.live * 1000);
+}
+
+// Only what differs is replaced: of what has the focus no more than is around it.
+function freshen(old, fresh) {
+  old.querySelector(":scope > .stale")?.remove();
+  if (old.isEqualNode(fresh) || old === document.activeElement) return;
+  if (!old.contains(document.activeElement)) {
+    old.replaceWith(document.adoptNode(fresh));
+  } else if (old.children.length === fresh.children.length) {
+    const pairs = [...old.children].map((child, at) => [child, fresh.children[at]]);
+    for (const [child, other] of pairs) freshen(child, other);
+  }
+}
+
+function age(part) {
+  if (part.querySelector(":scope > .stale")) return;
+  const note = document.createElement("p");
+  note.className = "stale badge warn";
+  note.setAttribute("role", "status");
+  const now = new Date().toLocaleTimeString([], { timeStyle: "short" });
+  note.textContent = `Not refreshed since ${now}: reload this page`;
+  part.prepend(note);
 }
 
 // form[data-answer=ID]: shows that part of its answer while one types.

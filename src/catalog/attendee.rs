@@ -144,13 +144,13 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
 /// Switches an attendee's key off or on.
 pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<()> {
     let mut tx = change::write(db).await?;
-    own(&mut tx, by, id).await?;
+    let who = own(&mut tx, by, id).await?;
     sqlx::query("update attendee set active = $2 where id = $1")
         .bind(id)
         .bind(i64::from(active))
         .execute(&mut *tx)
         .await?;
-    finish(tx, by, id, if active { "activated" } else { "deactivated" }, "").await
+    finish(tx, by, id, if active { "activated" } else { "deactivated" }, &who).await
 }
 
 /// Gives an attendee a daily request cap of their own, or the event's again.
@@ -159,22 +159,23 @@ pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<
         number("daily_request_cap", cap, 1..=100_000)?;
     }
     let mut tx = change::write(db).await?;
-    own(&mut tx, by, id).await?;
+    let who = own(&mut tx, by, id).await?;
     sqlx::query("update attendee set daily_request_cap = $2 where id = $1")
         .bind(id)
         .bind(cap.map(i64::from))
         .execute(&mut *tx)
         .await?;
-    let detail = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
+    let cap = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
+    let detail = format!("{who}: {cap}");
     finish(tx, by, id, "updated", &detail).await
 }
 
 /// Gives an attendee a new key; the old one stops at once.
 pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<SecretString> {
     let mut tx = change::write(db).await?;
-    own(&mut tx, by, id).await?;
+    let who = own(&mut tx, by, id).await?;
     let key = replace_key(&mut tx, vault, id).await?;
-    finish(tx, by, id, "new key", "").await?;
+    finish(tx, by, id, "new key", &who).await?;
     Ok(key)
 }
 
@@ -192,13 +193,13 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
 /// Deletes an attendee. Their figures stay with the event.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let mut tx = change::write(db).await?;
-    own(&mut tx, by, id).await?;
+    let who = own(&mut tx, by, id).await?;
     for statement in
         ["delete from quota where attendee_id = $1", "delete from attendee where id = $1"]
     {
         sqlx::query(statement).bind(id).execute(&mut *tx).await?;
     }
-    finish(tx, by, id, "deleted", "").await
+    finish(tx, by, id, "deleted", &who).await
 }
 
 /// An attendee's key, to be shown to them or their organiser.
@@ -227,18 +228,19 @@ pub async fn is_active(db: &Db, id: &str) -> Result<bool> {
     Ok(row.map(|row| row.flag("active")).transpose()?.unwrap_or(false))
 }
 
-/// Fails unless the attendee is of an event of the actor's owner.
-async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<()> {
-    sqlx::query(
-        "select attendee.id from attendee join event on event.id = attendee.event_id
+/// Who it is, as the audit trail says it: without a name, which would outlive them
+/// there. Fails unless the attendee is of an event of the actor's owner.
+async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<String> {
+    let row = sqlx::query(
+        "select user_id, event.name from attendee join event on event.id = attendee.event_id
          where attendee.id = $1 and event.owner_id = $2",
     )
     .bind(id)
     .bind(&by.owner_id)
     .fetch_optional(&mut **tx)
     .await?
-    .map(drop)
-    .ok_or_else(|| not_found(id))
+    .ok_or_else(|| not_found(id))?;
+    Ok(format!("{} of {}", row.text("user_id")?, row.text("name")?))
 }
 
 async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {

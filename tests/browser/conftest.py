@@ -56,6 +56,12 @@ def ada(portal: Portal, visitor: Callable[..., Page]) -> Page:
     return visitor(storage_state=portal.signed_in(ADA))
 
 
+@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
+def organiser(request: pytest.FixtureRequest, portal: Portal, visitor: Callable[..., Page]) -> Page:
+    """The administrator, in a browser with JavaScript and in one without."""
+    return visitor(storage_state=portal.signed_in(ADA), java_script_enabled=request.param)
+
+
 @pytest.fixture(scope="session")
 def echo() -> Iterator[Server]:
     """The MCP server of the guide."""

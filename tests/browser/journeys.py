@@ -1,15 +1,16 @@
 """What many journeys have in common: a workshop that is there already, calls by attendees, deadlines."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from portal import Portal
 from programs import HERE, SECONDS, Client, Reach, Server, python
-from proxy import apply, toml, workshop
-from wire import ACCEPT
+from proxy import apply, issue, toml, workshop
+from wire import ACCEPT, call, http, initialize
 
 IN_FORCE = 2.0
 """Seconds until a change of the portal's holds everywhere."""
@@ -50,9 +51,27 @@ def visit(page: Page, event: str, tab: str) -> None:
     expect(current).to_have_text(tab)
 
 
-def flash(page: Page) -> str:
-    """What the page says that was done."""
-    return page.get_by_role("status").first.inner_text()
+def event_id(page: Page, event: str) -> str:
+    page.goto("/admin/events")
+    page.get_by_role("link", name=event, exact=True).first.click()
+    page.wait_for_url(re.compile("/admin/events/[0-9a-f]{4}-[0-9a-f]{4}$"))
+    return page.url.rsplit("/", 1)[1]
+
+
+def comes_to_show(shown: Locator, text: str) -> None:
+    """Loads the page again until it says so: figures are written once a second."""
+    since = time.monotonic()
+
+    def says() -> bool:
+        shown.page.reload()
+        return text in shown.inner_text()
+
+    comes_to(True, says, since=since, seconds=SECONDS)
+
+
+def told(page: Page, text: str) -> None:
+    """Waits for the page that says that this was done."""
+    expect(page.get_by_role("main").get_by_role("status").filter(has_text=text)).to_be_visible()
 
 
 def reach(portal: Portal, key: str, server: Server) -> Reach:
@@ -75,6 +94,27 @@ def fares(portal: Portal, key: str, server: Server) -> str:
         timeout=SECONDS,
     )
     return "ok" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['data']['code']}"
+
+
+def admitted(portal: Portal, event: str, server: Server, count: int = 1) -> list[str]:
+    """New attendees' keys, once the proxy lets the last of them in: it may have yet to hear of the event."""
+    keys = issue(portal.data, count, event)
+    comes_to("ok", lambda: fares(portal, keys[-1], server), since=time.monotonic())
+    return keys
+
+
+def tool_call(portal: Portal, key: str, server: Server) -> str:
+    """What becomes of a tool call, which takes one request of the cap."""
+    way = reach(portal, key, server)
+    with http(way) as client:
+        answer = call(client, way.url, initialize(client, way.url), "echo", message="hi")
+    return "ok" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['data']['code']}"
+
+
+def changes(page: Page) -> list[str]:
+    """What the audit trail tells, the newest first: each as the action and what it says of it."""
+    page.goto("/admin/audit")
+    return page.get_by_role("row").locator("td:nth-child(3)").all_inner_texts()
 
 
 def comes_to(expected: Any, ask: Callable[[], Any], *, since: float, seconds: float = IN_FORCE) -> None:

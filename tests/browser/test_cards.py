@@ -7,10 +7,9 @@ import re
 import subprocess
 
 import pytest
-from journeys import fares, flash, open_event, visit
+from journeys import fares, told, open_event, visit
 from paper import Paper
 from playwright.sync_api import Page, expect
-from portal import ADA
 from programs import SECONDS, Reach, environment, python
 
 NAMES = [
@@ -28,12 +27,6 @@ MARGINS = dict.fromkeys(["top", "right", "bottom", "left"], "10mm")
 A4_WITHOUT_MARGINS = 718
 """Pixels, of which an inch has 96."""
 KEY = re.compile(r"[0-9a-f]{64}")
-
-
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def organiser(request, portal, visitor) -> Page:
-    """The administrator, in a browser with JavaScript and in one without."""
-    return visitor(storage_state=portal.signed_in(ADA), java_script_enabled=request.param)
 
 
 def cards(organiser: Page, event: str, names: list[str], count: str = "") -> list[str]:
@@ -93,7 +86,7 @@ def test_a_spreadsheets_file_of_names(portal, organiser, request):
     file = {"name": "names.csv", "mimeType": "text/csv", "buffer": table.encode()}
     organiser.get_by_label("Or a CSV file of names").set_input_files(file)
     organiser.get_by_role("button", name="Add", exact=True).click()
-    assert flash(organiser).startswith("2 attendees are added: issued:1 to issued:2.")
+    told(organiser, "2 attendees are added: issued:1 to issued:2.")
     expect(organiser.get_by_role("link", name="Zoë Özdemir")).to_be_visible()
 
     organiser.get_by_label("Names", exact=True).fill("Grace Hopper")
