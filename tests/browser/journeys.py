@@ -60,13 +60,11 @@ def event_id(page: Page, event: str) -> str:
 
 def comes_to_show(shown: Locator, text: str) -> None:
     """Loads the page again until it says so: figures are written once a second."""
-    since = time.monotonic()
-
     def says() -> bool:
         shown.page.reload()
         return text in shown.inner_text()
 
-    comes_to(True, says, since=since, seconds=SECONDS)
+    comes_to(True, says, seconds=SECONDS)
 
 
 def told(page: Page, text: str) -> None:
@@ -99,7 +97,7 @@ def fares(portal: Portal, key: str, server: Server) -> str:
 def admitted(portal: Portal, event: str, server: Server, count: int = 1) -> list[str]:
     """New attendees' keys, once the proxy lets the last of them in: it may have yet to hear of the event."""
     keys = issue(portal.data, count, event)
-    comes_to("ok", lambda: fares(portal, keys[-1], server), since=time.monotonic())
+    comes_to("ok", lambda: fares(portal, keys[-1], server))
     return keys
 
 
@@ -117,8 +115,9 @@ def changes(page: Page) -> list[str]:
     return page.get_by_role("row").locator("td:nth-child(3)").all_inner_texts()
 
 
-def comes_to(expected: Any, ask: Callable[[], Any], *, since: float, seconds: float = IN_FORCE) -> None:
-    """Asks until the answer is the expected one; fails at the deadline, counted from `since`."""
+def comes_to(expected: Any, ask: Callable[[], Any], *, since: float | None = None, seconds: float = IN_FORCE) -> None:
+    """Asks until the answer is the expected one; fails at the deadline, counted from `since` or from now."""
+    since = since or time.monotonic()
     while (answer := ask()) != expected:
         assert time.monotonic() < since + seconds, f"{answer} instead of {expected}, {seconds:g} s later"
         time.sleep(0.02)

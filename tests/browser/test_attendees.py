@@ -130,7 +130,7 @@ def test_deleting_asks_by_name_and_stops_the_key(portal, visitor, echo, scripts)
     page.get_by_role("link", name="Zoë Özdemir").click()
     page.get_by_role("button", name="New key").click()
     key = page.get_by_role("status").locator("code").inner_text()
-    comes_to("ok", lambda: fares(portal, key, echo), since=time.monotonic())
+    comes_to("ok", lambda: fares(portal, key, echo))
 
     page.get_by_role("link", name="Delete …").click()
     asked = page.get_by_role("dialog", name="Delete Zoë Özdemir?") if scripts else page.get_by_role("main")
