@@ -44,11 +44,14 @@ impl Problems {
         Self(vec![(field, reason.into())])
     }
 
+    /// One is enough for a field: what comes later is not added.
     pub fn add(&mut self, field: &'static str, reason: impl Into<String>) {
-        self.0.push((field, reason.into()));
+        if self.of(field).is_empty() {
+            self.0.push((field, reason.into()));
+        }
     }
 
-    /// The first problem of a field; empty where there is none.
+    /// The problem of a field; empty where there is none.
     pub fn of(&self, field: &str) -> &str {
         self.0.iter().find(|(name, _)| *name == field).map_or("", |(_, reason)| reason)
     }
