@@ -25,7 +25,7 @@ test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
 	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
 
-test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) .system/chromium ## the portal in Chromium
+test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
 
 soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through a release build
@@ -67,7 +67,7 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 
 # --- what the targets above need ---------------------------------------------
 
-.PHONY: clients FORCE .system/nginx .system/wrk .system/gungraun-runner .system/cc .system/curl .system/python .system/node .system/chromium .system/cargo-deny .system/cargo-fuzz
+.PHONY: clients FORCE .system/nginx .system/wrk .system/gungraun-runner .system/cc .system/curl .system/python .system/node .system/chromium .system/faketime .system/cargo-deny .system/cargo-fuzz
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
@@ -122,6 +122,9 @@ sudo   = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .system/chromium:
 	command -v chromium >/dev/null || $(call debian,chromium)
+
+.system/faketime:
+	command -v faketime >/dev/null || $(call debian,faketime)
 
 .system/cargo-fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

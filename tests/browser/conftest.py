@@ -39,9 +39,10 @@ def visitor(chromium: Browser, portal: Portal) -> Iterator[Callable[..., Page]]:
     watches: list[Watch] = []
 
     def make(**options) -> Page:
-        context = chromium.new_context(**{"base_url": portal.origin, "locale": "en-GB"} | options)
+        options = {"base_url": portal.origin, "locale": "en-GB"} | options
+        context = chromium.new_context(**options)
         context.set_default_timeout(15_000)
-        watches.append(Watch(context, portal.origin))
+        watches.append(Watch(context, options["base_url"]))
         return context.new_page()
 
     yield make

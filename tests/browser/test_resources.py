@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from journeys import comes_to, flash
+from journeys import comes_to, told
 from playwright.sync_api import Page, expect
 from portal import ADA, Portal
 from programs import BACKEND_KEY, Reach, Server
@@ -340,5 +340,5 @@ def test_a_resource_in_use_is_not_deleted_and_one_that_is_not_is_asked_for_by_na
         asked.get_by_role("link", name="Cancel").click()
     expect(organiser.get_by_role("link", name=f"Used {n}", exact=True)).to_be_visible()
     ask().get_by_role("button", name=f"Delete Used {n}").click()
-    assert flash(organiser) == f"Used {n} is deleted, with its endpoint and key."
+    told(organiser, f"Used {n} is deleted, with its endpoint and key.")
     expect(organiser.get_by_role("link", name=f"Used {n}", exact=True)).to_have_count(0)

@@ -61,9 +61,9 @@ def issue(data: Path, count: int, event: str = EVENT) -> list[str]:
 class AiProxy(Program):
     """`ai-proxy serve` on a free port."""
 
-    def __init__(self, data: Path, *flags: str):
+    def __init__(self, data: Path, *flags: str, env: dict[str, str] | None = None):
         command = [str(BINARY), "serve", "--data-dir", str(data), "--listen", "127.0.0.1:0", *flags]
-        super().__init__("ai-proxy", command)
+        super().__init__("ai-proxy", command, env=env)
         self.data = data
         self.origin = self.says(r"listening on (http://\S+)")[1]
         self.api = f"{self.origin}/api/v1"
