@@ -208,23 +208,3 @@ pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Lin
     .await?;
     rows.iter().map(Line::read).collect()
 }
-
-/// The figures of an owner's event, from its beginning.
-pub async fn of_event(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Line>> {
-    let rows = sqlx::query(
-        "select coalesce(resource.deployment, '(deleted)') as deployment, operation, usage.name,
-            cast(sum(requests) as bigint) as requests,
-            cast(sum(errors) as bigint) as errors,
-            cast(sum(prompt_tokens) as bigint) as prompt_tokens,
-            cast(sum(completion_tokens) as bigint) as completion_tokens
-         from usage join event on event.id = usage.event_id
-            left join resource on resource.id = usage.resource_id
-         where event.owner_id = $1 and event.id = $2
-         group by 1, 2, 3 order by 1, 2, 3",
-    )
-    .bind(owner_id)
-    .bind(event_id)
-    .fetch_all(db.pool())
-    .await?;
-    rows.iter().map(Line::read).collect()
-}

@@ -27,6 +27,7 @@ pub mod assets;
 pub mod claim;
 pub mod download;
 pub mod error;
+pub mod filters;
 pub mod flash;
 pub mod form;
 pub mod markdown;

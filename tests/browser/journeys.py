@@ -60,11 +60,12 @@ def event_id(page: Page, event: str) -> str:
 
 def comes_to_show(shown: Locator, text: str) -> None:
     """Loads the page again until it says so: figures are written once a second."""
-    def says() -> bool:
+    def said() -> str:
         shown.page.reload()
-        return text in shown.inner_text()
+        whole = shown.inner_text()
+        return text if text in whole else whole
 
-    comes_to(True, says, seconds=SECONDS)
+    comes_to(text, said, seconds=SECONDS)
 
 
 def told(page: Page, text: str) -> None:

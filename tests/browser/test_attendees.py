@@ -64,7 +64,7 @@ def test_who_is_deactivated_is_refused_within_two_seconds_until_reactivated(port
     [key, neighbour] = admitted(portal, event, echo, 2)
     assert fastmcp.do("tools", reach(portal, key, echo), message="hi")["echo"] == "hi"
     person(organiser, event, "issued:1")
-    comes_to_show(organiser.get_by_role("row", name="Used today"), "2 of 1024")
+    comes_to_show(organiser.get_by_role("row", name="Used today"), "2 of 1,024")
 
     clicked = time.monotonic()
     organiser.get_by_role("button", name="Deactivate").click()

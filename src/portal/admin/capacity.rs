@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use self::plan::{LARGEST_CAP, Load, Plan};
 use crate::portal::Site;
+use crate::portal::filters::{self, in_groups};
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
@@ -59,7 +60,7 @@ fn load(asked: &Asked, problems: &mut Problems) -> Option<Load> {
     let mut whole = |field, text: &str, range: RangeInclusive<u32>| {
         let number = text.trim().parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
-            let (from, to) = (range.start(), grouped(u64::from(*range.end())));
+            let (from, to) = (range.start(), in_groups(range.end()));
             problems.add(field, format!("must be a whole number from {from} to {to}"));
         }
         number
@@ -92,22 +93,9 @@ fn hundredths(text: &str) -> Option<u32> {
     format!("{whole}{decimals:0<2}").parse().ok()
 }
 
-/// A number as people read it: 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A number of tenths, with its point.
 fn tenths(number: u64) -> String {
-    format!("{}.{}", grouped(number / 10), number % 10)
+    format!("{}.{}", in_groups(number / 10), number % 10)
 }
 
 #[cfg(test)]
@@ -115,15 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_read_and_numbers_grouped() {
+    fn decimals_are_read_and_shown() {
         for (text, number) in [("2", 200), ("0.5", 50), (" 1,25 ", 125), (".5", 50), ("007", 700)] {
             assert_eq!(hundredths(text), Some(number), "{text}");
         }
         for bad in ["", "two", "1.234", "-1", "+1", "1e3", "1.2.3", "99999999999"] {
             assert_eq!(hundredths(bad), None, "{bad}");
         }
-        let texts = [0, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(tenths(12_345), "1,234.5");
     }
 }

@@ -13,6 +13,7 @@ use crate::catalog::usage::breakdown::Sum;
 use crate::catalog::usage::overview::{Overview, overview};
 use crate::clock::{now_ms, rfc3339, wall_clock};
 use crate::portal::error::PageError;
+use crate::portal::filters;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 use crate::portal::{Site, download};

@@ -8,9 +8,13 @@ use utoipa::ToSchema;
 use super::bearer::Caller;
 use super::body::Path;
 use super::error::{ApiError, Problem};
+use crate::catalog::usage::breakdown::{self, Sum};
+use crate::catalog::usage::series::Span;
 use crate::catalog::{event, usage};
 use crate::clock::now_ms;
 use crate::portal::Site;
+
+const EVER: Span = Span { from: 0, to: i64::MAX };
 
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Usage {
@@ -23,7 +27,7 @@ pub struct Usage {
     errors: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
-    /// The same by resource, operation and name.
+    /// The same by resource, operation and name, the most called first.
     lines: Vec<Line>,
 }
 
@@ -51,22 +55,23 @@ pub async fn read(
     Path(id): Path<String>,
 ) -> Result<Json<Usage>, ApiError> {
     let owner_id = caller.owner_id();
-    event::get(&site.db, &site.vault, owner_id, &id).await?;
+    let event = event::get(&site.db, &site.vault, owner_id, &id).await?;
     let live = usage::live(&site.db, owner_id, &id, now_ms()).await?;
     let mut answer = Usage { registered: live.registered, active: live.active, ..Usage::default() };
-    for line in usage::of_event(&site.db, owner_id, &id).await? {
-        answer.requests += line.requests;
-        answer.errors += line.errors;
-        answer.prompt_tokens += line.prompt_tokens;
-        answer.completion_tokens += line.completion_tokens;
+    for line in breakdown::by_operation(&site.db, &event, EVER, u32::MAX).await? {
+        let Sum { requests, errors, prompt_tokens, completion_tokens } = line.sum;
+        answer.requests += requests;
+        answer.errors += errors;
+        answer.prompt_tokens += prompt_tokens;
+        answer.completion_tokens += completion_tokens;
         answer.lines.push(Line {
-            deployment: line.deployment,
+            deployment: line.deployment.unwrap_or_else(|| "(deleted)".to_owned()),
             operation: line.operation,
             name: line.name,
-            requests: line.requests,
-            errors: line.errors,
-            prompt_tokens: line.prompt_tokens,
-            completion_tokens: line.completion_tokens,
+            requests,
+            errors,
+            prompt_tokens,
+            completion_tokens,
         });
     }
     Ok(Json(answer))

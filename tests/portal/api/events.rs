@@ -1,5 +1,8 @@
 //! Events by the API: their fields, the controls of the room, the figures, the trail.
 
+use std::time::Duration;
+
+use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use serde_json::json;
 
 use super::{Program, event};
@@ -76,12 +79,34 @@ async fn the_room_is_paused_resumed_and_extended_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn figures_start_at_nothing_and_the_trail_names_the_token() {
+async fn figures_are_added_up_and_the_trail_names_the_token() {
     let portal = Portal::start().await;
     let program = Program::of(&portal, "Ada").await;
     let path = program.event().await;
     let usage = program.get(&format!("{path}/usage")).await.done();
     assert_eq!((&usage["requests"], &usage["lines"]), (&json!(0), &json!([])));
+    for (tool, calls) in [("add", 2), ("echo", 1)] {
+        let key = UsageKey {
+            event_id: path.trim_start_matches("/events/").into(),
+            attendee_id: "somebody".into(),
+            resource_id: "gone".into(),
+            operation: "tools/call".into(),
+            name: tool.into(),
+            minute: 60_000,
+        };
+        let mut figures = Figures { prompt_tokens: 7, completion_tokens: 9, ..Figures::default() };
+        (0..calls).for_each(|n| figures.add_call(Duration::from_millis(5), n == 1));
+        let mut batch = Batch::new();
+        batch.usage = [(key, figures)].into();
+        usage::flush(&portal.app.db, &batch).await.unwrap();
+    }
+    let usage = program.get(&format!("{path}/usage")).await.done();
+    assert_eq!((&usage["requests"], &usage["errors"]), (&json!(3), &json!(1)));
+    let add = json!({
+        "deployment": "(deleted)", "operation": "tools/call", "name": "add", "requests": 2,
+        "errors": 1, "prompt_tokens": 7, "completion_tokens": 9,
+    });
+    assert_eq!((&usage["lines"][0], &usage["lines"][1]["name"]), (&add, &json!("echo")));
 
     let trail = program.get("/audit").await.done();
     let newest = &trail["items"][0];

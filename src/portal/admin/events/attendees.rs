@@ -17,6 +17,7 @@ use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
+use crate::portal::filters;
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;

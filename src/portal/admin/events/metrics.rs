@@ -20,6 +20,7 @@ use crate::catalog::usage::series::{self, Point};
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
+use crate::portal::filters;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::portal::Site;
 use crate::portal::admin::events::Tabs;
 use crate::portal::error::PageError;
+use crate::portal::filters;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
 use crate::portal::page::{self, Answer, Frame, Section};
