@@ -16,7 +16,7 @@ pub enum Refusal {
     /// Which of the two is wrong is not told.
     #[error("This name and password do not match")]
     Wrong,
-    #[error("There were too many wrong attempts; the next is taken in {} seconds", .0.0)]
+    #[error("There were too many wrong attempts; the next is taken in {0}")]
     Throttled(Wait),
     #[error(transparent)]
     Busy(#[from] password::Busy),

@@ -6,6 +6,7 @@
 //! same address nor somebody who guesses at the account keeps its owner out.
 //! Counts are this process's; each replica allows as many.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use dashmap::DashMap;
@@ -64,6 +65,17 @@ pub struct Throttle {
 /// Seconds until another attempt is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait(pub u64);
+
+/// For people: nobody counts 540 seconds down.
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("a second"),
+            seconds @ ..=90 => write!(f, "{seconds} seconds"),
+            seconds => write!(f, "{} minutes", seconds.div_ceil(60)),
+        }
+    }
+}
 
 impl Throttle {
     /// Counts an attempt before it is known whether it is right, so that many at
@@ -132,6 +144,15 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(throttle.attempt_at(&room, 0), Ok(()));
             throttle.forgive(&room);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_the_unit_that_people_count_in() {
+        for (seconds, told) in
+            [(1, "a second"), (90, "90 seconds"), (91, "2 minutes"), (600, "10 minutes")]
+        {
+            assert_eq!(Wait(seconds).to_string(), told);
         }
     }
 }

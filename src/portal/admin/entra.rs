@@ -173,10 +173,10 @@ fn refuse(refusal: &Refusal) -> Answer {
             format!("{} cannot sign in. An administrator can reactivate the account.", owner.name),
         ),
         Refusal::LinkIsOver => return super::setup::over(),
-        Refusal::Throttled(Wait(seconds)) => (
+        Refusal::Throttled(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many attempts",
-            format!("Too many sign-ins from here failed; the next is taken in {seconds} seconds."),
+            format!("Too many sign-ins from here failed; the next is taken in {wait}."),
         ),
     };
     let (account, administrators) = match refusal {
