@@ -1,5 +1,6 @@
 //! Owners without a password, and the links by which they get one.
 
+use ai_proxy::catalog::owner::manage;
 use ai_proxy::catalog::owner::redeem::redeem;
 use ai_proxy::catalog::owner::{self, Role};
 use ai_proxy::catalog::{Digest, Error};
@@ -11,6 +12,7 @@ on_both![
     a_local_owner_is_made_once,
     a_setup_link_is_stored_hashed_and_expires,
     a_reset_ends_the_owners_earlier_links_only,
+    who_is_deactivated_gets_no_link,
     local_goes_on_meaning_the_owner_whom_an_administrator_took_over,
     local_means_the_first_administrator_where_nothing_was_made_before,
 ];
@@ -62,6 +64,14 @@ async fn a_reset_ends_the_owners_earlier_links_only(store: Store) {
     assert_eq!(store.number("select count(*) from setup_link").await, 3);
     let missing = owner::reset(&store.db, "nobody").await.unwrap_err();
     assert_eq!(missing.to_string(), "there is no owner \"nobody\"");
+}
+
+async fn who_is_deactivated_gets_no_link(store: Store) {
+    become_administrator(&store, "Ada").await.unwrap();
+    let bob = owner::local(&store.db, "Bob").await.unwrap();
+    manage::set_active(&store.db, &store.by, &bob, false).await.unwrap();
+    let refused = owner::reset(&store.db, "Bob").await.unwrap_err();
+    assert_eq!(refused.to_string(), "Bob is deactivated; reactivate them first");
 }
 
 async fn become_administrator(store: &Store, name: &str) -> Result<owner::Owner, Error> {

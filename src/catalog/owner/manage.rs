@@ -92,7 +92,14 @@ pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
 }
 
 /// Makes a link by which the owner sets a new password.
+///
+/// # Errors
+/// [`Error::Conflict`]: the owner is deactivated, so that no link of theirs works.
 pub async fn reset(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
+    if !owner.active {
+        let reason = format!("{} is deactivated; reactivate them first", owner.name);
+        return Err(Error::Conflict { reason });
+    }
     let mut tx = change::write(db).await?;
     let link = new_link(&mut tx, Some(&owner.id)).await?;
     audit::record(&mut tx, by, "made a link for", Noun::Owner, &owner.id, &owner.name).await?;

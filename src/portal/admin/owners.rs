@@ -72,10 +72,6 @@ pub async fn link(
     Path(id): Path<String>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
-    if !owner.active {
-        let reason = format!("{} is deactivated; reactivate them first", owner.name);
-        return Err(PageError::Refused(reason));
-    }
     let link = manage::reset(&site.db, &me.actor(), &owner).await?;
     let text = format!("{} has a new link; earlier ones stopped working.", owner.name);
     hand_over(&site, &me, &visitor, &text, &link).await
