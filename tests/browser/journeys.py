@@ -83,15 +83,22 @@ def url(portal: Portal, deployment: str) -> str:
 
 
 def fares(portal: Portal, key: str, server: Server) -> str:
-    """What becomes of a call with this key: `ok`, or the refusal's status and code."""
+    """What becomes of a call with this key: `ok`, `cut` while it was under way, or the refusal's status and code."""
     params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    answer = httpx.post(
-        url(portal, server.name),
-        json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params},
-        headers={"api-key": key, "accept": ACCEPT},
-        trust_env=False,
-        timeout=SECONDS,
-    )
+    try:
+        answer = httpx.post(
+            url(portal, server.name),
+            json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params},
+            headers={"api-key": key, "accept": ACCEPT},
+            trust_env=False,
+            timeout=SECONDS,
+        )
+    except httpx.RemoteProtocolError:
+        return "cut"
+    return outcome(answer)
+
+
+def outcome(answer: httpx.Response) -> str:
     return "ok" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['data']['code']}"
 
 
@@ -107,7 +114,7 @@ def tool_call(portal: Portal, key: str, server: Server) -> str:
     way = reach(portal, key, server)
     with http(way) as client:
         answer = call(client, way.url, initialize(client, way.url), "echo", message="hi")
-    return "ok" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']['data']['code']}"
+    return outcome(answer)
 
 
 def changes(page: Page) -> list[str]:

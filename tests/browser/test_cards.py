@@ -158,6 +158,11 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
     expect(guest.locator("#key")).to_be_visible()
     key = guest.locator("#key").inner_text()
     assert fares(portal, key, echo) == "ok"
+    if scripts:
+        guest.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        guest.get_by_role("button", name="Copy").first.click()
+        expect(guest.get_by_role("button", name="Copied")).to_be_visible()
+        assert guest.evaluate("navigator.clipboard.readText()") == key
 
     def shown(title: str) -> str:
         part = guest.locator("details", has=guest.get_by_text(title, exact=True))
@@ -189,6 +194,26 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
     expect(again.get_by_text("ask the organiser for a new card")).to_be_visible()
     expect(again.get_by_role("link", name="ada@example.org")).to_have_attribute("href", "mailto:ada@example.org")
     assert key not in again.content()
+
+
+def test_a_new_card_voids_the_one_that_was_lost(portal, organiser, visitor, echo, request):
+    event = f"Lost {request.node.callspec.id}"
+    open_event(portal, event, echo)
+    [lost] = cards(organiser, event, ["Ada"])
+    organiser.get_by_role("link", name="All attendees").click()
+    expect(organiser.get_by_role("row", name="Ada")).to_contain_text("card out")
+    organiser.get_by_role("link", name="Ada", exact=True).click()
+    organiser.get_by_role("button", name="New card").click()
+    code = organiser.locator(".claim-code").inner_text()
+    guest = visitor()
+    guest.goto(f"/claim#{lost}")
+    guest.get_by_role("button", name="Show my key").click()
+    expect(guest.get_by_text("A newer card voids an older one")).to_be_visible()
+    guest.get_by_label("Claim code").fill(code)
+    guest.get_by_role("button", name="Show my key").click()
+    assert fares(portal, guest.locator("#key").inner_text(), echo) == "ok"
+    visit(organiser, event, "Attendees")
+    expect(organiser.get_by_role("row", name="Ada")).to_contain_text("card claimed")
 
 
 @pytest.mark.parametrize("scripts", [True, False])
