@@ -108,15 +108,16 @@ for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = (await load(location.href))?.getElementById(part.id);
     const old = document.getElementById(part.id);
     if (!fresh) { age(old); return; }
-    const isOver = !fresh.dataset.live;
+    old.querySelector(":scope > .stale")?.remove();
+    // Over only when all of its end is shown, which somebody's hands may put off.
+    if (!fresh.dataset.live) delete old.dataset.live;
+    if (!old.dataset.live && old.isEqualNode(fresh)) clearInterval(timer);
     freshen(old, fresh);
-    if (isOver) clearInterval(timer);
   }, part.dataset.live * 1000);
 }
 
 // Only what differs is replaced: of what has the focus no more than is around it.
 function freshen(old, fresh) {
-  old.querySelector(":scope > .stale")?.remove();
   if (old.isEqualNode(fresh) || old === document.activeElement) return;
   if (!old.contains(document.activeElement)) {
     old.replaceWith(document.adoptNode(fresh));
