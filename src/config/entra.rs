@@ -39,6 +39,13 @@ pub struct EntraArgs {
     )]
     pub entra_owners: Vec<Account>,
 
+    /// Whether owners may sign in with a password as well; `false` needs the settings above.
+    #[arg(
+        long, env = "AI_PROXY_PASSWORD_SIGN_IN", action = clap::ArgAction::Set,
+        default_value = "true", value_name = "BOOL"
+    )]
+    pub password_sign_in: bool,
+
     /// Where Microsoft Entra ID is; other clouds have another address.
     #[arg(
         long,
@@ -58,6 +65,8 @@ pub struct EntraSettings {
     pub client_secret: SecretString,
     /// Who becomes an owner without an invitation. All of them are of `tenants`.
     pub owners: Vec<Account>,
+    /// Whether a password opens the door as well.
+    pub takes_passwords: bool,
     /// `https`, or `http` to this machine; without a slash at its end.
     pub authority: String,
 }
@@ -77,6 +86,10 @@ impl EntraArgs {
         let has_secret = variable.is_some() || self.entra_client_secret_file.is_some();
         let given = [!self.entra_tenants.is_empty(), self.entra_client_id.is_some(), has_secret];
         if given == [false; 3] && self.entra_owners.is_empty() {
+            ensure!(
+                self.password_sign_in,
+                "--password-sign-in false would leave nobody a way in: set up signing in with Microsoft first"
+            );
             return Ok(None);
         }
         let Some(client_id) = self.entra_client_id.filter(|_| given == [true; 3]) else {
@@ -94,6 +107,7 @@ impl EntraArgs {
             client_id,
             client_secret: self.client_secret(variable)?,
             owners: self.entra_owners.clone(),
+            takes_passwords: self.password_sign_in,
             authority: authority(&self.entra_authority)?,
         }))
     }
@@ -188,6 +202,7 @@ mod tests {
                 Some("s"),
                 "not in --entra-tenants",
             ),
+            ("--password-sign-in false".to_owned(), None, "would leave nobody a way in"),
             (full("--entra-owners grace@example.org"), Some("s"), "TENANT/OBJECT"),
             (full("--entra-authority http://login.example"), Some("s"), "begin with https://"),
             (full("--entra-authority https://a/?b"), Some("s"), "an address alone"),
@@ -204,11 +219,13 @@ mod tests {
     fn all_of_it_is_taken_and_the_secret_is_not_shown() {
         let line = format!(
             "--entra-tenants {TENANT},{OTHER} --entra-client-id {TENANT} \
-             --entra-owners {OTHER}/{TENANT} --entra-authority http://127.0.0.1:1/"
+             --entra-owners {OTHER}/{TENANT} --entra-authority http://127.0.0.1:1/ \
+             --password-sign-in false"
         );
         let settings = settings(&line, Some("hush\n")).unwrap().unwrap();
         assert_eq!(settings.client_secret.expose_secret(), "hush");
         assert_eq!(settings.authority, "http://127.0.0.1:1");
+        assert!(!settings.takes_passwords);
         assert_eq!(settings.owners[0].to_string(), format!("{OTHER}/{TENANT}"));
         assert!(!format!("{settings:?}").contains("hush"));
     }

@@ -18,6 +18,8 @@ pub enum Refusal {
     Wrong,
     #[error("There were too many wrong attempts; the next is taken in {0}")]
     Throttled(Wait),
+    #[error("Signing in with a password is switched off here")]
+    SwitchedOff,
     #[error(transparent)]
     Busy(#[from] password::Busy),
     #[error(transparent)]
@@ -44,6 +46,9 @@ impl Identity {
 
     /// The owner with this name and password.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, Refusal> {
+        if !self.takes_passwords() {
+            return Err(Refusal::SwitchedOff);
+        }
         let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
         let browser = known
             .as_ref()
@@ -65,6 +70,33 @@ impl Identity {
         Ok(owner)
     }
 
+    /// Whether owners may sign in with a password.
+    pub fn takes_passwords(&self) -> bool {
+        self.entra.as_ref().is_none_or(|entra| entra.takes_passwords())
+    }
+
+    /// Whether the owner can be asked for a password.
+    pub async fn has_password(&self, owner: &Owner) -> catalog::Result<bool> {
+        let known = owner::password::hash_of(&self.db, &owner.name).await?;
+        Ok(self.takes_passwords() && known.is_some_and(|(_, hash)| hash.is_some()))
+    }
+
+    /// Asks an owner who is signed in once more who they are: the browser may have been left alone.
+    ///
+    /// # Errors
+    /// [`Refusal::Wrong`]: it is not the password.
+    pub async fn confirm(&self, owner: &Owner, password: &SecretString) -> Result<(), Refusal> {
+        let buckets = [Bucket::Browser(catalog::Digest::sha256(owner.id.as_bytes()))];
+        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
+        let known = owner::password::hash_of(&self.db, &owner.name).await?;
+        let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
+        if !self.hasher.is_right(password, hash).await? {
+            return Err(Refusal::Wrong);
+        }
+        self.throttle.forgive(&buckets);
+        Ok(())
+    }
+
     /// Replaces an owner's password by another. Their sessions stay.
     ///
     /// # Errors
@@ -75,14 +107,7 @@ impl Identity {
         current: &SecretString,
         new: &SecretString,
     ) -> Result<(), Refusal> {
-        let buckets = [Bucket::Browser(catalog::Digest::sha256(owner.id.as_bytes()))];
-        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
-        let known = owner::password::hash_of(&self.db, &owner.name).await?;
-        let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
-        if !self.hasher.is_right(current, hash).await? {
-            return Err(Refusal::Wrong);
-        }
-        self.throttle.forgive(&buckets);
+        self.confirm(owner, current).await?;
         let hash = self.hasher.hash(new).await?;
         Ok(owner::password::set(&self.db, owner, &hash).await?)
     }

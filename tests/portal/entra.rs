@@ -183,6 +183,43 @@ async fn without_the_settings_there_is_no_such_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_passwords_are_switched_off_microsoft_is_the_only_way_in() {
+    let settings = ["--password-sign-in", "false"];
+    let site = Site::with(ada(), TENANT, CLIENT_SECRET, &settings).await;
+    // The link of the server's operator opens still: there must be a way to begin.
+    let link = site.portal.first_link().await;
+    let grace = site.portal.visitor();
+    let page = grace.get(&link).await;
+    assert!(page.body.contains("make yourself a new link under Owners"), "{}", page.body);
+    let fields = [("name", "Grace"), ("password", PASSWORD), ("again", PASSWORD)];
+    grace.post(&link, &fields).await.redirects_to("/admin");
+
+    let page = grace.get("/admin/account").await;
+    assert!(page.all("[type=password]").is_empty(), "{}", page.body);
+    let typed = [("current", PASSWORD), ("password", "a dozen new kites"), ("again", PASSWORD)];
+    let refused = grace.post("/admin/account/password", &typed).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+
+    let stranger = site.portal.visitor();
+    let page = stranger.get("/admin/sign-in").await;
+    assert!(page.all("[type=password]").is_empty(), "{}", page.body);
+    assert_eq!(page.text("a#entra"), "Sign in with Microsoft");
+    let refused = stranger.sign_in("Grace", PASSWORD).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.text(".flash"), "Signing in with a password is switched off here.");
+
+    let page = grace.post_and_follow("/admin/owners", &[("name", "Ada")]).await;
+    let invited = page.text("#flash-secret")[grace.url.len()..].to_owned();
+    let page = stranger.get(&invited).await;
+    assert!(page.all("[type=password]").is_empty(), "{}", page.body);
+    let refused = stranger.post(&invited, &[("password", PASSWORD), ("again", PASSWORD)]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let begin = page.attribute("a#entra", "href").unwrap();
+    stranger.sign_in_with_microsoft(&begin).await.redirects_to("/admin");
+    assert_eq!(stranger.get("/admin").await.text(".who"), "Ada");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_owner_with_a_password_keeps_it() {
     let site = Site::of(eve()).await;
     site.portal.owner("Bob").await;

@@ -14,6 +14,7 @@ mod events;
 mod frame;
 mod harness;
 mod home;
+mod isolation;
 mod mcp;
 mod metrics;
 mod microsoft;

@@ -42,6 +42,11 @@ impl Entra {
         let settings = Arc::new(settings);
         Self { provider: Provider::new(settings.clone()), settings }
     }
+
+    /// Whether a password opens the door as well.
+    pub(super) fn takes_passwords(&self) -> bool {
+        self.settings.takes_passwords
+    }
 }
 
 /// Why nobody was signed in.

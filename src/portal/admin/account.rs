@@ -20,6 +20,8 @@ use crate::portal::visitor::SignedIn;
 struct Account {
     frame: Frame,
     has_password: bool,
+    /// Whether one could be used.
+    takes_passwords: bool,
     has_entra: bool,
     /// Other browsers in which this owner is signed in.
     others: u64,
@@ -31,12 +33,12 @@ struct Account {
 impl Account {
     async fn of(site: &Site, me: &SignedIn, problems: Problems) -> Result<Self, PageError> {
         let others = site.identity.count_others(me.session()).await?;
-        let known = owner::password::hash_of(&site.db, &me.owner.name).await?;
-        let has_password = known.is_some_and(|(_, hash)| hash.is_some());
+        let takes_passwords = site.identity.takes_passwords();
+        let has_password = site.identity.has_password(&me.owner).await?;
         let has_entra = owner::entra::has_account(&site.db, &me.owner).await?;
         let tokens = api_token::list(&site.db, &me.owner.id).await?.len();
         let frame = me.frame(Section::Account);
-        Ok(Self { frame, has_password, has_entra, others, tokens, problems })
+        Ok(Self { frame, has_password, takes_passwords, has_entra, others, tokens, problems })
     }
 }
 
@@ -58,6 +60,9 @@ pub async fn change_password(
     me: SignedIn,
     Form(typed): Form<NewPassword>,
 ) -> Answer {
+    if !site.identity.takes_passwords() {
+        return Err(PageError::Refused(Refusal::SwitchedOff.to_string()));
+    }
     let mut problems = setup::refuse(&me.owner.name, &typed.password, &typed.again);
     if problems.is_empty() {
         match site.identity.change_password(&me.owner, &typed.current, &typed.password).await {

@@ -149,7 +149,7 @@ fn refuse(refusal: &Refusal) -> Answer {
             StatusCode::BAD_GATEWAY,
             "Microsoft sign-in does not work",
             "Microsoft does not answer, or not as it should; the operator of this proxy finds the \
-             reason in its log. Try again in a moment, or sign in with a password."
+             reason in its log. Try again in a moment."
                 .to_owned(),
         ),
         Refusal::ForeignTenant(_) => (

@@ -24,6 +24,7 @@ use crate::portal::visitor::Visitor;
 struct Setup<'a> {
     is_administrator: bool,
     name: &'a str,
+    takes_passwords: bool,
     /// Where to sign in with Microsoft instead.
     entra: Option<String>,
     problems: Problems,
@@ -35,7 +36,7 @@ struct Over;
 
 pub async fn show(State(site): State<Site>, Path(token): Path<SecretString>) -> Answer {
     match site.identity.pending(&token).await? {
-        Some(pending) => page::ok(&setup(&pending, entra(&site, &token), "", Problems::none())),
+        Some(pending) => page::ok(&setup(&site, &pending, &token, "", Problems::none())),
         None => over(),
     }
 }
@@ -56,21 +57,23 @@ pub async fn submit(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let Some(pending) = site.identity.pending(&token).await? else { return over() };
-    let entra = entra(&site, &token);
+    if matches!(pending, Pending::Password(_)) && !site.identity.takes_passwords() {
+        return Err(PageError::Refused(Refusal::SwitchedOff.to_string()));
+    }
     let name = match &pending {
         Pending::Administrator => typed.name.clone(),
         Pending::Password(owner) => owner.name.clone(),
     };
     let problems = refuse(&name, &typed.password, &typed.again);
     if !problems.is_empty() {
-        return page::unprocessable(&setup(&pending, entra, &typed.name, problems));
+        return page::unprocessable(&setup(&site, &pending, &token, &typed.name, problems));
     }
     let owner = match site.identity.redeem(&token, &typed.name, &typed.password).await {
         Ok(Some(owner)) => owner,
         Ok(None) => return over(),
         Err(Refusal::Catalog(error @ catalog::Error::Invalid { .. })) => {
             let problems = Problems::from_error(error)?;
-            return page::unprocessable(&setup(&pending, entra, &typed.name, problems));
+            return page::unprocessable(&setup(&site, &pending, &token, &typed.name, problems));
         }
         Err(Refusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
@@ -91,18 +94,21 @@ pub fn refuse(name: &str, password: &SecretString, again: &SecretString) -> Prob
 }
 
 fn setup<'a>(
+    site: &Site,
     pending: &'a Pending,
-    entra: Option<String>,
+    token: &SecretString,
     typed: &'a str,
     problems: Problems,
 ) -> Setup<'a> {
+    let takes_passwords = site.identity.takes_passwords();
     match pending {
         // The first administrator has a password: it works when all else is away.
         Pending::Administrator => {
-            Setup { is_administrator: true, name: typed, entra: None, problems }
+            Setup { is_administrator: true, name: typed, takes_passwords, entra: None, problems }
         }
         Pending::Password(owner) => {
-            Setup { is_administrator: false, name: &owner.name, entra, problems }
+            let (name, entra) = (&owner.name, entra(site, token));
+            Setup { is_administrator: false, name, takes_passwords, entra, problems }
         }
     }
 }

@@ -29,6 +29,16 @@ struct SignIn<'a> {
     notice: &'a str,
     problem: String,
     has_entra: bool,
+    takes_passwords: bool,
+}
+
+impl SignIn<'_> {
+    /// With the ways in that there are.
+    fn of(site: &Site) -> Self {
+        let (has_entra, takes_passwords) =
+            (site.identity.has_entra(), site.identity.takes_passwords());
+        Self { has_entra, takes_passwords, ..Self::default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -50,8 +60,7 @@ pub async fn show(
         return Ok(Redirect::to(local(&asked.next)).into_response());
     }
     let notice = if asked.out.is_some() { "You are signed out." } else { "" };
-    let has_entra = site.identity.has_entra();
-    page::ok(&SignIn { next: local(&asked.next), notice, has_entra, ..SignIn::default() })
+    page::ok(&SignIn { next: local(&asked.next), notice, ..SignIn::of(&site) })
 }
 
 #[derive(Deserialize)]
@@ -82,19 +91,14 @@ pub async fn submit(
         Err(refusal) => refusal,
     };
     let problem = format!("{refusal}.");
-    let page = SignIn {
-        name: &typed.name,
-        next: local(&typed.next),
-        problem,
-        notice: "",
-        has_entra: site.identity.has_entra(),
-    };
+    let page = SignIn { name: &typed.name, next: local(&typed.next), problem, ..SignIn::of(&site) };
     match refusal {
         Refusal::Throttled(Wait(seconds)) => {
             let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
             Ok(answer)
         }
+        Refusal::SwitchedOff => page::with_status(StatusCode::FORBIDDEN, &page),
         Refusal::Busy(_) => page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page),
         _ => page::unprocessable(&page),
     }

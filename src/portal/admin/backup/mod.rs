@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::backup::{self, Error};
 use crate::catalog::{Noun, audit};
+use crate::identity::local::Refusal;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -23,27 +24,34 @@ const PATH: &str = "/admin/backup";
 struct Backup {
     frame: Frame,
     with_figures: bool,
+    /// Whether the owner has a password to be asked for.
+    has_password: bool,
     download: Problems,
     restore: Problems,
 }
 
 impl Backup {
-    fn of(me: &SignedIn) -> Self {
-        Self {
+    async fn of(site: &Site, me: &SignedIn) -> Result<Self, PageError> {
+        Ok(Self {
             frame: me.frame(Section::Backup),
             with_figures: true,
+            has_password: site.identity.has_password(&me.owner).await?,
             download: Problems::none(),
             restore: Problems::none(),
-        }
+        })
     }
 }
 
-pub async fn show(me: SignedIn) -> Answer {
-    page::ok(&Backup::of(&me))
+pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
+    page::ok(&Backup::of(&site, &me).await?)
 }
 
 #[derive(Deserialize)]
 pub struct Wish {
+    /// Of the owner, who may have left the browser alone: whoever finds it must not carry
+    /// all keys away.
+    #[serde(default)]
+    current: SecretString,
     passphrase: SecretString,
     again: SecretString,
     figures: Option<String>,
@@ -56,6 +64,13 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
         problems.add("passphrase", reason);
     } else if typed.passphrase.expose_secret() != typed.again.expose_secret() {
         problems.add("again", "is another one");
+    } else if site.identity.has_password(&me.owner).await? {
+        match site.identity.confirm(&me.owner, &typed.current).await {
+            Ok(()) => {}
+            Err(Refusal::Wrong) => problems.add("current", "is not right"),
+            Err(Refusal::Catalog(error)) => return Err(error.into()),
+            Err(refusal) => problems.add("current", format!("was not compared: {refusal}")),
+        }
     }
     if problems.is_empty() {
         match make(&site, &me, &typed.passphrase, with_figures).await {
@@ -72,7 +87,11 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
             Err(error) => return Err(PageError::internal(error)),
         }
     }
-    page::unprocessable(&Backup { with_figures, download: problems, ..Backup::of(&me) })
+    page::unprocessable(&Backup {
+        with_figures,
+        download: problems,
+        ..Backup::of(&site, &me).await?
+    })
 }
 
 /// The file, noted in the audit trail before it is handed out.

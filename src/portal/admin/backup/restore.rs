@@ -49,7 +49,7 @@ pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -
         }
         Err(_) => return Err(PageError::BadForm),
     };
-    page::unprocessable(&Backup { restore: problems, ..Backup::of(&me) })
+    page::unprocessable(&Backup { restore: problems, ..Backup::of(&site, &me).await? })
 }
 
 #[derive(Default)]
@@ -224,7 +224,8 @@ pub async fn confirm(
     }
 }
 
-pub async fn discard(State(site): State<Site>, me: SignedIn, Path(_): Path<String>) -> Answer {
+pub async fn discard(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+    waiting(&site, &me, &id).await?;
     forget(&site, &me).await?;
     me.done(&site, PATH, Flash::done("The file is forgotten; nothing was restored.")).await
 }
