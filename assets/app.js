@@ -28,13 +28,13 @@ function say(button, text) {
   setTimeout(() => { button.textContent = button.dataset.label; }, 2000);
 }
 
-// a[data-dialog]: shows the form.ask of the page it leads to in a dialog.
+// a[data-dialog]: shows the .ask of the page it leads to in a dialog.
 document.addEventListener("click", async (click) => {
   const link = click.target.closest("a[data-dialog]");
   if (!link || click.ctrlKey || click.metaKey || click.shiftKey) return;
   click.preventDefault();
   const page = await load(link.href);
-  const ask = page?.querySelector("form.ask");
+  const ask = page?.querySelector(".ask");
   if (!ask) { location.href = link.href; return; }
   const dialog = document.createElement("dialog");
   dialog.setAttribute("aria-labelledby", ask.querySelector("h2")?.id ?? "");

@@ -85,6 +85,11 @@ impl Section {
         }
     }
 
+    /// Whether it stands in the bar that the navigation is on a phone, or behind its *More*.
+    pub fn is_in_bar(self) -> bool {
+        matches!(self, Section::Home | Section::Resources | Section::Events | Section::Reports)
+    }
+
     /// The path of its icon, drawn with strokes in a square of 24.
     pub fn icon(self) -> &'static str {
         match self {

@@ -15,8 +15,8 @@ PASSWORD = "a dozen purple kites"
 class Portal(AiProxy):
     """`ai-proxy serve`, with its console's set-up link and owners who are signed in."""
 
-    def __init__(self, data: Path, *flags: str):
-        super().__init__(data, *flags)
+    def __init__(self, data: Path, *flags: str, env: dict[str, str] | None = None):
+        super().__init__(data, *flags, env=env)
         self.signed_in = cache(self._signed_in)
 
     def first_link(self) -> str:
@@ -26,7 +26,7 @@ class Portal(AiProxy):
     def _signed_in(self, name: str) -> dict:
         """An owner's session, as Playwright's `storage_state`: made without a browser, and once."""
         with self._client() as client:
-            link = self.first_link() if name == ADA else self._invitation(name)
+            link = self.first_link() if name == ADA else self.invitation(name)
             fields = {"name": name, "password": PASSWORD, "again": PASSWORD}
             answer = client.post(link, data=fields)
             assert answer.status_code == 303, answer.text
@@ -36,11 +36,16 @@ class Portal(AiProxy):
             ]
         return {"cookies": cookies, "origins": []}
 
-    def _invitation(self, name: str) -> str:
+    def client(self, name: str) -> httpx.Client:
+        """A program that has this owner's session, and sends forms as a browser does."""
+        client = self._client()
+        for cookie in self.signed_in(name)["cookies"]:
+            client.cookies.set(cookie["name"], cookie["value"])
+        return client
+
+    def invitation(self, name: str) -> str:
         """The path of the link by which the administrator lets a new owner in."""
-        with self._client() as client:
-            for cookie in self.signed_in(ADA)["cookies"]:
-                client.cookies.set(cookie["name"], cookie["value"])
+        with self.client(ADA) as client:
             answer = client.post("/admin/owners", data={"name": name, "role": "owner"}, follow_redirects=True)
         return urlsplit(re.search(r"https?://[^\s<]+/admin/setup/[^\s<]+", answer.text)[0]).path
 

@@ -314,7 +314,7 @@ def test_a_resource_in_use_is_not_deleted_and_one_that_is_not_is_asked_for_by_na
     def ask() -> Page:
         organiser.goto("/admin/resources")
         organiser.get_by_role("link", name=f"Delete Used {n}", exact=True).click()
-        asked = organiser.get_by_role("dialog") if scripts else organiser.locator("form.ask")
+        asked = organiser.get_by_role("dialog") if scripts else organiser.locator(".ask")
         expect(asked).to_be_visible()
         return asked
 

@@ -314,9 +314,9 @@ async fn a_resource_in_use_is_kept_and_names_the_events() {
     assert_eq!(list.text("[data-label='Used by']"), "Autumn school, Spring school");
     assert!(list.attributes("a[data-dialog]", "href").contains(&delete));
     let ask = ada.get(&delete).await;
-    assert_eq!(ask.text("form.ask h2"), "Demo is in use");
-    assert_eq!(ask.all("form.ask li"), ["Autumn school", "Spring school"]);
-    assert!(ask.all("form.ask button").is_empty());
+    assert_eq!(ask.text(".ask h2"), "Demo is in use");
+    assert_eq!(ask.all(".ask li"), ["Autumn school", "Spring school"]);
+    assert!(ask.all(".ask button").is_empty());
     let refused = ada.post(&delete, &[]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(refused.body.contains("used by Autumn school, Spring school"), "{}", refused.body);

@@ -1,0 +1,147 @@
+"""Every page there is, and how somebody comes to it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from demo import EVENT, NEXT, PEOPLE, Demo
+from playwright.sync_api import Page, Response
+from portal import ADA
+
+GRACE = "grace"
+"""An owner who has nothing yet, and is no administrator."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page as one of its visitors sees it."""
+
+    name: str
+    route: str
+    """The path as `routes.rs` has it."""
+    who: str | None = ADA
+    ids: Callable[[Demo], dict[str, str]] = lambda _: {}
+    """What stands for its `{…}`."""
+    query: str = ""
+    status: int = 200
+    then: Callable[[Page, Demo], None] | None = field(default=None, compare=False)
+    """What is done there to see what is meant: it ends on another page."""
+
+    def open(self, page: Page, demo: Demo) -> Response:
+        """Goes there; what was answered."""
+        answers: list[Response] = []
+
+        def heard(answer: Response) -> None:
+            if answer.request.is_navigation_request() and not 300 <= answer.status < 400:
+                answers.append(answer)
+
+        page.on("response", heard)
+        page.goto(self.route.format(**self.ids(demo)) + self.query)
+        if self.then:
+            self.then(page, demo)
+            page.wait_for_load_state()
+        page.remove_listener("response", heard)
+        return answers[-1]
+
+
+def event(name: str) -> Callable[[Demo], dict[str, str]]:
+    return lambda demo: {"id": demo.events[name]}
+
+
+def person(name: str) -> Callable[[Demo], dict[str, str]]:
+    return lambda demo: {"id": demo.events[EVENT], "attendee": demo.attendees[name]}
+
+
+def resource(name: str) -> Callable[[Demo], dict[str, str]]:
+    return lambda demo: {"id": demo.resources[name]}
+
+
+def sends(button: str, **fields: str) -> Callable[[Page, Demo], None]:
+    """Fills a form in, as badly as that may be, and sends it."""
+
+    def send(page: Page, _: Demo) -> None:
+        for label, text in fields.items():
+            page.locator(f"#{label}").fill(text)
+        form = page.locator("main form").filter(has=page.get_by_role("button", name=button, exact=True))
+        form.evaluate("form => { form.noValidate = true }")
+        with page.expect_navigation():
+            form.get_by_role("button", name=button, exact=True).click()
+
+    return send
+
+
+def claims(code: Callable[[Demo], str]) -> Callable[[Page, Demo], None]:
+    return lambda page, demo: sends("Show my key", code=code(demo))(page, demo)
+
+
+def asks_the_server(page: Page, _: Demo) -> None:
+    page.get_by_role("button", name="Test connection").click()
+    page.locator("#outcome section").wait_for()
+
+
+def makes_cards(page: Page, _: Demo) -> None:
+    with page.expect_navigation():
+        page.get_by_role("button", name="unclaimed cards anew").click()
+
+
+RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
+
+PLACES = [
+    Place("landing", "/", who=None),
+    Place("claim", "/claim", who=None),
+    Place("claim-wrong", "/claim", who=None, then=claims(lambda _: "AAAA-AAAA-AAAA"), status=422),
+    Place("claim-used", "/claim", who=None, then=claims(lambda demo: demo.used_code), status=410),
+    Place("claim-done", "/claim", who=None, then=claims(lambda demo: demo.code_of(PEOPLE[-1]))),
+    Place("sign-in", "/admin/sign-in", who=None),
+    Place("sign-in-wrong", "/admin/sign-in", who=None, then=sends("Sign in", name="ada", password="?"), status=422),
+    Place("set-up", "/admin/setup/{token}", who=None, ids=lambda demo: {"token": demo.invitation}),
+    Place("set-up-over", "/admin/setup/{token}", who=None, ids=lambda _: {"token": "used"}, status=410),
+    Place("home", "/admin"),
+    Place("home-empty", "/admin", who=GRACE),
+    Place("resources", RESOURCES),
+    Place("resources-empty", RESOURCES, who=GRACE),
+    Place("resources-none-found", RESOURCES, query="?q=nothing"),
+    Place("resource-new", f"{RESOURCES}/new"),
+    Place("resource-refused", f"{RESOURCES}/new", then=sends("Save", endpoint="ftp://x"), status=422),
+    Place("resource", f"{RESOURCES}/{{id}}", ids=resource("Weather")),
+    Place("resource-tested", f"{RESOURCES}/{{id}}", ids=resource("Weather"), then=asks_the_server),
+    Place("resource-duplicate", f"{RESOURCES}/{{id}}/duplicate", ids=resource("Weather")),
+    Place("resource-delete", f"{RESOURCES}/{{id}}/delete", ids=resource("Library search")),
+    Place("resource-in-use", f"{RESOURCES}/{{id}}/delete", ids=resource("Weather")),
+    Place("events", EVENTS),
+    Place("events-empty", EVENTS, who=GRACE),
+    Place("events-none-found", EVENTS, query="?q=nothing"),
+    Place("event-new", f"{EVENTS}/new"),
+    Place("event-refused", f"{EVENTS}/new", then=sends("Save", time_zone="Mars"), status=422),
+    Place("event", ONE, ids=event(EVENT)),
+    Place("event-duplicate", f"{ONE}/duplicate", ids=event(EVENT)),
+    Place("event-delete", f"{ONE}/delete", ids=event(EVENT)),
+    Place("attendees", f"{ONE}/attendees", ids=event(EVENT)),
+    Place("attendees-empty", f"{ONE}/attendees", ids=event(NEXT)),
+    Place("attendees-refused", f"{ONE}/attendees", ids=event(NEXT), then=sends("Add", count="many"), status=422),
+    Place("cards", f"{ONE}/attendees", ids=event(EVENT), then=makes_cards),
+    Place("attendee", f"{ONE}/attendees/{{attendee}}", ids=person(PEOPLE[0])),
+    Place("attendee-delete", f"{ONE}/attendees/{{attendee}}/delete", ids=person(PEOPLE[0])),
+    Place("room", f"{ONE}/room", ids=event(EVENT)),
+    Place("room-before", f"{ONE}/room", ids=event(NEXT)),
+    Place("preflight", f"{ONE}/preflight", ids=event(EVENT)),
+    Place("preflight-before", f"{ONE}/preflight", ids=event(NEXT)),
+    Place("metrics", f"{ONE}/metrics", ids=event(EVENT)),
+    Place("metrics-empty", f"{ONE}/metrics", ids=event(NEXT)),
+    Place("reports", "/admin/reports"),
+    Place("reports-empty", "/admin/reports", who=GRACE),
+    Place("backup", "/admin/backup"),
+    Place("backup-refused", "/admin/backup", then=sends("Download", passphrase="short", again="else"), status=422),
+    Place("restore", "/admin/backup/restore/{id}", ids=lambda demo: {"id": demo.restore_id}),
+    Place("owners", "/admin/owners"),
+    Place("owners-forbidden", "/admin/owners", who=GRACE, status=403),
+    Place("owner-deactivate", "/admin/owners/{id}/deactivate", ids=lambda demo: {"id": demo.grace_id}),
+    Place("audit", "/admin/audit"),
+    Place("account", "/admin/account"),
+    Place("account-refused", "/admin/account", then=sends("Change the password", password="short"), status=422),
+    Place("tokens", "/admin/tokens"),
+    Place("tokens-empty", "/admin/tokens", who=GRACE),
+    Place("token-revoke", "/admin/tokens/{id}/revoke", ids=lambda demo: {"id": demo.token_id}),
+    Place("capacity", "/admin/capacity"),
+    Place("capacity-refused", "/admin/capacity", query="?attendees=many&prompts=1&tokens=1&requests=1&hours=1", status=422),
+    Place("not-found", "/admin/nowhere", status=404),
+]
