@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import httpx
 from journeys import comes_to, fares, reach
-from portal import ADA, Portal
+from portal import ADA, PASSWORD, Portal
 from programs import SECONDS, Reach, Server
 from proxy import ai_proxy, toml
 from wire import call, http, initialize
@@ -95,7 +95,8 @@ class Demo:
     def send(self, path: str, files: dict | None = None, **fields: str | tuple[str, ...]) -> httpx.Response:
         """Sends a form, as a browser does, and returns the page that comes of it."""
         answer = self.ada.post(path, data=fields, files=files, follow_redirects=True)
-        assert answer.status_code == 200, f"{path}: {answer.status_code}"
+        problems = re.findall(r'class="problem"[^>]*>([^<]*)', answer.text)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {problems}"
         return answer
 
     def _ids(self, path: str, prefix: str) -> dict[str, str]:
@@ -129,7 +130,7 @@ class Demo:
 
     def _restore(self) -> str:
         """A backup that is uploaded again: the id of what waits for a word."""
-        sealed = {"passphrase": PASSPHRASE, "again": PASSPHRASE, "figures": "on"}
+        sealed = {"passphrase": PASSPHRASE, "again": PASSPHRASE, "current": PASSWORD, "figures": "on"}
         file = self.ada.post("/admin/backup/file", data=sealed).content
         page = self.send("/admin/backup/restore", files={"file": file}, file_passphrase=PASSPHRASE)
         return page.url.path.rsplit("/", 1)[1]
