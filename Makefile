@@ -11,6 +11,7 @@ VENVS    := target/clients
 PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
 PYTHON   ?= python3
 PROXY    := target/debug/ai-proxy
+ENTRA    := target/debug/examples/entra
 FUZZ_SECONDS ?= 60
 
 run: ## the demo: a proxy, an MCP server behind it and the commands to paste
@@ -25,7 +26,7 @@ test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
 	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
 
-test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) .system/chromium .system/faketime ## the portal in Chromium
+test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
 
 soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through a release build
@@ -71,6 +72,10 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
+
+# The identity provider that people sign in with in the tests.
+$(ENTRA): FORCE | .system/cc
+	cargo build --locked --example entra
 
 # One virtual environment for each generation of clients: they pin one another's libraries.
 clients: $(PACKAGES:%=$(VENVS)/%/.installed) $(CLIENTS)/typescript/node_modules/.installed | .system/curl
