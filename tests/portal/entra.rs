@@ -208,6 +208,9 @@ async fn where_passwords_are_switched_off_microsoft_is_the_only_way_in() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(refused.text(".flash"), "Signing in with a password is switched off here.");
 
+    let page = stranger.get("/admin/sign-in/entra/callback?state=a&code=b").await;
+    assert!(!page.body.contains("with a password"), "{}", page.body);
+
     let page = grace.post_and_follow("/admin/owners", &[("name", "Ada")]).await;
     let invited = page.text("#flash-secret")[grace.url.len()..].to_owned();
     let page = stranger.get(&invited).await;

@@ -67,7 +67,7 @@ async fn go(
             Ok((visitor.keeps(begun.ticket), Redirect::to(&begun.url)).into_response())
         }
         Ok(None) => Err(PageError::NotFound),
-        Err(refusal) => refuse(&refusal),
+        Err(refusal) => refuse(site, &refusal),
     }
 }
 
@@ -91,7 +91,7 @@ pub async fn callback(
     if !site.identity.has_entra() {
         return Err(PageError::NotFound);
     }
-    let Ok(Query(brought)) = brought else { return refuse(&Refusal::Stale) };
+    let Ok(Query(brought)) = brought else { return refuse(&site, &Refusal::Stale) };
     let back = Back {
         ticket: visitor.ticket().unwrap_or_default(),
         state: &brought.state,
@@ -107,9 +107,11 @@ pub async fn callback(
             Ok((cookies, Redirect::to(local(&arrived.next))).into_response())
         }
         // This browser may have begun another one, which is to be finished.
-        Err(Refusal::Stale) => refuse(&Refusal::Stale),
+        Err(Refusal::Stale) => refuse(&site, &Refusal::Stale),
         Err(Refusal::Catalog(error)) => Err(error.into()),
-        Err(refusal) => Ok((visitor.without_ticket().cookies(), refuse(&refusal)?).into_response()),
+        Err(refusal) => {
+            Ok((visitor.without_ticket().cookies(), refuse(&site, &refusal)?).into_response())
+        }
     }
 }
 
@@ -121,9 +123,11 @@ struct Refused<'a> {
     /// Whom to hand over to who can let them in.
     account: Option<&'a Account>,
     administrators: &'a [String],
+    /// Whether there is another way in.
+    takes_passwords: bool,
 }
 
-fn refuse(refusal: &Refusal) -> Answer {
+fn refuse(site: &Site, refusal: &Refusal) -> Answer {
     let (status, title, text) = match refusal {
         Refusal::Stale => (
             StatusCode::BAD_REQUEST,
@@ -184,7 +188,9 @@ fn refuse(refusal: &Refusal) -> Answer {
         Refusal::Stranger { account, administrators } => (Some(account), &administrators[..]),
         _ => (None, &[][..]),
     };
-    let mut answer = page::with_status(status, &Refused { title, text, account, administrators })?;
+    let takes_passwords = site.identity.takes_passwords();
+    let page = Refused { title, text, account, administrators, takes_passwords };
+    let mut answer = page::with_status(status, &page)?;
     if let Refusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
     }
