@@ -1,21 +1,13 @@
 //! Wall-clock time as everything here counts it: UTC milliseconds, and UTC days
 //! since 1970, by which the daily request cap is kept.
 
-#[expect(clippy::disallowed_types, reason = "see now_ms")]
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jiff::Timestamp;
 
 const DAY_MS: i64 = 86_400_000;
 
 /// UTC milliseconds since 1970.
-#[expect(clippy::disallowed_types, reason = "several times a call; only the number is needed")]
 pub fn now_ms() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        // A clock that was never set.
-        Err(_) => 0,
-    }
+    Timestamp::now().as_millisecond()
 }
 
 /// The UTC day of an instant in milliseconds, counted from 1970.
