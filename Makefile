@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients test-browser soak bench endure budget fuzz lint
+.PHONY: run test test-rust test-clients test-browser screenshots soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
 BROWSER  := tests/browser
@@ -28,6 +28,10 @@ test-clients: clients $(PROXY) ## real MCP clients and servers through the real 
 
 test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
+
+screenshots: export AI_PROXY_SCREENSHOTS = 1
+screenshots: PYTEST = -k tour
+screenshots: test-browser ## docs/img, from the portal in Chromium
 
 soak: clients .system/cc ## 50 workers, 200 rounds of three calls each, through a release build
 	cargo build --release --locked

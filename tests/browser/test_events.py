@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx
 import pytest
+from clock import starting_at
 from journeys import admitted, comes_to, fares, open_event, told
 from playwright.sync_api import Page, expect
 from portal import ADA, Portal
@@ -166,15 +166,10 @@ def test_the_form_says_what_the_dates_are_in_utc_when_clocks_change(organiser, s
         expect(window.locator(".hint")).to_have_count(0)
 
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-
-
 @contextmanager
 def at(portal: Portal, utc: str) -> Iterator[AiProxy]:
     """A proxy on the portal's data whose clock stands at this instant when it starts, and goes on from there."""
-    assert FAKETIME, "Debian's faketime is needed: make test-browser installs it"
-    clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"@{utc}", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
-    with AiProxy(portal.data, env=environment(**clock)) as running:
+    with AiProxy(portal.data, env=environment(**starting_at(utc))) as running:
         yield running
 
 
