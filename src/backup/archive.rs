@@ -201,7 +201,7 @@ impl ResourceCopy {
 }
 
 impl EventCopy {
-    pub fn of(event: &Event, registration_stopped: bool) -> Self {
+    pub fn of(event: &Event) -> Self {
         let draft = event::Draft::from(event);
         Self {
             id: event.id.clone(),
@@ -221,7 +221,7 @@ impl EventCopy {
             shared_code: draft.shared_code,
             shared_code_limit: draft.shared_code_limit,
             registration: draft.registration,
-            registration_stopped,
+            registration_stopped: event.is_registration_stopped,
             active: draft.active,
         }
     }

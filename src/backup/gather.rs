@@ -7,7 +7,7 @@ use super::archive::{
     Archive, EventCopy, FORMAT, MAX_ATTENDEES, MAX_EVENTS, MAX_RESOURCES, MAX_USAGE, ResourceCopy,
 };
 use crate::catalog::attendee::backup as attendees;
-use crate::catalog::event::{self, control};
+use crate::catalog::event;
 use crate::catalog::resource;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup as figures;
@@ -44,15 +44,11 @@ pub async fn gather(
         source: format!("AI Proxy {}", env!("CARGO_PKG_VERSION")),
         made_at: clock::now_ms(),
         resources: resources.iter().map(ResourceCopy::from).collect(),
-        events: Vec::with_capacity(events.len()),
+        events: events.iter().map(EventCopy::of).collect(),
         attendees: attendees::copies(db, vault, owner_id, today).await?,
         usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
         notes: Vec::new(),
     };
-    for event in &events {
-        let is_stopped = control::is_registration_stopped(db, &event.id).await?;
-        archive.events.push(EventCopy::of(event, is_stopped));
-    }
     let resources: HashSet<&str> = archive.resources.iter().map(|copy| &*copy.id).collect();
     for event in &mut archive.events {
         event.resources.retain(|id| resources.contains(&**id));

@@ -18,9 +18,11 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
+pub mod registration;
 mod window;
 
 pub use draft::Draft;
+pub use registration::Shut;
 pub use window::Window;
 
 #[derive(Clone, Debug)]
@@ -50,8 +52,10 @@ pub struct Event {
     pub shared_code: Option<SecretString>,
     /// Most attendees that may come by the shared code.
     pub shared_code_limit: u32,
-    /// How attendees register: `github`, `shared-code` or `closed`.
+    /// How people get in by themselves: `shared-code` or `closed`.
     pub registration: String,
+    /// In the room, for a while.
+    pub is_registration_stopped: bool,
     pub active: bool,
     /// In the owner's order, inactive ones included.
     pub resources: Vec<Arc<Resource>>,
@@ -90,6 +94,7 @@ impl Event {
             shared_code,
             shared_code_limit: row.count("shared_code_limit")?,
             registration: row.text("registration")?,
+            is_registration_stopped: row.int("stopped")? > 0,
             active: row.flag("active")?,
             resources: Vec::new(),
             id,
@@ -118,7 +123,8 @@ pub async fn load(
         "select id, owner_id, name, description, organizer_name, organizer_email, start_local,
             end_local, time_zone, starts_at, ends_at, max_token_cap, daily_request_cap,
             requests_per_minute, burst, max_open_requests, shared_code_sealed, shared_code_limit,
-            registration, active
+            registration, active,
+            (select count(*) from registration_stop where event_id = event.id) as stopped
          from event
          where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
          order by active desc, ends_at, name",

@@ -2,7 +2,7 @@
 
 use super::{Board, Mark, Tick, public_url};
 use crate::catalog::attendee;
-use crate::catalog::event::{Event, control};
+use crate::catalog::event::{Event, Shut};
 use crate::catalog::resource::ResourceType;
 use crate::clock::{in_words, now_ms};
 use crate::proxy::plane::DataPlane;
@@ -75,8 +75,7 @@ fn resources(event: &Event) -> (Mark, String) {
 
 async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
     let known = attendee::list(&plane.db, &event.owner_id, &event.id).await;
-    let stopped = control::is_registration_stopped(&plane.db, &event.id).await;
-    let (Ok(known), Ok(stopped)) = (known, stopped) else {
+    let Ok(known) = known else {
         return (Mark::Bad, "the store does not answer".to_owned());
     };
     let have_keys = match known.iter().filter(|attendee| attendee.active).count() {
@@ -85,20 +84,28 @@ async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
         n => format!("{n} people have keys"),
     };
     let has_none = known.is_empty();
-    match (&event.shared_code, stopped) {
-        (Some(_), false) => {
+    match (&event.shared_code, event.shut()) {
+        (Some(_), None) => {
             let most = event.shared_code_limit;
             (Mark::Good, format!("{have_keys}; up to {most} can join with the shared code"))
         }
-        (_, true) if has_none => {
+        (_, Some(Shut::Stopped)) if has_none => {
             (Mark::Bad, "nobody has a key and registration is closed. Reopen it".to_owned())
         }
-        (_, true) => (Mark::Warning, format!("{have_keys}; registration is closed")),
-        (None, false) if has_none => {
+        (_, Some(Shut::Stopped)) => (Mark::Warning, format!("{have_keys}; registration is closed")),
+        (Some(_), Some(Shut::Closed)) => {
+            let mark = if has_none { Mark::Bad } else { Mark::Warning };
+            let said = format!(
+                "{have_keys}; the shared code lets nobody new in, because registration is closed \
+                 in the event's settings"
+            );
+            (mark, said)
+        }
+        (None, _) if has_none => {
             let said = "nobody has a key yet, and there is no shared code. Issue keys";
             (Mark::Warning, said.to_owned())
         }
-        (None, false) => (Mark::Good, have_keys),
+        (None, _) => (Mark::Good, have_keys),
     }
 }
 

@@ -182,8 +182,8 @@ impl DataPlane {
             match attendee::join_by_shared_code(db, vault, &event, &name).await {
                 Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
                 Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
-                Ok(Joined::Stopped) => {
-                    Ok(Err(ProxyError::RegistrationClosed(Organizer::from(&*event))))
+                Ok(Joined::Shut(why)) => {
+                    Ok(Err(ProxyError::RegistrationClosed(Organizer::from(&*event), why)))
                 }
                 // Deleted an instant ago, which the snapshot does not show yet.
                 Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
-use crate::catalog::event::Event;
+use crate::catalog::event::{Event, Shut};
 use crate::clock;
 
 /// Who an error of 400 or above comes from: `proxy` or `backend`.
@@ -31,7 +31,7 @@ pub enum ProxyError {
     MissingKey,
     InvalidKey,
     EventFull(Organizer),
-    RegistrationClosed(Organizer),
+    RegistrationClosed(Organizer, Shut),
     AttendeeDisabled(Organizer),
     EventInactive(Organizer),
     EventNotStarted(Organizer, i64),
@@ -97,7 +97,7 @@ impl ProxyError {
             MissingKey
             | InvalidKey
             | EventFull(_)
-            | RegistrationClosed(_)
+            | RegistrationClosed(..)
             | AttendeeDisabled(_)
             | EventInactive(_)
             | EventNotStarted(..)
@@ -128,7 +128,7 @@ impl ProxyError {
             MissingKey => "missing_api_key",
             InvalidKey => "invalid_api_key",
             EventFull(_) => "event_full",
-            RegistrationClosed(_) => "registration_closed",
+            RegistrationClosed(..) => "registration_closed",
             AttendeeDisabled(_) => "attendee_disabled",
             EventInactive(_) => "event_inactive",
             EventNotStarted(..) => "event_not_started",
@@ -170,8 +170,11 @@ impl ProxyError {
                 of.event,
                 of.ask()
             ),
-            RegistrationClosed(of) => {
+            RegistrationClosed(of, Shut::Stopped) => {
                 format!("\"{}\" takes nobody new at the moment. {}", of.event, of.ask())
+            }
+            RegistrationClosed(of, Shut::Closed) => {
+                format!("\"{}\" takes nobody new by its shared code. {}", of.event, of.ask())
             }
             AttendeeDisabled(of) => {
                 format!("Your key for \"{}\" has been switched off. {}", of.event, of.ask())
@@ -260,9 +263,10 @@ impl ProxyError {
     fn facts(&self) -> Vec<(&'static str, Value)> {
         use ProxyError::*;
         match self {
-            EventFull(of) | RegistrationClosed(of) | AttendeeDisabled(of) | EventInactive(of) => {
-                of.facts()
-            }
+            EventFull(of)
+            | RegistrationClosed(of, _)
+            | AttendeeDisabled(of)
+            | EventInactive(of) => of.facts(),
             EventNotStarted(of, at) => {
                 let mut facts = of.facts();
                 facts.push(("starts_at", json!(clock::rfc3339(*at))));

@@ -29,6 +29,7 @@ here_and_there![
     what_a_file_describes_is_created_once_and_updated_where_it_differs,
     for_people_it_is_a_table,
     what_is_left_out_has_its_default_and_stays_what_it_became,
+    registration_is_closed_by_the_file_and_stays_closed_without_a_word,
     an_event_is_found_by_its_id_else_by_its_name,
     a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file,
     what_is_wrong_is_told_with_its_line_and_nothing_is_written,
@@ -155,6 +156,21 @@ organizer_email = \"ada@example.org\"
     assert!(instant("starts_at") > jiff::Timestamp::now());
     assert_eq!(instant("ends_at").duration_since(instant("starts_at")).as_hours(), 7 * 24);
     assert_eq!(changes(&workshop.apply(file)), ["unchanged", "unchanged"]);
+}
+
+fn registration_is_closed_by_the_file_and_stays_closed_without_a_word(workshop: &Workshop) {
+    let file = EVENT.replace("[\"mcp-demo\"]", "[]");
+    let with = |registration: &str| format!("{file}registration = \"{registration}\"\n");
+    for (file, change) in [
+        (&file, "created"),
+        (&with("shared-code"), "unchanged"),
+        (&with("closed"), "updated"),
+        (&file, "unchanged"),
+        (&with("closed"), "unchanged"),
+        (&with("shared-code"), "updated"),
+    ] {
+        assert_eq!(changes(&workshop.apply(file)), [change], "{file}");
+    }
 }
 
 fn an_event_is_found_by_its_id_else_by_its_name(workshop: &Workshop) {

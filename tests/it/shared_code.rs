@@ -114,6 +114,33 @@ async fn the_limit_holds_when_many_come_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn closed_lets_nobody_new_in_and_throws_nobody_out() {
+    let backend = Backend::start().await;
+    let (proxy, mut event) = room(&backend, 500).await;
+    let (ada, bob) =
+        (event.shared_key(CODE, "ada@example.org"), event.shared_key(CODE, "bob@example.org"));
+    let ping = |key: &str| proxy.ask("POST", DEMO).json(PING).header("api-key", key);
+    assert_eq!(ping(&ada).await.status, 200);
+    event.change(|draft| draft.registration = "closed".into()).await;
+    // By the row at once, whatever this replica has heard.
+    let refused = ping(&bob).await;
+    assert_eq!((refused.status, refused.code().as_str()), (401, "registration_closed"));
+    assert!(refused.text().contains("takes nobody new by its shared code"), "{}", refused.text());
+    assert_eq!(ping(&ada).await.status, 200, "who is in stays in");
+    let ada_again = event.shared_key(CODE, "ADA@example.org");
+    assert_eq!(ping(&ada_again).await.status, 200, "with the same name, however written");
+    let wrong = event.shared_key("welcome2", "cyd@example.org");
+    assert_eq!(ping(&wrong).await.code(), "invalid_api_key", "a wrong code learns nothing");
+    assert_eq!(event.attendee().await.call().await.status, 200, "issued keys work");
+    // The control in the room opens nothing that is closed here.
+    event.close_registration().await;
+    event.change(|draft| draft.registration = "shared-code".into()).await;
+    assert_eq!(ping(&bob).await.code(), "registration_closed", "closed in the room as well");
+    event.reopen_registration().await;
+    within(CHANGE, "it is open again", async || ping(&bob).await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_joins_an_event_that_is_not_open() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;

@@ -32,7 +32,7 @@ fn fields<'a>(changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         ("requests_per_minute", "600"),
         ("shared_code", ""),
         ("shared_code_limit", "500"),
-        ("registration", "closed"),
+        ("registration", "shared-code"),
     ];
     fields.retain(|(field, _)| changed.iter().all(|(name, _)| name != field));
     fields.extend(changed);
@@ -85,7 +85,8 @@ async fn a_new_event_begins_with_what_most_need() {
     assert!(form.attribute("#active", "checked").is_none());
     assert!(form.text("#active-hint").contains("every key is refused"));
     assert!(value(&form, "start").ends_with(":00"));
-    assert_eq!(form.text("#registration option[selected]"), "Closed");
+    assert_eq!(form.text("#registration option[selected]"), "Shared code, where one is set");
+    assert_eq!(form.all("#registration option[disabled]"), ["GitHub — not offered yet"]);
     assert!(form.attributes("#zones option", "value").contains(&"Asia/Tokyo".to_owned()));
     assert!(form.body.contains("/admin/capacity"));
     assert!(form.body.len() < 50_000, "{} bytes", form.body.len());
@@ -213,11 +214,11 @@ async fn every_rule_is_told_beside_its_field_and_what_was_typed_is_kept() {
         ("shared_code", "abcd", code),
         ("shared_code", "with space", code),
         ("shared_code_limit", "0", "Most people who may use it must be from 1 to 100000."),
-        ("registration", "open", "Registration must be one of github, shared-code, closed."),
+        ("registration", "open", "Registration must be shared-code or closed."),
         (
             "registration",
             "github",
-            "Registration cannot be GitHub yet: the proxy does not offer it.",
+            "Registration cannot be github yet: the proxy does not offer it.",
         ),
     ] {
         let page = ada.post(NEW, &fields(&[(field, typed)])).await;

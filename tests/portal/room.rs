@@ -154,7 +154,26 @@ async fn closed_registration_keeps_out_who_is_not_in_yet() {
     assert_eq!(workshop.trail().await, "closed registration: Room");
     let page = press(&ada, &event, "registration", &[]).await;
     assert_eq!(page.flash(), "Registration is open again.");
-    assert_eq!(workshop.call(&cyd, "demo").await, "ok");
+    workshop.comes_to(&cyd, "demo", "ok").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registration_that_is_closed_in_the_settings_is_opened_there() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |draft| draft.registration = "closed".into()).await;
+    let page = ada.get(&path(&event)).await;
+    let form = format!("form[action='{}/registration']", path(&event));
+    assert!(page.text(&form).contains("Closed in the settings of the event"), "{}", page.body);
+    assert!(page.all(&format!("{form} button")).is_empty(), "there is nothing to press");
+    let there = page.attribute(&format!("{form} a"), "href").unwrap();
+    assert_eq!(there, format!("/admin/events/{event}#registration"));
+    assert_eq!(ada.get(&there).await.all("#registration").len(), 1);
+    // By a page of a while ago.
+    let stale = format!("{}/registration", path(&event));
+    let page = ada.post_and_follow(&stale, &[("to", "on")]).await;
+    assert!(page.flash().starts_with("Registration stays closed"), "{}", page.flash());
 }
 
 #[tokio::test(flavor = "multi_thread")]

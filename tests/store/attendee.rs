@@ -197,7 +197,7 @@ async fn a_shared_code_lets_in_exactly_its_limit(store: Store) {
         match task.await.unwrap() {
             Joined::Attendee(attendee) => _ = joined.insert(attendee.id),
             Joined::Full => full += 1,
-            Joined::Stopped => panic!("registration was never closed"),
+            Joined::Shut(why) => panic!("registration was never closed: {why:?}"),
         }
     }
     assert_eq!(joined.len(), 25);

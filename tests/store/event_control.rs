@@ -1,7 +1,7 @@
 //! What is changed of an event in the room, and that a second click does no harm.
 
 use ai_proxy::catalog::attendee::{self, Joined};
-use ai_proxy::catalog::event::{self, Draft, Event, control};
+use ai_proxy::catalog::event::{self, Draft, Event, Shut, control};
 use ai_proxy::catalog::{Error, Outcome, audit, resource};
 use ai_proxy::clock::now_ms;
 
@@ -14,6 +14,7 @@ on_both![
     the_end_follows_the_zones_clock,
     a_raised_cap_takes_along_whom_it_would_leave_behind,
     closed_registration_keeps_out_new_people_only,
+    what_is_closed_in_the_settings_is_not_opened_in_the_room,
     a_resource_is_switched_off_and_on,
     nobody_else_controls_an_event,
 ];
@@ -127,16 +128,16 @@ async fn closed_registration_keeps_out_new_people_only(store: Store) {
     let join =
         |name: &'static str| attendee::join_by_shared_code(&store.db, &store.vault, &event, name);
     let set = |open| control::set_registration(&store.db, &store.by, &event.id, open);
-    let is_stopped = || control::is_registration_stopped(&store.db, &event.id);
+    let shut = async || read(&store, &event.id).await.shut();
     assert!(matches!(join("ada@example.org").await.unwrap(), Joined::Attendee(_)));
     assert_eq!(set(true).await.unwrap(), Outcome::Unchanged);
     assert_eq!(set(false).await.unwrap(), Outcome::Updated);
     assert_eq!(set(false).await.unwrap(), Outcome::Unchanged);
-    assert!(is_stopped().await.unwrap());
-    assert!(matches!(join("bob@example.org").await.unwrap(), Joined::Stopped));
+    assert_eq!(shut().await, Some(Shut::Stopped));
+    assert!(matches!(join("bob@example.org").await.unwrap(), Joined::Shut(Shut::Stopped)));
     assert!(matches!(join("ada@example.org").await.unwrap(), Joined::Attendee(_)));
     assert_eq!(set(true).await.unwrap(), Outcome::Updated);
-    assert!(!is_stopped().await.unwrap());
+    assert_eq!(shut().await, None);
     assert!(matches!(join("bob@example.org").await.unwrap(), Joined::Attendee(_)));
     let trail = trail(&store, 2).await;
     assert_eq!(
@@ -146,6 +147,32 @@ async fn closed_registration_keeps_out_new_people_only(store: Store) {
     set(false).await.unwrap();
     event::delete(&store.db, &store.by, &event.id).await.unwrap();
     assert_eq!(store.number("select count(*) from registration_stop").await, 0);
+}
+
+async fn what_is_closed_in_the_settings_is_not_opened_in_the_room(store: Store) {
+    let open = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
+    let event = store.save_event(&open).await.unwrap();
+    let join = |event, name: &'static str| {
+        attendee::join_by_shared_code(&store.db, &store.vault, event, name)
+    };
+    assert!(matches!(join(&event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
+    let id = Some(event.id.clone());
+    let closed = Draft { id: id.clone(), registration: "closed".into(), ..open.clone() };
+    store.save_event(&closed).await.unwrap();
+    control::set_registration(&store.db, &store.by, &event.id, false).await.unwrap();
+    control::set_registration(&store.db, &store.by, &event.id, true).await.unwrap();
+    let now = read(&store, &event.id).await;
+    assert_eq!(now.shut(), Some(Shut::Closed));
+    // Whether the caller has heard of it or not.
+    for event in [&event, &now] {
+        let bob = join(event, "bob@example.org").await.unwrap();
+        assert!(matches!(bob, Joined::Shut(Shut::Closed)), "{bob:?}");
+        assert!(matches!(join(event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
+    }
+    store.save_event(&Draft { id, ..open }).await.unwrap();
+    let now = read(&store, &event.id).await;
+    assert_eq!(now.shut(), None);
+    assert!(matches!(join(&now, "bob@example.org").await.unwrap(), Joined::Attendee(_)));
 }
 
 async fn a_resource_is_switched_off_and_on(store: Store) {

@@ -191,7 +191,7 @@ impl Archive {
             requests_per_minute: fresh.requests_per_minute,
             burst: fresh.burst,
             max_open_requests: fresh.max_open_requests,
-            registration: if shared_code.is_some() { "shared-code" } else { "closed" }.to_owned(),
+            registration: fresh.registration,
             registration_stopped: false,
             shared_code,
             shared_code_limit: fresh.shared_code_limit,

@@ -6,7 +6,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Attendee, New, insert, new_api_key};
-use crate::catalog::event::Event;
+use crate::catalog::event::{Event, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db};
@@ -17,8 +17,8 @@ pub enum Joined {
     Attendee(Attendee),
     /// As many as the event allows have come by its shared code.
     Full,
-    /// The event takes nobody new for now.
-    Stopped,
+    /// The event takes nobody new.
+    Shut(Shut),
 }
 
 /// The attendee that `name` stands for; made where there is room for one more.
@@ -33,10 +33,13 @@ pub async fn join_by_shared_code(
     if let Some(attendee) = find(db, &event.id, &user_id).await? {
         return Ok(Joined::Attendee(attendee));
     }
+    if let Some(why) = event.shut() {
+        return Ok(Joined::Shut(why));
+    }
     let mut tx = change::write(db).await?;
-    // The row's own limit: the caller's copy of the event may be behind it.
+    // The row's own say: the caller's copy of the event may be behind it.
     let room = sqlx::query(
-        "select shared_code_limit, (select count(*) from attendee
+        "select registration, shared_code_limit, (select count(*) from attendee
             where event_id = $1 and user_id like 'shared:%') as joined,
             (select count(*) from registration_stop where event_id = $1) as stopped
          from event where id = $1",
@@ -51,8 +54,9 @@ pub async fn join_by_shared_code(
         .fetch_optional(&mut *tx)
         .await?;
     if known.is_none() {
-        if room.int("stopped")? > 0 {
-            return Ok(Joined::Stopped);
+        let is_stopped = room.int("stopped")? > 0;
+        if let Some(why) = Shut::of(&room.text("registration")?, is_stopped) {
+            return Ok(Joined::Shut(why));
         }
         if room.int("joined")? >= room.int("shared_code_limit")? {
             return Ok(Joined::Full);

@@ -177,15 +177,6 @@ pub async fn stop_registration_in(tx: &mut Tx, id: &str) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// Whether the event takes no new attendees for now.
-pub async fn is_registration_stopped(db: &Db, id: &str) -> Result<bool> {
-    let row = sqlx::query("select event_id from registration_stop where event_id = $1")
-        .bind(id)
-        .fetch_optional(db.pool())
-        .await?;
-    Ok(row.is_some())
-}
-
 /// Notes that the event's pre-flight was run, which may have called tools.
 pub async fn note_preflight(db: &Db, by: &Actor, id: &str, detail: &str) -> Result<()> {
     let mut tx = db.write().await?;

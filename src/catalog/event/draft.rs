@@ -5,13 +5,11 @@ use std::collections::HashSet;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Event;
 use super::window::Window;
+use super::{Event, registration};
 use crate::catalog::digest::hex;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
-
-const REGISTRATIONS: [&str; 3] = ["github", "shared-code", "closed"];
 
 const MAX_DESCRIPTION: usize = 8192;
 
@@ -39,6 +37,7 @@ pub struct Draft {
     /// Empty is the same as none.
     pub shared_code: Option<SecretString>,
     pub shared_code_limit: u32,
+    /// `shared-code` or `closed`.
     pub registration: String,
     pub active: bool,
 }
@@ -62,7 +61,7 @@ impl Default for Draft {
             max_open_requests: 300,
             shared_code: None,
             shared_code_limit: 500,
-            registration: "closed".into(),
+            registration: registration::SHARED_CODE.into(),
             active: false,
         }
     }
@@ -124,7 +123,11 @@ impl Draft {
             self.window().map(drop),
         ];
         let numbers = self.numbers().map(|(field, value)| number(field, value, 1..=100_000));
-        let rest = [self.code().map(drop), self.check_registration(), self.check_resources()];
+        let rest = [
+            self.code().map(drop),
+            registration::check(&self.registration),
+            self.check_resources(),
+        ];
         rules.into_iter().chain(numbers).chain(rest).filter_map(Result::err).collect()
     }
 
@@ -185,14 +188,6 @@ impl Draft {
             return Err(invalid("shared_code", "must be empty, or 5 to 64 letters and digits"));
         }
         Ok(code)
-    }
-
-    fn check_registration(&self) -> Result<()> {
-        if !REGISTRATIONS.contains(&self.registration.as_str()) {
-            let reason = format!("must be one of {}", REGISTRATIONS.join(", "));
-            return Err(invalid("registration", reason));
-        }
-        Ok(())
     }
 
     fn check_resources(&self) -> Result<()> {

@@ -172,7 +172,7 @@ impl<'a> Namesakes<'a> {
 }
 
 /// What the file cannot say stays as it is stored. A window that it leaves out was
-/// made up when the event was new, and stays as well.
+/// made up when the event was new, and stays as well; so does whether registration is closed.
 fn event_draft(entry: &workshop::Event, stored: Option<&Stored>) -> event::Draft {
     let new = event::Draft::default();
     let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
@@ -197,7 +197,9 @@ fn event_draft(entry: &workshop::Event, stored: Option<&Stored>) -> event::Draft
         max_open_requests: stored.map_or(new.max_open_requests, |stored| stored.max_open_requests),
         shared_code: Some(entry.shared_code.clone().into()),
         shared_code_limit: stored.map_or(new.shared_code_limit, |stored| stored.shared_code_limit),
-        registration: stored.map_or(new.registration, |stored| stored.registration.clone()),
+        registration: entry.registration.clone().unwrap_or_else(|| {
+            stored.map_or(new.registration, |stored| stored.registration.clone())
+        }),
         active: entry.active,
     }
 }

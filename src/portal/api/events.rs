@@ -46,7 +46,7 @@ pub struct EventFields {
     #[schema(value_type = Option<String>, write_only)]
     shared_code: Given,
     shared_code_limit: Option<u32>,
-    /// `github`, `shared-code` or `closed`.
+    /// How people get in by themselves: by the `shared-code`, where one is set, or not: `closed`.
     registration: Option<String>,
     active: Option<bool>,
 }

@@ -93,8 +93,16 @@ impl Event {
     }
 
     pub async fn close_registration(&self) {
+        self.set_registration(false).await;
+    }
+
+    pub async fn reopen_registration(&self) {
+        self.set_registration(true).await;
+    }
+
+    async fn set_registration(&self, open: bool) {
         let Store { db, by, .. } = &*self.store;
-        event::control::set_registration(db, by, &self.id, false).await.expect("an event");
+        event::control::set_registration(db, by, &self.id, open).await.expect("an event");
     }
 
     /// Sets the end of the window to the millisecond, which no form can. To be

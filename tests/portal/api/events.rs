@@ -26,6 +26,15 @@ async fn an_event_is_made_changed_and_deleted() {
     let changed = program.patch(path, json!({"daily_request_cap": 5})).await.done();
     assert_eq!((&changed["daily_request_cap"], &changed["name"]), (&json!(5), &made["name"]));
     assert_eq!(changed["has_shared_code"], true);
+    let registration = |event: &serde_json::Value| event["registration"].clone();
+    assert_eq!(registration(&made), "shared-code");
+    let closed = program.patch(path, json!({"registration": "closed"})).await.done();
+    assert_eq!(
+        (registration(&closed), &closed["has_shared_code"]),
+        (json!("closed"), &json!(true))
+    );
+    let github = program.patch(path, json!({"registration": "github"})).await;
+    insta::assert_snapshot!(github.refusal(), @r#"422 "invalid": "registration: cannot be github yet: the proxy does not offer it""#);
     let same = program.patch(path, json!({"shared_code": "letmein"})).await.done();
     assert_eq!(same["change"], "unchanged");
     let without = program.patch(path, json!({"shared_code": null})).await.done();

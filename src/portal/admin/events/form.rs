@@ -136,11 +136,6 @@ impl Typed {
         if let Err(reason) = self.numbered().in_order() {
             problems.add("resources", reason);
         }
-        if self.registration == "github"
-            && source.is_none_or(|source| source.registration != "github")
-        {
-            problems.add("registration", "cannot be GitHub yet: the proxy does not offer it");
-        }
         for error in draft.problems() {
             if let catalog::Error::Invalid { field, reason } = error {
                 problems.add(field, reason);

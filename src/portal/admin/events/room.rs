@@ -12,7 +12,7 @@ use axum::extract::{Path, State};
 pub use controls::{activity, cap, end, registration, resource};
 
 use super::{Tab, Tabs};
-use crate::catalog::event::{self, Event, control};
+use crate::catalog::event::{self, Event, Shut};
 use crate::catalog::usage;
 use crate::clock;
 use crate::portal::Site;
@@ -31,7 +31,6 @@ struct Room {
     until: String,
     figures: Vec<Figure>,
     event: Event,
-    is_registration_open: bool,
     resources: Vec<Switch>,
 }
 
@@ -102,7 +101,6 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
         state: RoomState::of(&event, now),
         until: until(&event, now),
         figures: figures(&site, &event, now).await?,
-        is_registration_open: !control::is_registration_stopped(&site.db, &event.id).await?,
         resources: switches(&site, &event).await?,
         event,
     })

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::Event;
+use crate::catalog::event::{Event, registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -93,7 +93,7 @@ impl<'a> Page<'a> {
             shared_code: typed.shared_code.expose_secret(),
             copied,
             resources: typed.numbered().rows(all),
-            registrations: registrations(&typed.registration, source),
+            registrations: registrations(&typed.registration),
             zones: &ZONES,
             window: window.map(|window| Opening {
                 opens: rfc3339(window.starts_at),
@@ -106,13 +106,11 @@ impl<'a> Page<'a> {
     }
 }
 
-/// GitHub only where it was chosen elsewhere: it is not offered yet.
-fn registrations(chosen: &str, source: Option<&Event>) -> Vec<Choice> {
-    let has_github = source.is_some_and(|source| source.registration == "github");
+fn registrations(chosen: &str) -> Vec<Choice> {
     let all = [
-        ("closed", "Closed", true),
-        ("shared-code", "Shared code", true),
-        ("github", "GitHub — not offered yet", has_github),
+        (registration::SHARED_CODE, "Shared code, where one is set", true),
+        (registration::CLOSED, "Closed: nobody new", true),
+        ("github", "GitHub — not offered yet", false),
     ];
     let choice = |(value, label, is_offered): (&'static str, _, _)| Choice {
         value,

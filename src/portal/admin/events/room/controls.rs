@@ -4,7 +4,7 @@
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
-use crate::catalog::event::{self, Event, control};
+use crate::catalog::event::{self, Event, Shut, control};
 use crate::catalog::{self, Outcome, resource as catalog_resource};
 use crate::clock;
 use crate::portal::Site;
@@ -136,7 +136,12 @@ pub async fn registration(
 ) -> Answer {
     let open = to.on()?;
     let outcome = control::set_registration(&site.db, &me.actor(), &id, open).await?;
+    let is_closed = own(&site, &me, &id).await?.shut() == Some(Shut::Closed);
     let text = match (open, outcome) {
+        // On a page from before its settings were changed.
+        (true, _) if is_closed => {
+            "Registration stays closed: that is in the settings of the event. Change it there."
+        }
         (true, Outcome::Unchanged) => "Registration was open already.",
         (false, Outcome::Unchanged) => "Registration was closed already.",
         (true, _) => "Registration is open again.",
