@@ -101,20 +101,35 @@ pub struct Server {
 /// The reason why attendees could not use it. Where the path is what is wrong,
 /// the usual path is tried as well, and named if it answers.
 pub async fn check(target: &Target) -> Result<Report, Failure> {
-    let failure = match talk::with(target).await {
-        Err(failure) if failure.may_be_the_path() => failure,
-        outcome => return outcome,
-    };
+    match talk::with(target).await {
+        Err(failure) if failure.may_be_the_path() => Err(elsewhere(target, failure).await),
+        outcome => outcome,
+    }
+}
+
+/// Looks for the path that was meant, where `found` is what is at the given one: which
+/// path works, or that none of the usual ones does, or which of them would not say.
+pub async fn elsewhere(target: &Target, found: Failure) -> Failure {
+    let mut silent = None;
     for url in usual_places(&target.url) {
-        let elsewhere = Target { url, ..target.clone() };
-        if talk::with(&elsewhere).await.is_ok() {
-            return Err(Failure::WrongPath {
-                path: target.url.path().to_owned(),
-                works: elsewhere.url.path().to_owned(),
-            });
+        let place = Target { url, ..target.clone() };
+        let path = || place.url.path().to_owned();
+        match Session::open(&place).await {
+            Ok((session, _)) => {
+                // Whether it agrees is its affair.
+                drop(session.leave().await);
+                return Failure::WrongPath { path: target.url.path().to_owned(), works: path() };
+            }
+            Err(reason) if reason.may_pass() => silent = silent.or(Some((path(), reason))),
+            Err(_) => {}
         }
     }
-    Err(failure)
+    match silent {
+        Some((path, reason)) => {
+            Failure::Unsettled { found: Box::new(found), path, reason: Box::new(reason) }
+        }
+        None => found,
+    }
 }
 
 /// Where MCP servers usually answer: `/mcp` below the given path, and at the root.

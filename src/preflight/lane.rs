@@ -157,13 +157,22 @@ async fn explain(way: &ThroughProxy, failure: Failure) -> String {
     if !matches!(failure, Failure::Proxy { .. }) && !failure.may_be_the_path() {
         return failure.to_string();
     }
-    match (probe::check(way.target()).await, &failure) {
+    match (probe::check(way.target()).await, failure) {
+        (Ok(_), failure) => format!("{failure}; asked without the proxy, the server works"),
         (Err(reason), Failure::Proxy { status, code }) => {
             format!("{reason} (attendees get {} {code})", status.as_u16())
         }
-        (Err(reason @ (Failure::WrongPath { .. } | Failure::SseOnly)), _) => reason.to_string(),
-        (Err(_), _) => failure.to_string(),
-        (Ok(_), _) => format!("{failure}; asked without the proxy, the server works"),
+        // That came to no answer; what it would have looked for may still be found.
+        (Err(reason), failure) if reason.may_pass() => {
+            probe::elsewhere(way.target(), failure).await.to_string()
+        }
+        (
+            Err(
+                reason @ (Failure::WrongPath { .. } | Failure::Unsettled { .. } | Failure::SseOnly),
+            ),
+            _,
+        ) => reason.to_string(),
+        (Err(_), failure) => failure.to_string(),
     }
 }
 

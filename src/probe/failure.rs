@@ -50,6 +50,10 @@ pub enum Failure {
     )]
     WrongPath { path: String, works: String },
 
+    /// What was found, while a path that may be the right one gave no answer.
+    #[error("{found} (whether {path} is the right one could not be told: {reason})")]
+    Unsettled { found: Box<Failure>, path: String, reason: Box<Failure> },
+
     #[error("404 from backend: nothing is at {path}; check the path of the endpoint URL")]
     NotFound { path: String },
 
@@ -109,6 +113,7 @@ impl Failure {
             Failure::Broken { .. } => "broken",
             Failure::Unauthorized { .. } => "unauthorized",
             Failure::WrongPath { .. } => "wrong_path",
+            Failure::Unsettled { found, .. } => found.code(),
             Failure::NotFound { .. } => "not_found",
             Failure::Redirect { .. } => "redirect",
             Failure::RedirectLoop => "redirect_loop",
@@ -130,6 +135,18 @@ impl Failure {
                 | Failure::NotMcp { .. }
                 | Failure::Redirect { .. }
                 | Failure::SseOnly
+        )
+    }
+
+    /// Whether it says of this moment more than of the server.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Failure::Refused { .. }
+                | Failure::Unreachable { .. }
+                | Failure::TimedOut { .. }
+                | Failure::Broken { .. }
+                | Failure::BackendError { .. }
         )
     }
 }

@@ -7,11 +7,13 @@ pub(super) struct Event {
     pub data: String,
 }
 
-/// Bytes in, whole events out. Each line is read once, however long the event.
+/// Bytes in, whole events out. Each byte is read once, however long the event and its lines.
 #[derive(Default)]
 pub(super) struct Reader {
     /// What no line end has come for yet, and lines not looked at.
     buffer: Vec<u8>,
+    /// As far as that was searched for the end of its first line.
+    searched: usize,
     /// The event whose lines are coming in.
     begun: Option<Event>,
 }
@@ -31,7 +33,7 @@ impl Reader {
         let mut complete = None;
         let mut at = 0;
         while complete.is_none()
-            && let Some((line, next)) = line(&self.buffer, at)
+            && let Some((line, next)) = line(&self.buffer, at, self.searched.max(at))
         {
             at = next;
             if line.is_empty() {
@@ -54,14 +56,16 @@ impl Reader {
             }
         }
         self.buffer.drain(..at);
+        // A `\r` at the end is looked at again, with what comes after it.
+        self.searched = if complete.is_none() { self.buffer.len().saturating_sub(1) } else { 0 };
         complete
     }
 }
 
-/// The line that begins at `at`, and where the next one begins. Lines end with
-/// `\n`, `\r\n` or `\r`; a `\r` at the very end may be half of a `\r\n`.
-fn line(buffer: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let end = at + memchr::memchr2(b'\n', b'\r', &buffer[at..])?;
+/// The line that begins at `at` and does not end before `from`, and where the next one
+/// begins. Lines end with `\n`, `\r\n` or `\r`; a `\r` at the very end may be half of a `\r\n`.
+fn line(buffer: &[u8], at: usize, from: usize) -> Option<(&[u8], usize)> {
+    let end = from + memchr::memchr2(b'\n', b'\r', &buffer[from..])?;
     let next = match (buffer[end], buffer.get(end + 1)) {
         (b'\n', _) => end + 1,
         (_, Some(b'\n')) => end + 2,

@@ -125,6 +125,18 @@ async fn the_path_that_would_work_is_named() {
 }
 
 #[tokio::test]
+async fn a_path_that_gives_no_answer_is_not_said_to_be_wrong() {
+    let fake = Fake::start(|asked| match &*asked.path {
+        "/mcp" => fake::reply(503, "text/plain", "Busy"),
+        _ => fake::reply(404, "text/plain", "Not Found"),
+    })
+    .await;
+    let (code, said) = fails(&target(fake.url("/wrong"))).await;
+    assert_eq!(code, "not_found");
+    insta::assert_snapshot!(said, @"404 from backend: nothing is at /wrong; check the path of the endpoint URL (whether /mcp is the right one could not be told: 503 from backend: it is there, but it does not work now)");
+}
+
+#[tokio::test]
 async fn a_site_without_mcp_is_told_as_it_is() {
     let (code, nothing) = fails_at(|_| fake::reply(404, "text/plain", "Not Found")).await;
     assert_eq!(code, "not_found");
