@@ -20,9 +20,11 @@ def fastmcp_client() -> Client:
     return Client("fastmcp4", [python("fastmcp4"), str(HERE / "python/fastmcp_client.py")])
 
 
-def open_event(portal: Portal, name: str, *servers: Server, **fields: object) -> None:
-    """An event of the administrator's that is open, with these servers under their own names."""
-    resources = {server.name: server.resource() for server in servers}
+def open_event(
+    portal: Portal, name: str, *servers: Server, others: dict[str, dict[str, str]] | None = None, **fields: object
+) -> None:
+    """An event of the administrator's that is open, with these servers under their own names and other resources."""
+    resources = {server.name: server.resource() for server in servers} | (others or {})
     text = workshop(resources).rpartition("[[event]]")[0]
     now = time.time()
     event = {

@@ -12,6 +12,9 @@ use crate::workshop::Workshop;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Servers are asked by nobody but a pre-flight, so that what they are asked can be counted.
+const UNWATCHED: &[&str] = &["--health-interval", "0"];
+
 fn path(event: &str) -> String {
     format!("/admin/events/{event}/preflight")
 }
@@ -116,7 +119,7 @@ async fn a_working_server_is_opened_listed_called_and_left_before_the_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_calls_are_an_attendees_to_the_backend_and_in_no_figures() {
-    let portal = Portal::start().await;
+    let portal = Portal::with(UNWATCHED).await;
     let ada = portal.administrator("Ada").await;
     let workshop = Workshop::of(&portal, "Ada").await;
     let server = Server::start().await;
@@ -269,7 +272,7 @@ async fn a_tool_that_fails_or_is_not_there_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arguments_that_cannot_be_sent_are_refused_beside_their_field() {
-    let portal = Portal::start().await;
+    let portal = Portal::with(UNWATCHED).await;
     let ada = portal.administrator("Ada").await;
     let workshop = Workshop::of(&portal, "Ada").await;
     let server = Server::start().await;
@@ -360,8 +363,30 @@ async fn a_public_url_that_leads_here_is_known_by_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_owners_pre_flight_is_not_there() {
+async fn a_shared_code_that_lets_nobody_in_is_said() {
     let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop
+        .event(&[], |draft| {
+            draft.shared_code = Some("welcome1".to_owned().into());
+            draft.registration = "closed".into();
+        })
+        .await;
+    let shut = "the shared code lets nobody new in, because registration is closed in the event's \
+                settings";
+    let page = run(&ada, &event, &[]).await;
+    let (mark, said) = step(&page, 1, "Attendees");
+    assert_eq!((&*mark, &*said), ("failed", &*format!("nobody has a key yet; {shut}")));
+    workshop.attendee(&event).await;
+    let page = run(&ada, &event, &[]).await;
+    let (mark, said) = step(&page, 1, "Attendees");
+    assert_eq!((&*mark, &*said), ("look at this", &*format!("1 person has a key; {shut}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_owners_pre_flight_is_not_there() {
+    let portal = Portal::with(UNWATCHED).await;
     let ada = portal.administrator("Ada").await;
     let bob = portal.owner("Bob").await;
     let workshop = Workshop::of(&portal, "Ada").await;
