@@ -38,6 +38,8 @@ fn all() -> Vec<PathBuf> {
     for entry in root().join("docs").read_dir().unwrap() {
         pages.push(Path::new("docs").join(entry.unwrap().file_name()));
     }
+    // Beside them are their pictures.
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages
 }
 
