@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use axum::response::IntoResponse;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +19,8 @@ pub struct Asked {
     pub headers: HeaderMap,
 }
 
-/// A server with sessions, that does not let them be ended; stops when dropped.
+/// A server with sessions, that does not let them be ended; stops when dropped. Beside its
+/// path there is nothing (404), for which it is too busy (503) when it is not asked by a call.
 pub struct Server {
     addr: SocketAddr,
     pub asked: Arc<Mutex<Vec<Asked>>>,
@@ -39,7 +41,12 @@ impl Server {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
         let router = axum::Router::new().fallback(
-            move |method: Method, headers: HeaderMap, body: bytes::Bytes| async move {
+            move |method: Method, uri: Uri, headers: HeaderMap, body: bytes::Bytes| async move {
+                if uri.path() != "/mcp" {
+                    let is_call = headers.contains_key("x-request-id");
+                    let status = if is_call { 404 } else { 503 };
+                    return StatusCode::from_u16(status).unwrap().into_response();
+                }
                 let message: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let rpc = message["method"].as_str().unwrap_or_default().to_owned();
                 log.lock().push(Asked { method, rpc: rpc.clone(), headers });
@@ -56,7 +63,6 @@ impl Server {
 }
 
 fn answer(rpc: &str, message: &Value) -> axum::response::Response {
-    use axum::response::IntoResponse;
     let result = match rpc {
         "" => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
         "notifications/initialized" => return StatusCode::ACCEPTED.into_response(),

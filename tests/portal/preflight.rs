@@ -223,26 +223,53 @@ async fn servers_in_trouble_are_told_apart_with_exact_reasons() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_does_not_come_to_an_end_is_not_waited_for() {
+async fn the_path_that_works_is_found_by_way_of_a_server_that_is_busy() {
+    let portal = Portal::with(UNWATCHED).await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let wrong = server.url().replace("/mcp", "/wrong");
+    let wrong = workshop.resource("wrong", &wrong, &any_key()).await;
+    let event = workshop.event(&[&wrong], |_| {}).await;
+    let page = run(&ada, &event, &[]).await;
+    assert_eq!(
+        step(&page, 2, "Open"),
+        failed(
+            "wrong path: nothing speaks MCP at /wrong/mcp, but /mcp does; put /mcp into the \
+             endpoint URL"
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_not_waited_for() {
     let portal = Portal::with(&["--backend-timeout", "1"]).await;
     let ada = portal.administrator("Ada").await;
     let workshop = Workshop::of(&portal, "Ada").await;
-    let slow = mcp::saying("", "").await;
-    let endless = mcp::saying(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ",
-        &"and so on and so on, for ever and ever, without an end of the line ".repeat(1_000),
-    )
-    .await;
-    let slow = workshop.resource("slow", &slow, &any_key()).await;
-    let endless = workshop.resource("endless", &endless, &any_key()).await;
-    let event = workshop.event(&[&slow, &endless], |_| {}).await;
+    let slow = workshop.resource("slow", &mcp::saying("", "").await, &any_key()).await;
+    let event = workshop.event(&[&slow], |_| {}).await;
     let page = run(&ada, &event, &[]).await;
     assert_eq!(
         step(&page, 2, "Open"),
         failed("the answer took longer than 1 s (attendees get 503 backend_timeout)")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_come_to_an_end_is_not_read_to_it() {
+    let portal = Portal::with(UNWATCHED).await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let endless = mcp::saying(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ",
+        &"and so on and so on, for ever and ever, without an end of the line ".repeat(1_000),
+    )
+    .await;
+    let endless = workshop.resource("endless", &endless, &any_key()).await;
+    let event = workshop.event(&[&endless], |_| {}).await;
+    let page = run(&ada, &event, &[]).await;
     assert_eq!(
-        step(&page, 3, "Open"),
+        step(&page, 2, "Open"),
         failed("not an MCP endpoint: it answered 200 with a very large event")
     );
 }
