@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::backend::Dialer;
 use super::error::ProxyError;
 use super::live::{Live, Lives};
+use super::mcp::binder::Binder;
 use super::mcp::session::Sessions;
 use super::origin::Origins;
 use super::refill::Refills;
@@ -62,6 +63,7 @@ pub struct DataPlane {
     pub keys: Keys,
     pub lives: Lives,
     pub sessions: Sessions,
+    pub binder: Binder,
     pub refills: Refills,
     pub throttle: Throttle,
     pub guessers: Semaphore,
@@ -106,6 +108,7 @@ impl DataPlane {
                 Default::default(),
                 Default::default(),
             ),
+            binder: Binder::default(),
             refills: Refills::default(),
             throttle: Throttle::default(),
             guessers: Semaphore::new(GUESSERS),

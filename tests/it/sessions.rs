@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use crate::harness::attendee::{Attendee, DEMO};
@@ -129,6 +130,29 @@ async fn after_delete_the_id_is_nobodys() {
         // It is a tombstone in the store.
         proxy.stop().await;
         proxy.start().await;
+    }
+}
+
+/// What many calls open and end together goes to the store together.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_opened_and_ended_at_once_each_is_its_own_attendees() {
+    let backend = server().await;
+    let (mut proxy, ada, bob) = two_attendees(&backend).await;
+    let (whose, anothers) = ([&ada, &bob], [&bob, &ada]);
+    for _ in 0..5 {
+        let ids = join_all((0..40).map(|n| initialize(whose[n % 2]))).await;
+        let delete = async |by: [&Attendee; 2], ids: &[String]| {
+            let asked = ids.iter().enumerate().map(|(n, id)| by[n % 2].delete(id).into_future());
+            join_all(asked).await
+        };
+        assert!(delete(anothers, &ids).await.iter().all(is_lost));
+        assert!(delete(whose, &ids[..20]).await.iter().all(|answer| answer.status == 200));
+        proxy.stop().await;
+        proxy.start().await;
+        for (n, id) in ids.iter().enumerate() {
+            let answer = whose[n % 2].post(PING).session(id).await;
+            assert_eq!(is_lost(&answer), n < 20, "{n}: {}", answer.text());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A call to an MCP server, from the key to the last byte of the answer: the
 //! stages of the data plane in their order, and what is special to MCP.
 
+pub mod binder;
 pub mod coding;
 pub mod peek;
 pub mod session;

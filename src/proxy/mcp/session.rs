@@ -11,10 +11,11 @@ use http::header::{HeaderMap, HeaderName};
 use quick_cache::sync::Cache;
 
 use crate::catalog::Digest;
-use crate::catalog::mcp_session::{self, Claim};
+use crate::catalog::mcp_session::{self, Claim, Session};
 use crate::clock;
 use crate::proxy::authenticate::Caller;
 use crate::proxy::error::ProxyError;
+use crate::proxy::mcp::binder::Change;
 use crate::proxy::plane::DataPlane;
 use crate::proxy::resolve::Target;
 
@@ -25,7 +26,7 @@ pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const FRESH_MS: i64 = 10 * 60_000;
 
 /// The server's origin and the id, both as digests.
-pub type SessionKey = (Digest, Digest);
+type SessionKey = (Digest, Digest);
 
 /// What this replica knows of a session.
 pub struct Binding {
@@ -40,8 +41,7 @@ pub type Sessions =
 /// for this very request is taken back on drop, unless it is [kept](Held::keep).
 pub struct Held {
     plane: Arc<DataPlane>,
-    attendee_id: Arc<str>,
-    key: SessionKey,
+    session: Session,
     is_unproven: bool,
 }
 
@@ -54,26 +54,18 @@ impl Held {
     /// The backend ended the session: its id is nobody's from here on.
     pub async fn end(mut self) -> Result<(), ProxyError> {
         self.keep();
-        self.plane.sessions.remove(&self.key);
-        let (plane, attendee_id, key) = (self.plane.clone(), self.attendee_id.clone(), self.key);
-        self.plane
-            .on_control(async move {
-                let now_ms = clock::now_ms();
-                mcp_session::end(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
-            })
-            .await
+        self.plane.sessions.remove(&key(&self.session));
+        self.plane.write_session(self.session.clone(), Change::End).await.map(drop)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.is_unproven {
-            self.plane.sessions.remove(&self.key);
-            let (plane, attendee_id, key) =
-                (self.plane.clone(), self.attendee_id.clone(), self.key);
+            self.plane.sessions.remove(&key(&self.session));
+            let (plane, session) = (self.plane.clone(), self.session.clone());
             self.plane.control.spawn(async move {
-                let released = mcp_session::release(&plane.db, &key.0, &key.1, &attendee_id).await;
-                if let Err(error) = released {
+                if let Err(error) = mcp_session::release(&plane.db, &session).await {
                     tracing::warn!(%error, "a session's claim could not be taken back");
                 }
             });
@@ -94,8 +86,16 @@ pub fn presented(headers: &HeaderMap) -> Result<Option<&str>, ProxyError> {
     }
 }
 
-fn key(target: &Target, id: &str) -> SessionKey {
-    (target.resource.endpoint.origin_digest, Digest::sha256(id.as_bytes()))
+fn session(caller: &Caller, target: &Target, id: &str) -> Session {
+    Session {
+        endpoint: target.resource.endpoint.origin_digest,
+        id: Digest::sha256(id.as_bytes()),
+        attendee_id: caller.live.attendee_id.clone(),
+    }
+}
+
+fn key(session: &Session) -> SessionKey {
+    (session.endpoint, session.id)
 }
 
 impl DataPlane {
@@ -106,32 +106,25 @@ impl DataPlane {
         target: &Target,
         id: &str,
     ) -> Result<Held, ProxyError> {
-        let key = key(target, id);
+        let session = session(caller, target, id);
         let now_ms = clock::now_ms();
-        let held = |is_unproven| Held {
-            plane: self.clone(),
-            attendee_id: caller.live.attendee_id.clone(),
-            key,
-            is_unproven,
-        };
-        if let Some(binding) = self.sessions.get(&key)
+        if let Some(binding) = self.sessions.get(&key(&session))
             && now_ms - binding.checked.load(Ordering::Relaxed) < FRESH_MS
         {
-            if binding.attendee_id != caller.live.attendee_id {
+            if binding.attendee_id != session.attendee_id {
                 return Err(ProxyError::SessionNotFound);
             }
-            return Ok(held(false));
+            return Ok(Held { plane: self.clone(), session, is_unproven: false });
         }
-        let (plane, attendee_id) = (self.clone(), caller.live.attendee_id.clone());
+        let (plane, claimed) = (self.clone(), session.clone());
         let claim = self
-            .on_control(async move {
-                mcp_session::claim(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
-            })
+            .on_control(async move { mcp_session::claim(&plane.db, &claimed, now_ms).await })
             .await?;
         match claim {
             Claim::Mine | Claim::New => {
-                self.remember(key, caller, now_ms);
-                Ok(held(claim == Claim::New))
+                self.remember(&session, now_ms);
+                let is_unproven = claim == Claim::New;
+                Ok(Held { plane: self.clone(), session, is_unproven })
             }
             Claim::Foreign | Claim::Ended => Err(ProxyError::SessionNotFound),
         }
@@ -145,24 +138,19 @@ impl DataPlane {
         target: &Target,
         id: &str,
     ) -> Result<bool, ProxyError> {
-        let key = key(target, id);
+        let session = session(caller, target, id);
         let now_ms = clock::now_ms();
-        let (plane, attendee_id) = (self.clone(), caller.live.attendee_id.clone());
-        let is_bound = self
-            .on_control(async move {
-                mcp_session::bind(&plane.db, &key.0, &key.1, &attendee_id, now_ms).await
-            })
-            .await?;
+        let is_bound = self.write_session(session.clone(), Change::Bind).await?;
         if is_bound {
-            self.remember(key, caller, now_ms);
+            self.remember(&session, now_ms);
         }
         Ok(is_bound)
     }
 
-    fn remember(&self, key: SessionKey, caller: &Caller, now_ms: i64) {
-        let attendee_id = caller.live.attendee_id.clone();
+    fn remember(&self, session: &Session, now_ms: i64) {
+        let attendee_id = session.attendee_id.clone();
         let binding = Binding { attendee_id, checked: AtomicI64::new(now_ms) };
-        self.sessions.insert(key, Arc::new(binding));
+        self.sessions.insert(key(session), Arc::new(binding));
     }
 }
 

@@ -1,0 +1,169 @@
+//! What becomes of sessions goes to the store for many calls at once: who gets the
+//! connection writes everything that gathered while it waited, because a
+//! statement costs the store far more than a row. Nobody waits for others to come.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection};
+use tokio::sync::oneshot;
+
+use crate::catalog::mcp_session::Session;
+use crate::catalog::{self, mcp_session};
+use crate::clock;
+use crate::proxy::error::ProxyError;
+use crate::proxy::plane::{DataPlane, STORE_PATIENCE};
+
+/// Rows of one statement at most: databases limit its parameters.
+const ROWS: usize = 500;
+
+/// What is to be written of a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The backend issued it.
+    Bind,
+    /// The backend ended it.
+    End,
+}
+
+/// Sessions on their way to the store.
+#[derive(Default)]
+pub struct Binder {
+    waiting: Mutex<Vec<Order>>,
+}
+
+struct Order {
+    session: Session,
+    change: Change,
+    /// Dropped without an answer, it says that the store did not give one.
+    answer: oneshot::Sender<bool>,
+}
+
+impl DataPlane {
+    /// Writes the session's change, also when the call that asked is gone; `false`
+    /// where it cannot be bound because it is somebody else's.
+    pub fn write_session(
+        self: &Arc<Self>,
+        session: Session,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, ProxyError>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.binder.waiting.lock();
+            waiting.push(Order { session, change, answer });
+            waiting.len() == 1
+        };
+        if is_first {
+            self.control.spawn(write(self.clone()));
+        }
+        // Begun at once, so that a call keeps no room for it.
+        let answered = tokio::time::timeout(STORE_PATIENCE, answered);
+        async move {
+            let answer = answered.await.ok().and_then(Result::ok);
+            answer.ok_or(ProxyError::StoreUnavailable)
+        }
+    }
+}
+
+impl Order {
+    fn answer(self, is_done: bool) {
+        // Nobody may be waiting for it.
+        let _ = self.answer.send(is_done);
+    }
+}
+
+fn sessions(orders: &[Order]) -> Vec<Session> {
+    orders.iter().map(|order| order.session.clone()).collect()
+}
+
+/// Writes all that waits once there is a connection.
+async fn write(plane: Arc<DataPlane>) {
+    let connection = plane.db.writer().acquire().await;
+    let waiting = std::mem::take(&mut *plane.binder.waiting.lock());
+    let bound = match connection {
+        Ok(connection) => write_all(connection, waiting).await,
+        Err(error) => return failed(&error.into()),
+    };
+    // After the connection is free again: on SQLite there is but one to write.
+    if !bound.is_empty() {
+        let made = sessions(&bound);
+        let made_room = mcp_session::make_room(&plane.db, &made, clock::now_ms()).await;
+        made_room.unwrap_or_else(|error| failed(&error));
+    }
+    bound.into_iter().for_each(|order| order.answer(true));
+}
+
+fn failed(error: &catalog::Error) {
+    tracing::warn!(%error, "what became of sessions could not be written to the store");
+}
+
+/// Writes batch after batch; those that were bound are still to be answered.
+async fn write_all(mut connection: PoolConnection<Any>, mut waiting: Vec<Order>) -> Vec<Order> {
+    let mut bound = Vec::new();
+    while !waiting.is_empty() {
+        let rest = waiting.split_off(batch(&waiting));
+        let (issued, ended): (Vec<_>, Vec<_>) = std::mem::replace(&mut waiting, rest)
+            .into_iter()
+            .partition(|order| order.change == Change::Bind);
+        end(&mut connection, ended).await.unwrap_or_else(|error| failed(&error));
+        match bind(&mut connection, issued).await {
+            Ok(orders) => bound.extend(orders),
+            Err(error) => failed(&error),
+        }
+    }
+    bound
+}
+
+/// How many of the orders one batch takes: none of a session that is in it already.
+fn batch(orders: &[Order]) -> usize {
+    let mut named = HashSet::new();
+    let is_new = |order: &&Order| named.insert((order.session.endpoint, order.session.id));
+    orders.iter().take(ROWS).take_while(is_new).count()
+}
+
+async fn end(connection: &mut AnyConnection, ended: Vec<Order>) -> catalog::Result<()> {
+    if !ended.is_empty() {
+        mcp_session::end(connection, &sessions(&ended), clock::now_ms()).await?;
+        ended.into_iter().for_each(|order| order.answer(true));
+    }
+    Ok(())
+}
+
+/// Those that are bound; the others are told.
+async fn bind(connection: &mut AnyConnection, issued: Vec<Order>) -> catalog::Result<Vec<Order>> {
+    if issued.is_empty() {
+        return Ok(issued);
+    }
+    let are_bound = mcp_session::bind(connection, &sessions(&issued), clock::now_ms()).await?;
+    let mut bound = Vec::with_capacity(issued.len());
+    for (order, is_bound) in issued.into_iter().zip(are_bound) {
+        match is_bound {
+            true => bound.push(order),
+            false => order.answer(false),
+        }
+    }
+    Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Digest;
+
+    #[test]
+    fn a_batch_names_no_session_twice() {
+        let order = |id: &str| {
+            let digest = Digest::sha256(id.as_bytes());
+            let session = Session { endpoint: digest, id: digest, attendee_id: "ada".into() };
+            Order { session, change: Change::Bind, answer: oneshot::channel().0 }
+        };
+        let named = |ids: &[&str]| batch(&ids.iter().map(|id| order(id)).collect::<Vec<_>>());
+        assert_eq!(named(&["a", "b", "c"]), 3);
+        assert_eq!(named(&["a", "b", "a", "c"]), 2);
+        assert_eq!(named(&["a", "a"]), 1);
+        let many: Vec<_> = (0..ROWS + 1).map(|n| n.to_string()).collect();
+        assert_eq!(named(&many.iter().map(String::as_str).collect::<Vec<_>>()), ROWS);
+    }
+}
