@@ -190,11 +190,11 @@ class Rig(contextlib.AbstractContextManager):
     def direct(self):
         return Target("direct", self.backend_port, "/mcp", None)
 
-    def proxy(self, name="ai-proxy", workers=1, cores=None, tls=False):
+    def proxy(self, name="ai-proxy", workers=1, cores=None, tls=False, options=()):
         """Ours, on the one store: a stopped one has given back what it leased."""
         port = free_port()
         command = [PROXY, "serve", "--data-dir", self.store, "--listen", f"127.0.0.1:{port}"]
-        command += ["--workers", workers, "--log", "error"]
+        command += ["--workers", workers, "--log", "error", *options]
         if tls:
             command += ["--tls-cert", self.folder / "cert.pem", "--tls-key", self.folder / "key.pem"]
         process = self.start(cores or self.cores.proxy, *command)
