@@ -19,8 +19,9 @@ run: ## the demo: a proxy, an MCP server behind it and the commands to paste
 
 test: test-rust test-clients test-browser ## everything that can fail
 
-test-rust: .system/cc ## the Rust tests, the store's on SQLite and on PostgreSQL
+test-rust: .system/cc ## the Rust tests, the store's and the portal's on SQLite and on PostgreSQL
 	tests/postgres.sh cargo test --locked --all-targets
+	AI_PROXY_TEST_PORTAL_ON_POSTGRES=1 tests/postgres.sh cargo test --locked --test portal
 
 # PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary

@@ -12,7 +12,9 @@ use http::header::{CONTENT_TYPE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::cookie::Jar;
 use reqwest::{Client, redirect};
 use scraper::{Html, Selector};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 pub const PASSWORD: &str = "a dozen purple kites";
 
@@ -41,8 +43,10 @@ impl Portal {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = TempDir::new().unwrap();
         let fixed = ["test", "--listen", "127.0.0.1:0", "--workers", "1", "--data-dir"];
-        let args = fixed.into_iter().chain(folder.path().to_str()).chain(settings.iter().copied());
-        let config = Serve::parse_from(args).config;
+        let database = database().await;
+        let store = database.iter().flat_map(|url| ["--database-url", url]);
+        let args = fixed.into_iter().chain(folder.path().to_str()).chain(store);
+        let config = Serve::parse_from(args.chain(settings.iter().copied())).config;
         let app = App::open(config).await.unwrap();
         let running = server::start(app.clone()).await.unwrap();
         let url = format!("http://{}", running.addr());
@@ -84,6 +88,28 @@ impl Portal {
         visitor.post(&link.url(""), &fields).await.redirects_to("/admin");
         visitor
     }
+}
+
+impl Drop for Portal {
+    /// A server takes only so many connections.
+    fn drop(&mut self) {
+        let close = self.app.db.close();
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(close));
+    }
+}
+
+/// A new database, where these tests are to run on PostgreSQL: `make test` has
+/// them run on SQLite and then there. It goes with the server, which is thrown away.
+#[expect(clippy::disallowed_methods, reason = "`make test` says it in the environment")]
+async fn database() -> Option<String> {
+    std::env::var_os("AI_PROXY_TEST_PORTAL_ON_POSTGRES")?;
+    let server = std::env::var("AI_PROXY_TEST_POSTGRES").expect("run me by tests/postgres.sh");
+    let name = format!("portal_{}", Uuid::now_v7().simple());
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    let create = format!("create database {name}");
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+    let (server, _) = server.rsplit_once('/').unwrap();
+    Some(format!("{server}/{name}"))
 }
 
 /// A browser: keeps cookies, follows nothing by itself.
