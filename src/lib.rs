@@ -1,4 +1,4 @@
-//! AI Proxy: one binary in front of MCP servers and AI models.
+//! AI Proxy: one binary in front of MCP servers.
 //!
 //! A request walks down [`proxy`]; what it is checked against comes from
 //! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,

@@ -1,5 +1,5 @@
 //! Attendees: one person in one event, found by the keyed digest of their API
-//! key, which is sealed because it is shown again.
+//! key, which is sealed because a backup carries it.
 
 use std::collections::HashMap;
 

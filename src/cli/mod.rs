@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 
-/// One binary in front of MCP servers and AI models: the attendees of a workshop reach them with one key each.
+/// One binary in front of MCP servers: the attendees of a workshop reach them with one key each.
 #[derive(Debug, Parser)]
 #[command(name = "ai-proxy", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {

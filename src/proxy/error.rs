@@ -162,8 +162,8 @@ impl ProxyError {
             MissingKey => "No API key was sent. Send the key of your event in an api-key header, \
                            or as Authorization: Bearer."
                 .into(),
-            InvalidKey => "This API key is not known here. Copy it again from your event page or \
-                           card, without spaces."
+            InvalidKey => "This API key is not known here. Copy it again, without spaces, from \
+                           where you were given it."
                 .into(),
             EventFull(of) => format!(
                 "As many people as \"{}\" has places for have joined with its shared code. {}",

@@ -136,15 +136,19 @@ class Demo:
         return page.url.path.rsplit("/", 1)[1]
 
     def calls(self, rounds: int, seconds: float = 0) -> None:
-        """Everybody who has a key calls tools, some more than others, spread over that time; some call wrongly."""
-        comes_to("ok", lambda: fares(self.portal, self.keys[-1], self.documents))
+        """Who has a key calls tools, some more than others, spread over that time; some call wrongly, one never rightly."""
+        *keys, stuck = self.keys
+        comes_to("ok", lambda: fares(self.portal, keys[-1], self.documents))
         began = time.monotonic()
-        sessions = [Session(reach(self.portal, key, server)) for key in self.keys for server in self.servers]
+        sessions = [Session(reach(self.portal, key, server)) for key in keys for server in self.servers]
+        lost = reach(self.portal, stuck, self.documents)
         for turn in range(rounds):
             for at, session in enumerate(sessions):
                 # The first call in every round, the last in every sixth.
                 if turn % (1 + at * 6 // len(sessions)) == 0:
                     session.call(turn + at)
+            if turn % 10 == 0:
+                assert call(http(lost), lost.url, "forgotten", "search", words="agents").status_code == 404
             time.sleep(max(0.0, began + seconds * (turn + 1) / rounds - time.monotonic()))
 
 

@@ -30,10 +30,10 @@ PICTURES = [
     ("event", "event", DESK | {"viewport": {"width": 1280, "height": 1000}}),
     ("attendees", "attendees", DESK),
     ("cards", "cards", DESK),
-    ("room", "room", DESK),
-    ("room-dark", "room", DESK | DARK),
+    ("room", "room", DESK | {"viewport": {"width": 1280, "height": 900}}),
+    ("room-dark", "room", DESK | DARK | {"viewport": {"width": 1280, "height": 900}}),
     ("room-phone", "room", PHONE),
-    ("preflight", "preflight", DESK),
+    ("preflight", "preflight", DESK | {"viewport": {"width": 1280, "height": 1250}}),
     ("metrics", "metrics", DESK | {"viewport": {"width": 1280, "height": 1000}}),
 ]
 BYTES = 80_000

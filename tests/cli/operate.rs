@@ -201,8 +201,7 @@ fn help_teaches() {
         done.stdout
     };
     insta::assert_snapshot!(help(&[]), @r"
-    One binary in front of MCP servers and AI models: the attendees of a workshop reach them with one
-    key each
+    One binary in front of MCP servers: the attendees of a workshop reach them with one key each
 
     Usage: ai-proxy <COMMAND>
 
@@ -295,7 +294,7 @@ fn help_teaches() {
       ai-proxy attendee issue --event a1b2-c3d4 --count 30 --format csv > keys.csv
       ai-proxy attendee issue --event "Demo workshop" --names people.txt
 
-    The keys are shown now and, in the portal, later; whoever has one may use the event.
+    The keys are shown now and never again: keep the output. Whoever has one may use the event.
     "#);
     insta::assert_snapshot!(help(&["attendee", "deactivate"]), @r"
     Switch an attendee's key off; a running server refuses it within two seconds

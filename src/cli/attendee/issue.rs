@@ -18,7 +18,7 @@ Examples:
   ai-proxy attendee issue --event a1b2-c3d4 --count 30 --format csv > keys.csv
   ai-proxy attendee issue --event \"Demo workshop\" --names people.txt
 
-The keys are shown now and, in the portal, later; whoever has one may use the event.")]
+The keys are shown now and never again: keep the output. Whoever has one may use the event.")]
 pub struct Issue {
     /// The event, by id or name
     #[arg(long, value_name = "EVENT")]
