@@ -145,11 +145,11 @@ pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
     if batch.is_empty() {
         return Ok(());
     }
-    let written = usage::flush(&plane.db, &batch).await;
-    if written.is_err() {
-        *unwritten = Some(batch);
-    }
-    written
+    // Kept before it is written, since this may be dropped on the way: at the
+    // end of the process, whose last flush then finds it.
+    usage::flush(&plane.db, unwritten.insert(batch)).await?;
+    *unwritten = None;
+    Ok(())
 }
 
 fn gather(plane: &DataPlane) -> Batch {

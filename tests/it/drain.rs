@@ -143,6 +143,34 @@ async fn leases_are_returned_and_usage_is_written() {
     assert_eq!(stored.iter().map(|line| line.requests).collect::<Vec<_>>(), [3]);
 }
 
+/// Figures that were on their way to a store that was busy are written by the
+/// last flush, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_end_interrupts_on_its_way_to_the_store_is_written() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let ada = proxy.event().daily_cap(1000).open().await.attendee().await;
+    proxy.start().await;
+    assert_eq!(ada.call().await.status, 200, "the first call leases for the others");
+    let plane = proxy.app().plane.clone();
+    let store = proxy.store.clone();
+    let busy = store.db.write().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ada.call().await.status, 200);
+    }
+    eventually("a flush waits", async || plane.unwritten.try_lock().is_err()).await;
+    let stopped = stopping(proxy).await;
+    let day = clock::day_of(clock::now_ms());
+    let has_settled = || plane.lives.all().iter().all(|live| live.lease.left(day) == 0);
+    eventually("the leases are to go back", async || has_settled()).await;
+    busy.rollback().await.unwrap();
+    stopped.await.unwrap();
+    let stored = usage::of_attendee(&store.db, &ada.id, day).await.unwrap();
+    assert_eq!(stored.iter().map(|line| line.requests).collect::<Vec<_>>(), [3]);
+    assert_eq!(quota::used(&store.db, &ada.id, day).await.unwrap(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_proxy_stops_at_once() {
     let backend = Backend::start().await;
