@@ -32,5 +32,6 @@ mod sessions;
 mod shared_code;
 mod sockets;
 mod store_outage;
+mod stored;
 mod streaming;
 mod tls;

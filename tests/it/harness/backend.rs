@@ -34,6 +34,18 @@ impl Backend {
         Self::answering(Reply::to).await
     }
 
+    /// The same at an address that stored endpoints name.
+    pub async fn at(addr: SocketAddr) -> Self {
+        Self::acting_at(addr, |mut visit| async move {
+            while let Some(request) = visit.next().await {
+                if visit.try_write(Reply::to(&request).bytes()).await.is_none() {
+                    break;
+                }
+            }
+        })
+        .await
+    }
+
     /// Answers each request, once it is whole, by `script`.
     pub async fn answering(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::writing(move |request| script(request).bytes()).await

@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod refusal;
 pub mod relay;
 pub mod reply;
+pub mod stored;
 pub mod storm;
 pub mod wire;
 

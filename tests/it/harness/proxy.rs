@@ -89,8 +89,12 @@ impl Proxy {
 
     /// The same on PostgreSQL, where a URL of one is given.
     pub async fn on(database: Option<&Url>) -> Self {
+        Self::over(TempDir::new().expect("a temporary folder"), database).await
+    }
+
+    /// The same on what a data folder and a database hold already.
+    pub async fn over(dir: TempDir, database: Option<&Url>) -> Self {
         let database_url = database.map(Url::to_string);
-        let dir = TempDir::new().expect("a temporary folder");
         let args =
             StoreArgs { data_dir: dir.path().to_owned(), database_url: database_url.clone() };
         let (db, vault) = app::open_store(&args).await.expect("a store");
