@@ -221,6 +221,15 @@ async fn a_backup_is_restored(stored: &Stored, backend: &Backend) {
     let done = done.expect("a plan that holds");
     assert_eq!((done.events, done.resources, done.new_ids, done.new_keys), (5, 5, 0, 0));
     proxy.start().await;
+    // Before anybody calls, which would add to them.
+    let ada = owner::local(db, "local").await.expect("the owner");
+    let token = api_token::create(db, &ada, "Restored", None).await.expect("a token");
+    for (event, requests) in stored.requests().filter(|(event, _)| event.starts_with('a')) {
+        let usage = proxy.ask("GET", &format!("/api/admin/v1/events/{event}/usage"));
+        let token = format!("Bearer {}", token.expose_secret());
+        let usage = usage.header("authorization", &token).await.json();
+        assert_eq!(usage["requests"], requests, "{event}: {usage}");
+    }
     let then = Then { stored, proxy: &proxy, backend };
     for (name, fares) in [
         ("active", "ok"),
@@ -237,13 +246,5 @@ async fn a_backup_is_restored(stored: &Stored, backend: &Backend) {
     assert_eq!(got.header("x-workshop-key"), Some("backend-key-3"));
     let key = format!("a000-0001@{}/hedy@example.org", stored.text("/code"));
     assert_eq!(outcome(&then.post(&key, "by-api-key", PING).await), "ok");
-    let ada = owner::local(db, "local").await.expect("the owner");
-    let token = api_token::create(db, &ada, "Restored", None).await.expect("a token");
-    for (event, requests) in stored.requests().filter(|(event, _)| event.starts_with('a')) {
-        let usage = proxy.ask("GET", &format!("/api/admin/v1/events/{event}/usage"));
-        let token = format!("Bearer {}", token.expose_secret());
-        let usage = usage.header("authorization", &token).await.json();
-        assert_eq!(usage["requests"], requests, "{event}: {usage}");
-    }
     proxy.stop().await;
 }
