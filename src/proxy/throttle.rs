@@ -4,7 +4,7 @@
 //! unknown ones are refused. A known key never meets this: a whole room shares
 //! one address.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use dashmap::DashMap;
 use http::HeaderMap;
@@ -79,9 +79,17 @@ pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     // read, was written by the client.
     hops.iter()
         .rev()
-        .map_while(|hop| hop.trim().parse().ok())
+        .map_while(|hop| hop_address(hop.trim()))
         .find(|hop| !is_trusted(*hop))
         .unwrap_or(peer)
+}
+
+/// The address of a hop, which some proxies write with the port that it came from, and an IPv6 one in
+/// brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || hop.parse().ok().map(|socket: SocketAddr| socket.ip());
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 #[cfg(test)]
@@ -110,5 +118,32 @@ mod tests {
         assert_eq!(source("10.0.0.1".parse().unwrap(), &headers, &trusted), client);
         let stranger: IpAddr = "192.0.2.1".parse().unwrap();
         assert_eq!(source(stranger, &headers, &trusted), stranger);
+    }
+
+    #[test]
+    fn a_hop_is_an_address_with_or_without_its_port_and_brackets() {
+        let (peer, trusted) = ("10.0.0.1".parse().unwrap(), ["10.0.0.0/8".parse().unwrap()]);
+        for (hops, client) in [
+            ("203.0.113.9:50123", "203.0.113.9"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[2001:db8::7]:50123", "2001:db8::7"),
+            ("198.51.100.7, 203.0.113.9:50123,10.0.0.2:443 , 10.0.0.3", "203.0.113.9"),
+            ("[::ffff:203.0.113.9]:1, [::ffff:10.0.0.2]:443", "::ffff:203.0.113.9"),
+            // What is no address was not written by a proxy: nothing left of it is believed.
+            ("203.0.113.9, unknown", "10.0.0.1"),
+            ("203.0.113.9, [203.0.113.9]", "10.0.0.1"),
+            ("203.0.113.9, 203.0.113.9:", "10.0.0.1"),
+            ("203.0.113.9, [2001:db8::7]:x", "10.0.0.1"),
+            ("203.0.113.9, [2001:db8::7", "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", hops.parse().unwrap());
+            assert_eq!(
+                source(peer, &headers, &trusted),
+                client.parse::<IpAddr>().unwrap(),
+                "{hops}"
+            );
+        }
     }
 }

@@ -82,8 +82,10 @@ async fn behind_a_trusted_proxy_the_last_address_before_it_counts() {
     .await;
     let from = |addresses: &str| ada.post(PING).key("unknown").header("x-forwarded-for", addresses);
     // What the client itself wrote in front does not help it.
-    exhaust(|n| from(&format!("203.0.113.{n}, 198.51.100.7, 10.1.1.1"))).await;
-    for other in ["198.51.100.8", "198.51.100.7, 198.51.100.9", "2001:db8::1"] {
+    exhaust(|n| from(&format!("203.0.113.{n}, 198.51.100.7:{n}, 10.1.1.1:443"))).await;
+    let others =
+        ["198.51.100.8", "198.51.100.7, 198.51.100.9", "2001:db8::1", "[2001:db8:1::1]:80"];
+    for other in others {
         assert_eq!(from(other).await.code(), "invalid_api_key", "{other}");
     }
     let room = ada.post(PING).header("x-forwarded-for", "198.51.100.7").await;
