@@ -232,38 +232,39 @@ fn note_refusal(call: &Call<'_>, error: &ProxyError) {
     }
 }
 
-/// The rate headers of OpenAI's clients, and how they are named where the
-/// backend sent such headers of its own.
-const LIMIT: [HeaderName; 2] = [
+/// The rate headers of OpenAI's clients: limit, remaining, reset.
+const RATE: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
-    HeaderName::from_static("x-proxy-ratelimit-limit-requests"),
-];
-const REMAINING: [HeaderName; 2] = [
     HeaderName::from_static("x-ratelimit-remaining-requests"),
-    HeaderName::from_static("x-proxy-ratelimit-remaining-requests"),
-];
-const RESET: [HeaderName; 2] = [
     HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+
+/// How ours are named where the backend sent any of them.
+const OUR_RATE: [HeaderName; 3] = [
+    HeaderName::from_static("x-proxy-ratelimit-limit-requests"),
+    HeaderName::from_static("x-proxy-ratelimit-remaining-requests"),
     HeaderName::from_static("x-proxy-ratelimit-reset-requests"),
 ];
 
-/// What is left of the caller's daily cap.
+/// What is left of the caller's daily cap. The three are read together, so all that bear one name
+/// come from one source.
 fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
     let now_ms = clock::now_ms();
     let used = caller.live.spent(clock::day_of(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);
-    for ([ours, other], value) in [
-        (LIMIT, caller.daily_cap.into()),
-        (REMAINING, remaining.into()),
-        (RESET, clock::seconds_to_midnight(now_ms)),
-    ] {
-        let value = HeaderValue::from(value);
-        match headers.entry(ours) {
+    let values = [caller.daily_cap.into(), remaining.into(), clock::seconds_to_midnight(now_ms)];
+    let values = values.map(HeaderValue::from);
+    for (done, (name, value)) in RATE.into_iter().zip(&values).enumerate() {
+        match headers.entry(name) {
             Entry::Vacant(entry) => {
-                entry.insert(value);
+                entry.insert(value.clone());
             }
             Entry::Occupied(_) => {
-                headers.insert(other, value);
+                for ours in &RATE[..done] {
+                    headers.remove(ours);
+                }
+                headers.extend(OUR_RATE.into_iter().zip(values));
+                return;
             }
         }
     }

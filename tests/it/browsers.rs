@@ -26,7 +26,7 @@ async fn proxy(set: impl FnOnce(&mut Config)) -> (Backend, Proxy, Attendee) {
 #[tokio::test(flavor = "multi_thread")]
 async fn origins_are_the_public_one_loopback_and_those_that_were_agreed() {
     let (backend, _proxy, ada) = proxy(|config| {
-        config.public_url = Some("https://proxy.example/base".parse().unwrap());
+        config.public_url = Some("https://proxy.example/".parse().unwrap());
         config.allowed_origins = vec!["https://lab.example".into(), "app://editor".into()];
     })
     .await;
@@ -135,6 +135,9 @@ async fn a_page_that_may_call_may_read_what_it_needs() {
             "x-ratelimit-limit-requests",
             "x-ratelimit-remaining-requests",
             "x-ratelimit-reset-requests",
+            "x-proxy-ratelimit-limit-requests",
+            "x-proxy-ratelimit-remaining-requests",
+            "x-proxy-ratelimit-reset-requests",
         ] {
             assert!(exposed.iter().any(|known| known == name), "{name} is not exposed");
         }

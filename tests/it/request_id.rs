@@ -108,28 +108,34 @@ async fn rate_headers_tell_what_is_left_of_the_day() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rate_headers_of_the_backend_pass_and_ours_step_aside() {
     let backend = Backend::answering(|request| {
-        let reply = Reply::to(request).header("x-ratelimit-limit-requests", "7");
-        let reply = reply.header("x-ratelimit-remaining-tokens", "9");
-        if request.target.ends_with("all") {
-            let reply = reply.header("x-ratelimit-remaining-requests", "5");
-            reply.header("x-ratelimit-reset-requests", "1")
-        } else {
-            reply
-        }
+        let reply = Reply::to(request).header("x-ratelimit-remaining-tokens", "9");
+        // Those that the path names.
+        let named = [("limit", "7"), ("remaining", "5"), ("reset", "1")];
+        let named = named.into_iter().filter(|(name, _)| request.target.contains(name));
+        named.fold(reply, |reply, (name, value)| {
+            reply.header(&format!("x-ratelimit-{name}-requests"), value)
+        })
     });
     let backend = backend.await;
     let mut proxy = Proxy::new().await;
     proxy.resource("demo", &backend.url()).await;
     let ada = proxy.event().daily_cap(3).open().await.attendee().await;
     proxy.start().await;
-    let answer = ada.post(PING).to("/api/v1/mcp/demo/all").await;
-    assert_eq!(rates(&answer, "x-ratelimit"), [Some(7), Some(5), Some(1)]);
-    let ours = rates(&answer, "x-proxy-ratelimit");
-    assert_eq!(ours[..2], [Some(3), Some(3)]);
-    assert!(ours[2].is_some());
-    assert_eq!(answer.header("x-ratelimit-remaining-tokens"), Some("9"));
-
-    let answer = ada.post(PING).await;
-    assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("7"));
-    assert_eq!(answer.header("x-proxy-ratelimit-limit-requests"), Some("3"));
+    for (path, theirs) in [
+        ("limit-remaining-reset", [Some(7), Some(5), Some(1)]),
+        ("limit", [Some(7), None, None]),
+        ("remaining", [None, Some(5), None]),
+        ("reset", [None, None, Some(1)]),
+        ("none", [None; 3]),
+    ] {
+        let answer = ada.post(PING).to(&format!("/api/v1/mcp/demo/{path}")).await;
+        assert_eq!(answer.header("x-ratelimit-remaining-tokens"), Some("9"));
+        let mut sources = [rates(&answer, "x-ratelimit"), rates(&answer, "x-proxy-ratelimit")];
+        if path == "none" {
+            sources.reverse();
+        }
+        assert_eq!(sources[0], theirs, "{path}");
+        assert_eq!(sources[1][..2], [Some(3), Some(3)], "{path}");
+        assert!(sources[1][2].is_some(), "{path}");
+    }
 }
