@@ -25,7 +25,7 @@ const CALL: usize = 2;
 /// What will be tried of a resource.
 pub fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
     let ticks = if !resource.active {
-        let said = "it is switched off: attendees get 404 deployment_not_found. Switch it on \
+        let said = "it is switched off: attendees get 404 deployment_off. Switch it on \
                     before the event";
         vec![Tick::found("Switched on", Mark::Warning, said)]
     } else if resource.kind != ResourceType::McpServer {

@@ -40,6 +40,7 @@ pub enum ProxyError {
     RouteNotFound,
     EventNotFound,
     DeploymentNotFound { deployment: String, available: Vec<String> },
+    DeploymentOff { deployment: String, organizer: Organizer },
     SessionNotFound,
     InvalidPath,
     AmbiguousFraming,
@@ -103,9 +104,11 @@ impl ProxyError {
             | EventNotStarted(..)
             | EventEnded(..) => StatusCode::UNAUTHORIZED,
             OriginNotAllowed => StatusCode::FORBIDDEN,
-            RouteNotFound | EventNotFound | DeploymentNotFound { .. } | SessionNotFound => {
-                StatusCode::NOT_FOUND
-            }
+            RouteNotFound
+            | EventNotFound
+            | DeploymentNotFound { .. }
+            | DeploymentOff { .. }
+            | SessionNotFound => StatusCode::NOT_FOUND,
             InvalidPath | AmbiguousFraming => StatusCode::BAD_REQUEST,
             MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -137,6 +140,7 @@ impl ProxyError {
             RouteNotFound => "route_not_found",
             EventNotFound => "event_not_found",
             DeploymentNotFound { .. } => "deployment_not_found",
+            DeploymentOff { .. } => "deployment_off",
             SessionNotFound => "session_not_found",
             InvalidPath => "invalid_path",
             AmbiguousFraming => "ambiguous_framing",
@@ -204,6 +208,10 @@ impl ProxyError {
             DeploymentNotFound { deployment, available } => format!(
                 "Your event has no deployment named \"{deployment}\" here. Available: {}.",
                 available.join(", ")
+            ),
+            DeploymentOff { deployment, organizer } => format!(
+                "\"{deployment}\" is switched off at the moment. Your URL and key are right. {}",
+                organizer.ask()
             ),
             SessionNotFound => "This MCP session is over or is not yours. Initialize a new one, \
                                 without an Mcp-Session-Id header."
@@ -279,6 +287,11 @@ impl ProxyError {
             }
             DeploymentNotFound { deployment, available } => {
                 vec![("deployment", json!(deployment)), ("available", json!(available))]
+            }
+            DeploymentOff { deployment, organizer } => {
+                let mut facts = vec![("deployment", json!(deployment))];
+                facts.extend(organizer.facts());
+                facts
             }
             BodyTooLarge { limit } => vec![("limit", json!(limit))],
             TooManyOpenRequests { limit } => vec![("limit", json!(limit))],

@@ -44,14 +44,20 @@ fn find(
     kind: ResourceType,
 ) -> Result<Arc<Resource>, ProxyError> {
     let name = percent_decode_str(deployment).decode_utf8_lossy();
-    let mut usable =
-        caller.event.resources.iter().filter(|resource| resource.active && resource.kind == kind);
-    if let Some(resource) = usable.clone().find(|resource| *resource.deployment == *name) {
-        return Ok(resource.clone());
+    let of_type = || caller.event.resources.iter().filter(|resource| resource.kind == kind);
+    match of_type().find(|resource| *resource.deployment == *name) {
+        Some(resource) if resource.active => Ok(resource.clone()),
+        Some(resource) => Err(ProxyError::DeploymentOff {
+            deployment: resource.deployment.to_string(),
+            organizer: (&*caller.event).into(),
+        }),
+        None => {
+            let usable = of_type().filter(|resource| resource.active);
+            let mut available: Vec<String> =
+                usable.map(|resource| resource.deployment.to_string()).collect();
+            available.sort_unstable();
+            let deployment = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+            Err(ProxyError::DeploymentNotFound { deployment, available })
+        }
     }
-    let mut available: Vec<String> =
-        usable.by_ref().map(|resource| resource.deployment.to_string()).collect();
-    available.sort_unstable();
-    let deployment = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    Err(ProxyError::DeploymentNotFound { deployment, available })
 }

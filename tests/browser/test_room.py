@@ -98,7 +98,7 @@ def test_one_resource_is_switched_off_and_on(portal, organiser, echo, fastmcp, r
     [key] = admitted(portal, event, echo)
     visit(organiser, event, "In the room")
     switched = press(organiser, f"Switch off {echo.name}")
-    comes_to("404 deployment_not_found", lambda: fares(portal, key, echo), since=switched)
+    comes_to("404 deployment_off", lambda: fares(portal, key, echo), since=switched)
     told(organiser, f"{echo.name} is switched off, in every event that uses it")
     expect(organiser.get_by_role("row", name=echo.name)).to_contain_text("off")
     switched = press(organiser, f"Switch on {echo.name}")

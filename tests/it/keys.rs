@@ -178,7 +178,7 @@ async fn a_resource_that_changes_is_called_anew_within_two_seconds() {
     let third = |request: &Request| request.header("api-key") == Some("third-key");
     assert!(!one.requests().iter().any(third), "no key goes where it does not belong");
     proxy.save(resource::Draft { active: false, ..draft("third-key") }).await;
-    within(CHANGE, "it is off", async || ada.fares().await == "deployment_not_found").await;
+    within(CHANGE, "it is off", async || ada.fares().await == "deployment_off").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

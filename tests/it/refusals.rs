@@ -137,14 +137,13 @@ async fn deployment_not_found() {
         endpoint: backend.url(),
         ..Draft::default()
     };
-    proxy.save(Draft { active: false, ..draft("switched-off") }).await;
     proxy.save(Draft { kind: ResourceType::FoundryModel, ..draft("a-model") }).await;
-    let event = proxy.event().resources(["zoo", "switched-off", "a-model", "alpha"]).open().await;
+    let event = proxy.event().resources(["zoo", "a-model", "alpha"]).open().await;
     let ada = event.attendee().await;
     let nothing = proxy.event().resources([]).open().await.attendee().await;
     proxy.start().await;
 
-    for name in ["not-linked", "switched-off", "a-model", "nobody", "ZOO"] {
+    for name in ["not-linked", "a-model", "nobody", "ZOO"] {
         let answer = ada.post(CALL).to(&format!("/api/v1/mcp/{name}/mcp")).await;
         let facts = rpc(&answer, 404, "deployment_not_found", json!(7));
         assert_eq!(facts["deployment"], name);
@@ -156,6 +155,41 @@ async fn deployment_not_found() {
     let facts = rpc(&answer, 404, "deployment_not_found", json!(7));
     assert!(facts["deployment"].as_str().is_some_and(|name| name.len() < 100), "{facts}");
     assert_eq!(ada.post(CALL).to("/api/v1/mcp/alpha").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployment_off() {
+    use ai_proxy::catalog::resource::{Draft, ResourceType};
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    let off = |deployment: &str| Draft {
+        deployment: deployment.into(),
+        endpoint: backend.url(),
+        active: false,
+        ..Draft::default()
+    };
+    for name in ["off", "not-linked"] {
+        proxy.save(off(name)).await;
+    }
+    proxy.save(Draft { kind: ResourceType::FoundryModel, ..off("a-model") }).await;
+    let ada = proxy.event().resources(["off", "a-model"]).open().await.attendee().await;
+    proxy.start().await;
+    for name in ["off", "%6fff/mcp"] {
+        let answer = ada.post(CALL).to(&format!("/api/v1/mcp/{name}")).await;
+        let facts = rpc(&answer, 404, "deployment_off", json!(7));
+        assert_eq!(facts["deployment"], "off");
+        assert_eq!(facts["event_name"], "Room");
+        assert_eq!(facts["organizer_name"], "Ada");
+        assert_eq!(facts["organizer_email"], "ada@example.org");
+    }
+    // What an attendee could not use were it on is not spoken of.
+    for name in ["not-linked", "a-model", "OFF"] {
+        let answer = ada.post(CALL).to(&format!("/api/v1/mcp/{name}")).await;
+        let facts = rpc(&answer, 404, "deployment_not_found", json!(7));
+        assert_eq!(facts["available"], json!([]));
+    }
+    assert_eq!(backend.requests(), []);
+    assert_eq!(ada.used().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

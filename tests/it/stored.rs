@@ -98,7 +98,7 @@ impl Then<'_> {
         let got = self.backend.requests().pop().expect("a request");
         assert!(!got.whole().contains("backend-key"), "{}", got.whole());
         let answer = self.post(self.stored.key("active"), "switched-off", PING).await;
-        assert_eq!(answer.status, 404, "{}", answer.text());
+        assert_eq!(outcome(&answer), "deployment_off", "{}", answer.text());
         // Another owner's resource of the same name.
         assert_eq!(self.post(self.stored.key("graces"), "by-api-key", PING).await.status, 200);
         let got = self.backend.requests().pop().expect("a request");

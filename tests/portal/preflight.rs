@@ -345,7 +345,7 @@ async fn one_run_at_a_time_and_its_progress_is_shown() {
     let page = settled(&ada, &event).await;
     let (mark, said) = step(&page, 3, "Switched on");
     assert_eq!(mark, "look at this");
-    assert!(said.contains("404 deployment_not_found"), "{said}");
+    assert!(said.contains("404 deployment_off"), "{said}");
     assert_eq!(step(&page, 1, "Resources"), ("look at this".into(), "switched off: off".into()));
 }
 

@@ -75,7 +75,7 @@ async fn a_resource_is_switched_off_and_on_again() {
     let page = press(&ada, &event, &control, &[]).await;
     assert!(page.flash().starts_with("one is switched off"), "{}", page.flash());
     assert_eq!(page.all("#resources tbody tr")[0], "one off Next door Switch on");
-    workshop.comes_to(&key, "one", "deployment_not_found").await;
+    workshop.comes_to(&key, "one", "deployment_off").await;
     assert_eq!(workshop.call(&key, "two").await, "ok");
     assert_eq!(workshop.trail().await, "switched off: one");
     let page = press(&ada, &event, &control, &[]).await;

@@ -166,7 +166,7 @@ pub async fn resource(
         (true, _) => format!("{name} is switched on."),
         (false, _) => format!(
             "{name} is switched off, in every event that uses it: calls are refused (404 \
-             deployment_not_found)."
+             deployment_off)."
         ),
     };
     said(&site, &me, &id, text).await
