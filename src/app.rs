@@ -37,8 +37,9 @@ impl App {
     ///
     /// # Errors
     /// One sentence for the operator: the store cannot be opened, the master
-    /// key is not the one that sealed it, settings are given half.
+    /// key is not the one that sealed it, settings are given half or contradict each other.
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
+        config.check()?;
         let entra = config.entra.settings()?.map(Entra::new);
         let (db, vault) = open_store(&config.store).await?;
         let (db, vault) = (Arc::new(db), Arc::new(vault));

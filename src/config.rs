@@ -6,16 +6,19 @@
 //! is the client secret of [`EntraArgs`].
 
 mod entra;
+#[cfg(test)]
+mod tests;
+pub mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
+use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 pub use entra::{EntraArgs, EntraSettings};
+pub use values::Seconds;
 
 use crate::db::sqlite_url;
 
@@ -60,22 +63,6 @@ pub enum EndpointPolicy {
     Public,
 }
 
-/// A length of time given in seconds; fractions are allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seconds(pub Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number: f64 =
-            text.parse().map_err(|_| format!("'{text}' is not a number of seconds"))?;
-        Duration::try_from_secs_f64(number)
-            .map(Seconds)
-            .map_err(|_| format!("'{text}' is not a length of time"))
-    }
-}
-
 /// The settings of `ai-proxy serve`.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
@@ -87,7 +74,7 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// The URL at which attendees reach this proxy, printed in pages and answers.
-    #[arg(long, env = "AI_PROXY_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "AI_PROXY_PUBLIC_URL", value_parser = values::public_url, value_name = "URL")]
     pub public_url: Option<url::Url>,
 
     /// Address and port of /metrics (Prometheus); not served when left out.
@@ -95,7 +82,7 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
 
     /// Threads of the data plane [default: one a core].
-    #[arg(long, env = "AI_PROXY_WORKERS", value_name = "N")]
+    #[arg(long, env = "AI_PROXY_WORKERS", value_parser = values::workers, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 
     /// Log lines for a person (text) or a collector (json).
@@ -121,12 +108,15 @@ pub struct Config {
     /// Networks whose `X-Forwarded-For` is believed, comma-separated (10.0.0.0/8,::1).
     #[arg(
         long, env = "AI_PROXY_TRUSTED_PROXIES", value_delimiter = ',',
-        value_parser = parse_network, value_name = "NETS"
+        value_parser = values::network, value_name = "NETS"
     )]
     pub trusted_proxies: Vec<IpNet>,
 
     /// Browser origins that may call the data plane, besides our own and loopback, comma-separated.
-    #[arg(long, env = "AI_PROXY_ALLOWED_ORIGINS", value_delimiter = ',', value_name = "ORIGINS")]
+    #[arg(
+        long, env = "AI_PROXY_ALLOWED_ORIGINS", value_delimiter = ',',
+        value_parser = values::origin, value_name = "ORIGINS"
+    )]
     pub allowed_origins: Vec<String>,
 
     /// Which backend addresses may be connected to.
@@ -134,19 +124,31 @@ pub struct Config {
     pub endpoint_policy: EndpointPolicy,
 
     /// How long a backend may take until its response headers.
-    #[arg(long, env = "AI_PROXY_BACKEND_TIMEOUT", default_value = "120", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_BACKEND_TIMEOUT", default_value = "120",
+        value_parser = values::time_limit, value_name = "SECONDS"
+    )]
     pub backend_timeout: Seconds,
 
     /// How long connecting to a backend may take.
-    #[arg(long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5",
+        value_parser = values::time_limit, value_name = "SECONDS"
+    )]
     pub connect_timeout: Seconds,
 
     /// Silence after which an event stream gets a comment line that keeps it alive; 0 sends none.
-    #[arg(long, env = "AI_PROXY_SSE_KEEP_ALIVE", default_value = "25", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_SSE_KEEP_ALIVE", default_value = "25",
+        value_parser = values::interval, value_name = "SECONDS"
+    )]
     pub sse_keep_alive: Seconds,
 
     /// How often the MCP servers of events that are open or near are checked; 0 checks none.
-    #[arg(long, env = "AI_PROXY_HEALTH_INTERVAL", default_value = "300", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_HEALTH_INTERVAL", default_value = "300",
+        value_parser = values::interval, value_name = "SECONDS"
+    )]
     pub health_interval: Seconds,
 
     /// How long running requests may finish after SIGTERM.
@@ -154,22 +156,31 @@ pub struct Config {
     pub drain_timeout: Seconds,
 
     /// How long a client may take to send its request headers.
-    #[arg(long, env = "AI_PROXY_HEADER_TIMEOUT", default_value = "10", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_HEADER_TIMEOUT", default_value = "10",
+        value_parser = values::time_limit, value_name = "SECONDS"
+    )]
     pub header_timeout: Seconds,
 
     /// Largest request head, in bytes.
     #[arg(
         long, env = "AI_PROXY_MAX_HEADER_BYTES", default_value_t = 64 * 1024,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(8192..=1_048_576), value_name = "BYTES"
+        value_parser = values::number::<usize>(8192..=1024 * 1024), value_name = "BYTES"
     )]
     pub max_header_bytes: usize,
 
     /// Largest request body, in bytes.
-    #[arg(long, env = "AI_PROXY_MAX_BODY_BYTES", default_value_t = 16 * 1024 * 1024, value_name = "BYTES")]
+    #[arg(
+        long, env = "AI_PROXY_MAX_BODY_BYTES", default_value_t = 16 * 1024 * 1024,
+        value_parser = values::number::<u64>(1024..=1024 * 1024 * 1024), value_name = "BYTES"
+    )]
     pub max_body_bytes: u64,
 
-    /// Most client connections at once.
-    #[arg(long, env = "AI_PROXY_MAX_CONNECTIONS", default_value_t = 20_000, value_name = "N")]
+    /// Maximum number of client connections at once.
+    #[arg(
+        long, env = "AI_PROXY_MAX_CONNECTIONS", default_value_t = 20_000,
+        value_parser = values::number::<usize>(1..=1_000_000), value_name = "N"
+    )]
     pub max_connections: usize,
 
     /// Certificate chain (PEM) to serve HTTPS with; needs --tls-key.
@@ -184,30 +195,29 @@ pub struct Config {
     pub entra: EntraArgs,
 }
 
-/// A network in CIDR form, or one address standing for itself.
-fn parse_network(text: &str) -> Result<IpNet, String> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("'{text}' is not a network such as 10.0.0.0/8"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_take_fractions_and_refuse_the_rest() {
-        assert_eq!("0.25".parse(), Ok(Seconds(Duration::from_millis(250))));
-        assert_eq!("120".parse(), Ok(Seconds(Duration::from_secs(120))));
-        for bad in ["", "ten", "-1", "NaN", "1e400"] {
-            assert!(bad.parse::<Seconds>().is_err(), "{bad}");
+impl Config {
+    /// Whether all settings can hold together.
+    ///
+    /// # Errors
+    /// One sentence for the operator: which of them contradict each other.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if let Some(metrics) = self.metrics_listen {
+            let is_shared = metrics.ip() == self.listen.ip()
+                || metrics.ip().is_unspecified()
+                || self.listen.ip().is_unspecified();
+            ensure!(
+                metrics.port() == 0 || metrics.port() != self.listen.port() || !is_shared,
+                "--metrics-listen {metrics} is taken by --listen {}: give it another port",
+                self.listen
+            );
         }
-    }
-
-    #[test]
-    fn a_trusted_proxy_is_a_network_or_one_address() {
-        assert_eq!(parse_network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
-        assert_eq!(parse_network("::1").unwrap().to_string(), "::1/128");
-        assert!(parse_network("localhost").is_err());
+        if let (Some(public), Some(_)) = (&self.public_url, self.entra.settings()?) {
+            ensure!(
+                values::is_confidential(public),
+                "--public-url {public} must begin with https://, because Microsoft sends nobody who signs in \
+                 back to another address than https:// or this machine's own"
+            );
+        }
+        Ok(())
     }
 }

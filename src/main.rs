@@ -53,7 +53,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
-    telemetry::start(config.log_format, &config.log)?;
+    telemetry::start(&config)?;
     // The control runtime; the data plane has threads of its own.
     runtime(2)?.block_on(async {
         let mut stop = Stop::listen()?;

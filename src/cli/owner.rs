@@ -7,7 +7,7 @@ use url::Url;
 use super::output::{self, Json, instant};
 use crate::app::open_store;
 use crate::catalog::owner::{self, SetupLink};
-use crate::config::StoreArgs;
+use crate::config::{StoreArgs, values};
 
 #[derive(Debug, Subcommand)]
 pub enum Owner {
@@ -33,6 +33,7 @@ pub struct LinkArgs {
         long,
         env = "AI_PROXY_PUBLIC_URL",
         default_value = "http://127.0.0.1:8910/",
+        value_parser = values::public_url,
         value_name = "URL"
     )]
     public_url: Url,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::SecretString;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
+use super::values::is_confidential;
 use crate::catalog::owner::entra::Account;
 
 /// Where the client secret is given, as long as it is in no file.
@@ -132,14 +133,7 @@ impl EntraArgs {
 
 /// The client secret is sent there, so it must be encrypted on the way.
 fn authority(url: &Url) -> anyhow::Result<String> {
-    let is_here = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_here);
-    ensure!(is_safe, "--entra-authority must begin with https://");
+    ensure!(is_confidential(url), "--entra-authority must begin with https://");
     let is_plain = url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty()

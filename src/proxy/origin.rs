@@ -17,7 +17,9 @@ use super::error::ProxyError;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "mcp-session-id, mcp-protocol-version, x-request-id, x-error-source, retry-after, \
-     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests",
+     x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
+     x-proxy-ratelimit-limit-requests, x-proxy-ratelimit-remaining-requests, \
+     x-proxy-ratelimit-reset-requests",
 );
 
 /// The origins that were agreed.
@@ -27,17 +29,9 @@ pub struct Origins {
 }
 
 impl Origins {
+    /// `allowed` as browsers send them, which is how settings are read.
     pub fn new(public_url: Option<&Url>, allowed: &[String]) -> Self {
-        // An origin of another scheme than http (an editor's web view) has no
-        // serialisation but `null`, which any sandboxed page can send.
-        let ascii = |origin: &str| match Url::parse(origin) {
-            Ok(url) if url.origin().is_tuple() => serialised(&url),
-            _ => origin.to_owned(),
-        };
-        Self {
-            public: public_url.map(serialised),
-            allowed: allowed.iter().map(|origin| ascii(origin)).collect(),
-        }
+        Self { public: public_url.map(serialised), allowed: allowed.to_owned() }
     }
 
     /// The request's `Origin`, where it has one and that is agreed.
@@ -119,14 +113,14 @@ mod tests {
 
     fn allows(public: Option<&str>, origin: &str, host: &str) -> bool {
         let public = public.map(|url| Url::parse(url).unwrap());
-        let allowed = ["https://lab.example/".into(), "app://editor".into()];
+        let allowed = ["https://lab.example".into(), "app://editor".into()];
         let origins = Origins::new(public.as_ref(), &allowed);
         origins.allows(origin, Some(&HeaderValue::from_str(host).unwrap()))
     }
 
     #[test]
     fn agreed_origins_are_the_public_one_loopback_and_configured_ones() {
-        let public = Some("https://proxy.example/base");
+        let public = Some("https://proxy.example/");
         assert!(allows(public, "https://proxy.example", "anything"));
         assert!(allows(public, "https://lab.example", "proxy.example"));
         assert!(allows(public, "app://editor", "proxy.example"));

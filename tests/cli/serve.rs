@@ -176,4 +176,35 @@ fn a_start_that_cannot_be_is_one_sentence() {
     insta::assert_snapshot!(said, @"/proc/nowhere/master.key cannot be used: No such file or directory (os error 2)");
     let said = workshop.run(&["serve", "--database-url", "mysql://h/d"]).refusal();
     insta::assert_snapshot!(said, @"the store's URL must begin with sqlite: or postgres:");
+    let said = workshop.run(&["serve", "--listen", "127.0.0.1:81", "--metrics-listen", "[::]:81"]);
+    insta::assert_snapshot!(said.refusal(), @"--metrics-listen [::]:81 is taken by --listen 127.0.0.1:81: give it another port");
+    for filter in ["warn", "info,ai_proxy=error", "off", ""] {
+        let said = workshop.run(&["serve", "--log-requests", "--log", filter]).refusal();
+        assert_eq!(
+            said,
+            format!(
+                "--log-requests writes its lines at info, which --log '{filter}' leaves out; add ai_proxy=info to it"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_value_that_could_never_take_effect_stops_the_start_also_where_the_environment_gives_it() {
+    let workshop = Workshop::new();
+    for (variable, value, flag, mend) in [
+        (
+            "AI_PROXY_ALLOWED_ORIGINS",
+            "https://lab.example/app",
+            "--allowed-origins",
+            "scheme, host and port",
+        ),
+        ("AI_PROXY_PUBLIC_URL", "https://example.org/proxy", "--public-url", "a port, of its own"),
+        ("AI_PROXY_BACKEND_TIMEOUT", "0", "--backend-timeout", "from 0.01 to 86400"),
+    ] {
+        let done = workshop.run_with(&[(variable, value)], &["serve"]);
+        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{done:?}");
+        assert!(done.stderr.contains(flag) && done.stderr.contains(mend), "{done:?}");
+        assert!(!workshop.path("data").exists(), "nothing is made before the settings are right");
+    }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::catalog::resource::{self, Resource, ResourceType};
 use crate::cli::output::{self, Json};
 use crate::cli::store::CatalogArgs;
-use crate::config::{EndpointPolicy, Seconds};
+use crate::config::{EndpointPolicy, Seconds, values};
 use crate::probe::{self, Failure, Report, Target};
 
 #[derive(Args, Debug)]
@@ -33,13 +33,16 @@ pub struct Check {
     endpoint_policy: EndpointPolicy,
 
     /// How long connecting to a backend may take
-    #[arg(long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5", value_name = "SECONDS")]
+    #[arg(
+        long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5",
+        value_parser = values::time_limit, value_name = "SECONDS"
+    )]
     connect_timeout: Seconds,
 
     /// How long each answer may take
     // Not AI_PROXY_BACKEND_TIMEOUT: that is for tools at work, and nobody waits two
     // minutes to learn that a server does not answer.
-    #[arg(long, default_value = "15", value_name = "SECONDS")]
+    #[arg(long, default_value = "15", value_parser = values::time_limit, value_name = "SECONDS")]
     answer_timeout: Seconds,
 
     #[command(flatten)]
