@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ai_proxy::proxy::backend::{Connection, Failed, Head, Pool};
+use ai_proxy::proxy::backend::{Connection, Failed, Head, Heard, Pool, Stream};
 use ai_proxy::proxy::body::RequestBody;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -78,7 +78,7 @@ async fn ours(bytes: &[u8], cut: usize) -> Option<Answer> {
     let head = Head { method: &Method::GET, path: &path, headers: &HeaderMap::new() };
     let answer = match connection.send(&head, RequestBody::empty()).await {
         Ok(answer) => answer,
-        Err(Failed::Broken(_)) => return None,
+        Err(Failed::Broken(_) | Failed::Closed { .. }) => return None,
         Err(Failed::Unsent(_)) => panic!("the backend takes everything"),
     };
     let (status, headers) = (answer.status(), listed(answer.headers()));
@@ -137,6 +137,12 @@ impl Backend {
     fn new(bytes: &[u8], cut: usize) -> Self {
         let (first, last) = bytes.split_at(cut);
         Self { is_asked: false, pieces: vec![last.to_vec(), first.to_vec()] }
+    }
+}
+
+impl Stream for Backend {
+    fn heard(&mut self) -> Heard {
+        Heard::Nothing
     }
 }
 

@@ -69,12 +69,14 @@ fn is_ambiguous(rest: &str) -> bool {
     let has_control = (0..=0x1f_u8)
         .chain([0x7f])
         .any(|byte| text.contains(&format!("%{byte:02x}")) || text.contains(char::from(byte)));
-    let text = text.replace("%2e", ".");
+    let text = text.replace("%2e", ".").replace("%3b", ";");
     let mut segments: Vec<&str> = text.split('/').skip(1).collect();
     if segments.last() == Some(&"") {
         segments.pop();
     }
     has_control
         || ["\\", "%5c", "%2f"].iter().any(|bad| text.contains(bad))
-        || segments.iter().any(|segment| matches!(*segment, "" | "." | ".."))
+        || segments.iter().any(|segment| {
+            matches!(segment.split(';').next(), None | Some("" | "." | ".."))
+        })
 }

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use url::{Host, Url};
 
 use super::{Failure, Target};
-use crate::net;
+use crate::net::{self, race};
 
 /// One HTTP/1.1 connection; closed when dropped.
 pub(crate) struct Connection {
@@ -61,16 +61,14 @@ pub(super) async fn in_time<T>(
 }
 
 async fn tcp(target: &Target, authority: &str) -> Result<TcpStream, Failure> {
-    let mut last = None;
-    for address in allowed_addresses(target).await? {
-        let connecting = TcpStream::connect(address);
-        match in_time(target.connect_timeout, "connecting", connecting).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = Some(unreachable(authority, &error)),
-            Err(late) => last = Some(late),
-        }
-    }
-    Err(last.unwrap_or_else(|| Failure::Dns { host: authority.to_owned() }))
+    let addresses = allowed_addresses(target).await?;
+    let limit = target.connect_timeout;
+    let connected: io::Result<_> = race::first(addresses, limit, TcpStream::connect).await;
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => Failure::TimedOut { what: "connecting", limit },
+        io::ErrorKind::NotFound => Failure::Dns { host: authority.to_owned() },
+        _ => unreachable(authority, &error),
+    })
 }
 
 /// The addresses of the host that the policy lets us connect to.

@@ -2,7 +2,9 @@
 //! beyond that, and what it is given.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -86,6 +88,25 @@ pub struct RequestBody {
     /// Bytes that may still come after those read ahead.
     allowance: u64,
     limit: u64,
+    /// Where somebody runs a clock that the client's own time must not count for.
+    waiting: Option<Waiting>,
+}
+
+/// Whether a body is waiting for its client; the other half of what
+/// [`RequestBody::waiting`] returns.
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    fn set(&self, is_waiting: bool) {
+        self.0.store(is_waiting, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Waiting {
+    /// A body that is gone waits for nobody.
+    fn drop(&mut self) {
+        self.set(false);
+    }
 }
 
 /// The body outgrew its limit while it was being streamed.
@@ -109,30 +130,51 @@ impl RequestBody {
         }
     }
 
+    /// Whether there is any content. A declared length says so at once; without one,
+    /// the first byte or the end is waited for.
+    pub async fn has_content(&mut self) -> Result<bool, ReadError> {
+        loop {
+            if !self.ahead().is_empty() {
+                return Ok(true);
+            }
+            let Some(rest) = &self.rest else { return Ok(false) };
+            if rest.size_hint().lower() > 0 {
+                return Ok(true);
+            }
+            self.read_frame().await?;
+        }
+    }
+
     /// Reads until the body's end or until [`READ_AHEAD`] bytes are here. May be
     /// dropped and called again: nothing that was read is lost.
     pub async fn read_ahead(&mut self) -> Result<(), ReadError> {
-        while self.ahead.len() + self.gathered.len() < READ_AHEAD {
-            let Some(rest) = &mut self.rest else { break };
-            let frame = match std::future::poll_fn(|cx| Pin::new(&mut *rest).poll_frame(cx)).await {
-                None => {
-                    self.rest = None;
-                    break;
-                }
-                Some(frame) => frame.map_err(|_| ReadError::Broken)?,
-            };
-            if rest.is_end_stream() {
+        while self.rest.is_some() && self.ahead.len() + self.gathered.len() < READ_AHEAD {
+            self.read_frame().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads one frame of the rest, if there is a rest.
+    async fn read_frame(&mut self) -> Result<(), ReadError> {
+        let Some(rest) = &mut self.rest else { return Ok(()) };
+        let frame = match std::future::poll_fn(|cx| Pin::new(&mut *rest).poll_frame(cx)).await {
+            None => {
                 self.rest = None;
+                return Ok(());
             }
-            let Ok(data) = frame.into_data() else { continue };
-            let left = self.allowance.checked_sub(data.len() as u64);
-            self.allowance = left.ok_or(ReadError::TooLarge(self.limit))?;
-            // The common case, one chunk, is not copied.
-            if self.ahead.is_empty() && self.gathered.is_empty() {
-                self.ahead = data;
-            } else {
-                self.gathered.extend_from_slice(&data);
-            }
+            Some(frame) => frame.map_err(|_| ReadError::Broken)?,
+        };
+        if rest.is_end_stream() {
+            self.rest = None;
+        }
+        let Ok(data) = frame.into_data() else { return Ok(()) };
+        let left = self.allowance.checked_sub(data.len() as u64);
+        self.allowance = left.ok_or(ReadError::TooLarge(self.limit))?;
+        // The common case, one chunk, is not copied.
+        if self.ahead.is_empty() && self.gathered.is_empty() {
+            self.ahead = data;
+        } else {
+            self.gathered.extend_from_slice(&data);
         }
         Ok(())
     }
@@ -166,7 +208,23 @@ impl RequestBody {
 
     /// No body at all.
     pub fn empty() -> Self {
-        Self { ahead: Bytes::new(), gathered: BytesMut::new(), rest: None, allowance: 0, limit: 0 }
+        Self {
+            ahead: Bytes::new(),
+            gathered: BytesMut::new(),
+            rest: None,
+            allowance: 0,
+            limit: 0,
+            waiting: None,
+        }
+    }
+
+    /// Says from now on whether the body waits for its client; `None` where all of it
+    /// is here.
+    pub fn waiting(&mut self) -> Option<Arc<AtomicBool>> {
+        self.rest.as_ref()?;
+        let waiting = Arc::<AtomicBool>::default();
+        self.waiting = Some(Waiting(waiting.clone()));
+        Some(waiting)
     }
 
     /// Whether all of the body was read ahead, so that it can be sent again. A
@@ -213,7 +271,12 @@ impl HttpBody for RequestBody {
         }
         loop {
             let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
-            match ready!(Pin::new(rest).poll_frame(cx)) {
+            let polled = Pin::new(rest).poll_frame(cx);
+            if let Some(waiting) = &self.waiting {
+                waiting.set(polled.is_pending());
+            }
+            let Poll::Ready(frame) = polled else { return Poll::Pending };
+            match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 Some(Ok(frame)) => {

@@ -44,6 +44,7 @@ pub enum ProxyError {
     SessionNotFound,
     InvalidPath,
     AmbiguousFraming,
+    BodyNotAllowed,
     MethodNotAllowed { allow: &'static str },
     BodyTooLarge { limit: u64 },
     UnsupportedMediaType,
@@ -52,6 +53,7 @@ pub enum ProxyError {
     TooManyAttempts { retry_after: u64 },
     DailyCapReached { used: u64, limit: u64 },
     BackendRedirect { deployment: String },
+    BackendClosed { deployment: String },
     BackendProtocol { deployment: String },
     BackendUnreachable { deployment: String },
     BackendTimeout { deployment: String },
@@ -109,7 +111,7 @@ impl ProxyError {
             | DeploymentNotFound { .. }
             | DeploymentOff { .. }
             | SessionNotFound => StatusCode::NOT_FOUND,
-            InvalidPath | AmbiguousFraming => StatusCode::BAD_REQUEST,
+            InvalidPath | AmbiguousFraming | BodyNotAllowed => StatusCode::BAD_REQUEST,
             MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -117,7 +119,9 @@ impl ProxyError {
             | TooManyOpenRequests { .. }
             | TooManyAttempts { .. }
             | DailyCapReached { .. } => StatusCode::TOO_MANY_REQUESTS,
-            BackendRedirect { .. } | BackendProtocol { .. } => StatusCode::BAD_GATEWAY,
+            BackendRedirect { .. } | BackendClosed { .. } | BackendProtocol { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             BackendUnreachable { .. } | BackendTimeout { .. } | StoreUnavailable | ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -144,6 +148,7 @@ impl ProxyError {
             SessionNotFound => "session_not_found",
             InvalidPath => "invalid_path",
             AmbiguousFraming => "ambiguous_framing",
+            BodyNotAllowed => "body_not_allowed",
             MethodNotAllowed { .. } => "method_not_allowed",
             BodyTooLarge { .. } => "body_too_large",
             UnsupportedMediaType => "unsupported_media_type",
@@ -152,6 +157,7 @@ impl ProxyError {
             TooManyAttempts { .. } => "too_many_attempts",
             DailyCapReached { .. } => "daily_cap_reached",
             BackendRedirect { .. } => "backend_redirect",
+            BackendClosed { .. } => "backend_closed",
             BackendProtocol { .. } => "backend_protocol_error",
             BackendUnreachable { .. } => "backend_unreachable",
             BackendTimeout { .. } => "backend_timeout",
@@ -222,6 +228,9 @@ impl ProxyError {
             AmbiguousFraming => "The request cannot be framed safely: it has both Content-Length \
                                  and Transfer-Encoding, or lines that do not end in CRLF."
                 .into(),
+            BodyNotAllowed => "GET and DELETE requests may not have a body here. Send the request \
+                               without one."
+                .into(),
             MethodNotAllowed { allow } => {
                 format!("This method is not served here. Allowed: {allow}.")
             }
@@ -250,6 +259,10 @@ impl ProxyError {
             BackendRedirect { deployment } => format!(
                 "The server behind \"{deployment}\" answered with a redirect that is not followed. \
                  Tell your organiser: its endpoint URL needs correcting."
+            ),
+            BackendClosed { deployment } => format!(
+                "The server behind \"{deployment}\" closed the connection before it answered. It may \
+                 have received the request. Try again, then tell your organiser."
             ),
             BackendProtocol { deployment } => format!(
                 "The server behind \"{deployment}\" gave no valid HTTP answer. Tell your organiser."
@@ -301,6 +314,7 @@ impl ProxyError {
                 ("resets_at", json!(clock::rfc3339(clock::next_midnight(clock::now_ms())))),
             ],
             BackendRedirect { deployment }
+            | BackendClosed { deployment }
             | BackendProtocol { deployment }
             | BackendUnreachable { deployment }
             | BackendTimeout { deployment } => vec![("deployment", json!(deployment))],

@@ -1,9 +1,16 @@
 //! The call to the backend: its request made from the client's, sent, repeated
 //! where that is safe, redirected where that stays inside, and answered.
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION, TRANSFER_ENCODING};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
+use tokio::time::Instant;
 use url::Url;
 
 use super::admit::Permit;
@@ -18,7 +25,7 @@ use crate::catalog::resource::Endpoint;
 /// Redirects followed for the client.
 const MAX_REDIRECTS: usize = 3;
 
-/// How often a request that no backend can have seen is sent anew.
+/// How many connections are tried for a request that no backend can have seen.
 const MAX_TRIES: usize = 4;
 
 /// A request for the backend, as often as it has to be made.
@@ -26,6 +33,8 @@ pub struct Outgoing {
     pub method: Method,
     pub headers: HeaderMap,
     pub body: RequestBody,
+    /// Whether a backend that has seen it may see it once more.
+    pub is_repeatable: bool,
 }
 
 impl Outgoing {
@@ -36,9 +45,9 @@ impl Outgoing {
         let resource = &target.resource;
         headers.insert(HOST, resource.endpoint.host_header.clone());
         if let Some((name, value)) = resource.credential() {
-            headers.insert(name, value);
+            headers::put_credential(&mut headers, name, value);
         }
-        Self { method, headers, body }
+        Self { method, headers, body, is_repeatable: false }
     }
 }
 
@@ -51,9 +60,41 @@ pub async fn call(
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
     let time = worker.plane.config.backend_timeout.0;
-    tokio::time::timeout(time, follow(worker, target, outgoing, permit)).await.unwrap_or_else(
-        |_| Err(ProxyError::BackendTimeout { deployment: target.resource.deployment.to_string() }),
-    )
+    let waits_for_client = outgoing.body.waiting();
+    let answer = follow(worker, target, outgoing, permit);
+    within(time, waits_for_client, answer).await.unwrap_or_else(|| {
+        Err(ProxyError::BackendTimeout { deployment: target.resource.deployment.to_string() })
+    })
+}
+
+/// Runs `work` for `time`; `None` where that is too short. The time while it waits for
+/// the client does not count.
+async fn within<T>(
+    time: Duration,
+    waits_for_client: Option<Arc<AtomicBool>>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(waits_for_client) = waits_for_client else {
+        return tokio::time::timeout(time, work).await.ok();
+    };
+    let (mut work, mut clock) = (pin!(work), pin!(tokio::time::sleep(time)));
+    // What was left when the clock was stopped.
+    let mut stopped: Option<Duration> = None;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        let now = Instant::now();
+        if waits_for_client.load(Ordering::Relaxed) {
+            stopped.get_or_insert_with(|| clock.deadline().saturating_duration_since(now));
+            return Poll::Pending;
+        }
+        if let Some(left) = stopped.take() {
+            clock.as_mut().reset(now + left);
+        }
+        clock.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 async fn follow(
@@ -68,9 +109,6 @@ async fn follow(
         let again = outgoing.body.again();
         let answer = send(worker, target, outgoing, &path, permit).await?;
         let status = answer.status();
-        if has_two_lengths(answer.headers()) {
-            return Err(ProxyError::BackendProtocol { deployment: deployment() });
-        }
         if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
@@ -86,11 +124,6 @@ async fn follow(
         }
     }
     Err(ProxyError::BackendRedirect { deployment: deployment() })
-}
-
-/// An answer whose end could be seen in two places (RFC 9112 §6.3).
-fn has_two_lengths(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Where a redirect leads, if that is on the registered host. The scheme may
@@ -115,8 +148,9 @@ fn location(
     next[url::Position::BeforePath..url::Position::AfterQuery].parse().ok()
 }
 
-/// Sends one request. It is sent again, on another connection, only where the
-/// one that was tried had closed before taking a byte of it.
+/// Sends one request. It is sent again, on another connection, where the one that was
+/// tried had closed before taking a byte of it; and once more on a new one where it may
+/// be repeated and the connection closed without a byte of an answer.
 async fn send(
     worker: &Worker,
     target: &Target,
@@ -125,10 +159,17 @@ async fn send(
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
     let deployment = || target.resource.deployment.to_string();
+    let (pool, dialer) = (&worker.pool, &worker.plane.dialer);
+    let endpoint = &target.resource.endpoint;
     let mut body = outgoing.body.take();
+    let mut once_more = if outgoing.is_repeatable { body.again() } else { None };
+    let mut is_repeated = false;
     let head = Head { method: &outgoing.method, path, headers: &outgoing.headers };
     for _ in 0..MAX_TRIES {
-        let connected = worker.pool.get(&worker.plane.dialer, &target.resource.endpoint).await;
+        let connected = match is_repeated {
+            true => pool.dial(dialer, endpoint).await,
+            false => pool.get(dialer, endpoint).await,
+        };
         let connection = match connected {
             Ok(connection) => connection,
             Err(reason) => {
@@ -143,6 +184,13 @@ async fn send(
                 permit.unspend();
                 body = unsent;
             }
+            Err(Failed::Closed { reason, was_heard }) => match once_more.take() {
+                Some(again) if !was_heard => (body, is_repeated) = (again, true),
+                _ => {
+                    tracing::debug!(deployment = deployment(), %reason, "a backend hung up");
+                    return Err(ProxyError::BackendClosed { deployment: deployment() });
+                }
+            },
             Err(Failed::Broken(reason)) => return Err(broken(&reason, deployment())),
         }
     }
@@ -177,6 +225,28 @@ mod tests {
         headers.insert(LOCATION, HeaderValue::from_static(location_header));
         location(&endpoint, &PathAndQuery::from_static("/mcp/"), &headers)
             .map(|path| path.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_that_the_client_takes_does_not_count() {
+        let second = Duration::from_secs(1);
+        let waits = Arc::new(AtomicBool::new(false));
+        let work = async |before: u32, client: u32, after: u32| {
+            tokio::time::sleep(second * before).await;
+            waits.store(true, Ordering::Relaxed);
+            tokio::time::sleep(second * client).await;
+            waits.store(false, Ordering::Relaxed);
+            tokio::time::sleep(second * after).await;
+        };
+        for (before, client, after, is_in_time) in
+            [(1, 0, 1, true), (1, 99, 1, true), (2, 99, 2, false), (4, 0, 0, false)]
+        {
+            let began = Instant::now();
+            let done = within(second * 3, Some(waits.clone()), work(before, client, after)).await;
+            assert_eq!(done.is_some(), is_in_time, "{before} {client} {after}");
+            assert!(is_in_time || began.elapsed() < second * (client + 4), "{before} {client}");
+        }
+        assert_eq!(within(second * 3, None, work(1, 99, 1)).await, None);
     }
 
     #[test]

@@ -2,15 +2,26 @@
 //!
 //! End-to-end headers pass both ways, known to us or not. Withheld are those of
 //! the single hop (RFC 9110 §7.6.1), those that carry the attendee's identity or
-//! key to a backend, and those by which a backend could act on the proxy's own
-//! origin.
+//! key to a backend, those that a front end in our place would vouch for, and those
+//! by which a backend could act on the proxy's own origin.
 
 use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-/// Removes what no backend may get.
-pub fn strip_request(headers: &mut HeaderMap) {
+/// Names, few of them as a rule.
+pub type Names = SmallVec<[HeaderName; 4]>;
+
+/// Removes what no backend may get. Returns the names that were removed because of an
+/// underscore: servers that fold `_` to `-` (CGI, FastCGI, Rack, WSGI) would read
+/// `Mcp_Session_Id` or `X_Forwarded_For` as the header that was checked or removed.
+pub fn strip_request(headers: &mut HeaderMap) -> Names {
+    let mut folding = Names::new();
     strip(headers, |name| {
+        let text = name.as_str();
+        if text.contains('_') {
+            folding.push(name.clone());
+            return true;
+        }
         is_hop_by_hop(name)
             || matches!(
                 *name,
@@ -22,10 +33,38 @@ pub fn strip_request(headers: &mut HeaderMap) {
                     | header::FORWARDED
                     | header::CONTENT_LENGTH
             )
-            || matches!(name.as_str(), "api-key" | "x-api-key" | "x-real-ip")
-            || name.as_str().starts_with("x-forwarded-")
-            || name.as_str().starts_with("x-ms-client-principal")
+            || text == "api-key"
+            || text == "cf-access-jwt-assertion"
+            || text.strip_prefix("x-").is_some_and(is_vouched_for)
     });
+    folding
+}
+
+/// Whether it is a header, named without its `x-`, that only a front end of the
+/// backend's own may set, or that changes what the request asks for.
+fn is_vouched_for(name: &str) -> bool {
+    let names = ["api-key", "real-ip", "original-url", "rewrite-url", "http-method-override"];
+    let families = ["forwarded-", "ms-client-principal", "ms-token-", "amzn-oidc-", "goog-iap-"];
+    names.contains(&name) || families.iter().any(|family| name.starts_with(family))
+}
+
+/// Puts the backend's key on, in place of every header that a server could take for it.
+pub fn put_credential(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    // The client's names have no underscore any more, so only ours can be the other
+    // spelling of one of them.
+    if name.as_str().contains('_') {
+        let is_same = |other: &&HeaderName| fold(other.as_str()).eq(fold(name.as_str()));
+        let others: Names = headers.keys().filter(is_same).cloned().collect();
+        for other in others {
+            headers.remove(other);
+        }
+    }
+    headers.insert(name, value);
+}
+
+/// The name as servers that fold `_` to `-` read it.
+fn fold(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().map(|byte| if byte == b'_' { b'-' } else { byte })
 }
 
 /// Removes what no client may get, and mends what it is given.
@@ -43,10 +82,24 @@ pub fn strip_response(headers: &mut HeaderMap) {
                     | header::REFRESH
                     | header::LOCATION
             )
-            || matches!(name.as_str(), "clear-site-data" | "x-error-source")
-            || name.as_str().starts_with("access-control-")
+            || acts_on_our_origin(name.as_str())
     });
     keep_private(headers);
+}
+
+/// Whether the header, which has no constant of its own, would make a browser or a
+/// front end of ours do something in our name.
+fn acts_on_our_origin(name: &str) -> bool {
+    let names = [
+        "clear-site-data",
+        "nel",
+        "report-to",
+        "reporting-endpoints",
+        "accept-ch",
+        "service-worker-allowed",
+        "x-error-source",
+    ];
+    name.starts_with("access-control-") || name.starts_with("x-accel-") || names.contains(&name)
 }
 
 /// Nothing of one attendee's may be kept by a shared cache.
@@ -93,11 +146,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Removes the headers that `unwanted` names and those that `Connection` names.
-fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+fn strip(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) -> bool) {
     let mut removed: SmallVec<[HeaderName; 8]> = SmallVec::new();
     for value in headers.get_all(header::CONNECTION) {
-        let options = value.to_str().unwrap_or_default().split(',');
-        removed.extend(options.filter_map(|option| option.trim().parse().ok()));
+        // As bytes: one that is no text must not hide what stands beside it.
+        let options = value.as_bytes().split(|byte| *byte == b',');
+        removed
+            .extend(options.filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok()));
     }
     removed.extend(headers.keys().filter(|name| unwanted(name)).cloned());
     for name in removed {
@@ -144,6 +199,16 @@ mod tests {
             ("x-real-ip", "x"),
             ("x-ms-client-principal", "x"),
             ("x-ms-client-principal-id", "x"),
+            ("x-ms-token-aad-access-token", "x"),
+            ("cf-access-jwt-assertion", "x"),
+            ("x-amzn-oidc-identity", "x"),
+            ("x-goog-iap-jwt-assertion", "x"),
+            ("x-original-url", "x"),
+            ("x-rewrite-url", "x"),
+            ("x-http-method-override", "DELETE"),
+            ("mcp_session_id", "x"),
+            ("x_forwarded_for", "x"),
+            ("a_", "x"),
             ("connection", "close, X-Named , mcp-named"),
             ("x-named", "x"),
             ("mcp-named", "x"),
@@ -153,13 +218,39 @@ mod tests {
             ("upgrade", "h2c"),
             ("transfer-encoding", "chunked"),
         ]);
-        strip_request(&mut headers);
+        let mut folding = strip_request(&mut headers);
         let mut passed = names(&headers);
         passed.sort_unstable();
         assert_eq!(
             passed,
             ["accept", "last-event-id", "mcp-param-anything", "mcp-session-id", "x-unknown"]
         );
+        folding.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        assert_eq!(folding[..], ["a_", "mcp_session_id", "x_forwarded_for"]);
+    }
+
+    #[test]
+    fn the_backends_key_has_no_rival_in_another_spelling() {
+        let sent = [("x-t-k", "client"), ("x-tk", "client"), ("x-t-k-2", "client")];
+        for name in ["x-t-k", "x_t_k", "x-t_k"] {
+            let mut headers = map(&sent);
+            headers.append("x-t-k", HeaderValue::from_static("client too"));
+            put_credential(&mut headers, name.parse().unwrap(), HeaderValue::from_static("key"));
+            let rivals = |(other, value): (&HeaderName, &HeaderValue)| {
+                (other.as_str().replace('_', "-") == "x-t-k").then(|| value.clone())
+            };
+            assert_eq!(headers.iter().filter_map(rivals).collect::<Vec<_>>(), ["key"], "{name}");
+            assert_eq!(headers.len(), 3, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_connection_names_is_removed_whatever_else_it_holds() {
+        let mut headers = map(&[("x-hop", "1"), ("x-end", "1")]);
+        let value = HeaderValue::from_bytes(b"\xe9, x-hop").unwrap();
+        headers.insert(header::CONNECTION, value);
+        strip_request(&mut headers);
+        assert_eq!(names(&headers), ["x-end"]);
     }
 
     #[test]
@@ -182,6 +273,13 @@ mod tests {
             ("location", "http://backend/"),
             ("access-control-allow-origin", "*"),
             ("access-control-expose-headers", "*"),
+            ("nel", "{}"),
+            ("report-to", "{}"),
+            ("reporting-endpoints", "a=\"/x\""),
+            ("accept-ch", "DPR"),
+            ("service-worker-allowed", "/"),
+            ("x-accel-redirect", "/x"),
+            ("x-accel-buffering", "no"),
             ("x-error-source", "proxy"),
         ]);
         strip_response(&mut headers);
@@ -217,11 +315,13 @@ mod tests {
 
     /// Names that must not get past, by any spelling of the rule.
     fn is_withheld(name: &str) -> bool {
-        let prefixes = ["x-forwarded-", "x-ms-client-principal"];
-        let names = "host expect origin api-key x-api-key authorization cookie forwarded x-real-ip \
+        let prefixes = "x-forwarded- x-ms-client-principal x-ms-token- x-amzn-oidc- x-goog-iap-";
+        let names = "cf-access-jwt-assertion x-original-url x-rewrite-url x-http-method-override \
+                     host expect origin api-key x-api-key authorization cookie forwarded x-real-ip \
                      connection keep-alive proxy-connection te trailer transfer-encoding upgrade \
                      proxy-authenticate proxy-authorization content-length";
-        prefixes.iter().any(|prefix| name.starts_with(prefix))
+        name.contains('_')
+            || prefixes.split_whitespace().any(|prefix| name.starts_with(prefix))
             || names.split_whitespace().any(|withheld| withheld == name)
     }
 
@@ -230,8 +330,11 @@ mod tests {
         let names = "set-cookie www-authenticate alt-svc strict-transport-security \
                      clear-site-data content-location link refresh location x-error-source \
                      connection keep-alive proxy-connection te trailer transfer-encoding upgrade \
-                     proxy-authenticate proxy-authorization";
-        name.starts_with("access-control-") || names.split_whitespace().any(|kept| kept == name)
+                     proxy-authenticate proxy-authorization nel report-to reporting-endpoints \
+                     accept-ch service-worker-allowed";
+        name.starts_with("access-control-")
+            || name.starts_with("x-accel-")
+            || names.split_whitespace().any(|kept| kept == name)
     }
 
     type Sent = (Vec<(String, String)>, Option<String>);
@@ -274,14 +377,17 @@ mod tests {
     proptest! {
         #[test]
         fn every_other_request_header_passes_with_all_its_values(
-            sent in sent("te|cookie|x-forwarded-[a-z]{1,5}|accept"),
+            sent in sent(
+                "te|cookie|accept|[a-z]{0,3}_[a-z_]{0,3}|cf-access-jwt-assertion|x-original-url|\
+                 x-(forwarded|ms-token|ms-client-principal|amzn-oidc|goog-iap)-[a-z]{1,5}",
+            ),
         ) {
-            strips_only(sent, strip_request, is_withheld)?;
+            strips_only(sent, |headers| drop(strip_request(headers)), is_withheld)?;
         }
 
         #[test]
         fn every_other_response_header_passes_with_all_its_values(
-            sent in sent("set-cookie|link|access-control-[a-z]{1,5}"),
+            sent in sent("set-cookie|link|nel|accept-ch|(access-control|x-accel)-[a-z]{1,5}"),
         ) {
             strips_only(sent, strip_response, is_kept_from_clients)?;
         }

@@ -5,9 +5,12 @@
 //! that never comes to it.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{Response, StatusCode, Version};
 use httparse::ParserConfig;
 use hyper::ext::ReasonPhrase;
@@ -34,6 +37,8 @@ pub struct Begun {
     pub framing: Framing,
     /// Whether the connection may serve another request after this one.
     pub keeps_alive: bool,
+    /// How long the backend says that it keeps an idle connection open.
+    pub announced: Option<Duration>,
     /// What came behind the head.
     pub rest: Bytes,
 }
@@ -45,9 +50,21 @@ pub struct HeadReader {
     /// So many of them hold no end of a head.
     searched: usize,
     seen: usize,
+    /// An interim answer announced a body, which it may not have.
+    has_misframed_interim: bool,
 }
 
 impl HeadReader {
+    /// Whether not a byte has come.
+    pub fn is_untouched(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Whether a head has begun whose end has not come.
+    pub fn is_in_head(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
     /// Takes further bytes; `None` until the head is complete.
     pub fn read(&mut self, piece: Bytes) -> Result<Option<Begun>, Malformed> {
         self.seen += piece.len();
@@ -69,11 +86,17 @@ impl HeadReader {
             let Some(end) = head_end(&bytes, self.searched) else { break };
             self.searched = 0;
             let head = bytes.split_to(end);
-            let begun = parse(&head, bytes)?;
+            let mut begun = parse(&head, bytes)?;
             match begun.response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
-                status if status.is_informational() => bytes = begun.rest,
-                _ => return Ok(Some(begun)),
+                status if status.is_informational() => {
+                    self.has_misframed_interim |= is_framed(begun.response.headers());
+                    bytes = begun.rest;
+                }
+                _ => {
+                    begun.keeps_alive &= !self.has_misframed_interim;
+                    return Ok(Some(begun));
+                }
             }
         }
         if bytes.len() > MAX_HEAD {
@@ -134,7 +157,13 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
         headers.append(name, value.map_err(|_| Malformed)?);
     }
     let framing = Framing::of(status, version, &headers)?;
-    let keeps_alive = framing != Framing::UntilClose && keeps_alive(version, &headers);
+    // Whatever a status that has no body announces one with, its reader and its writer
+    // may differ about where the next answer begins.
+    let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    let keeps_alive = framing != Framing::UntilClose
+        && keeps_alive(version, &headers)
+        && !(has_no_body && is_framed(&headers));
+    let announced = if keeps_alive { announced(&headers) } else { None };
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -144,7 +173,23 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
     {
         response.extensions_mut().insert(reason);
     }
-    Ok(Begun { response, framing, keeps_alive, rest })
+    Ok(Begun { response, framing, keeps_alive, announced, rest })
+}
+
+fn is_framed(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// `timeout` of `Keep-Alive`, which is whole seconds (RFC 2068 §19.7.1.1, and what
+/// servers send today).
+fn announced(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(HeaderName::from_static("keep-alive"))?.to_str().ok()?;
+    value.split(',').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let seconds = value.trim().trim_matches('"').parse().ok()?;
+        let is_timeout = name.trim().eq_ignore_ascii_case("timeout");
+        is_timeout.then(|| Duration::from_secs(seconds))
+    })
 }
 
 /// RFC 9112 §9.3.
@@ -224,6 +269,44 @@ mod tests {
             ),
             is(204, length(0), true, "")
         );
+    }
+
+    fn begun(wire: &'static str) -> Begun {
+        HeadReader::default().read(Bytes::from_static(wire.as_bytes())).unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_announces_what_it_may_not_have_is_the_connections_last() {
+        for (wire, keeps_alive) in [
+            ("HTTP/1.1 204 x\r\n\r\n", true),
+            ("HTTP/1.1 304 x\r\n\r\n", true),
+            ("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n", false),
+            ("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", false),
+            ("HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n", false),
+            ("HTTP/1.1 103 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", true),
+            ("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 x\r\n\r\n", false),
+        ] {
+            assert_eq!(begun(wire).keeps_alive, keeps_alive, "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_backend_announces_of_idle_connections_is_read() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        let head = "HTTP/1.1 204 x\r\n";
+        for (line, announced) in [
+            ("", None),
+            ("Keep-Alive: timeout=2\r\n", seconds(2)),
+            ("Keep-Alive: max=100, Timeout = 5\r\n", seconds(5)),
+            ("Keep-Alive: timeout=x\r\n", None),
+            ("Keep-Alive: timeout=-1\r\n", None),
+            ("Keep-Alive: 5\r\n", None),
+            ("Keep-Alive: timeout=2\r\nConnection: close\r\n", None),
+        ] {
+            let wire = Bytes::from(format!("{head}{line}\r\n"));
+            let begun = HeadReader::default().read(wire).unwrap().unwrap();
+            assert_eq!(begun.announced, announced, "{line:?}");
+        }
     }
 
     #[test]

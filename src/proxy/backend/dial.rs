@@ -7,23 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::Stream;
 use crate::catalog::resource::Endpoint;
 use crate::config::EndpointPolicy;
-use crate::net;
-
-/// What a connection's bytes go through: TCP, or TLS over it.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use crate::net::{self, race};
 
 /// How connections are made; the same for all workers.
 pub struct Dialer {
     pub tls: TlsConnector,
     pub policy: EndpointPolicy,
+    /// What looking up the name may take, and then each of its addresses.
     pub timeout: Duration,
 }
 
@@ -36,39 +32,38 @@ impl Dialer {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), policy, timeout })
     }
 
+    /// Tries the host's addresses in parallel, each of which the policy must allow.
+    ///
+    /// # Errors
+    /// The name is not known, the policy allows none of its addresses, or none of them
+    /// can be connected to, TLS included.
     pub async fn connect(&self, endpoint: &Endpoint) -> io::Result<Box<dyn Stream>> {
-        tokio::time::timeout(self.timeout, self.connect_untimed(endpoint))
+        let resolved = tokio::time::timeout(self.timeout, resolve(&endpoint.host, endpoint.port))
             .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            resolved.into_iter().partition(|address| net::is_allowed(address.ip(), self.policy));
+        if allowed.is_empty() && !refused.is_empty() {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        race::first(allowed, self.timeout, |address| self.connect_to(address, endpoint)).await
     }
 
-    async fn connect_untimed(&self, endpoint: &Endpoint) -> io::Result<Box<dyn Stream>> {
-        let stream = self.dial(endpoint).await?;
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        endpoint: &Endpoint,
+    ) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(address).await?;
+        net::tune(&stream);
         if !endpoint.https {
             return Ok(Box::new(stream));
         }
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        // An IPv6 host has brackets in a URL, but not in a certificate.
+        let host = endpoint.host.trim_matches(['[', ']']).to_owned();
+        let name =
+            ServerName::try_from(host).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(Box::new(self.tls.connect(name, stream).await?))
-    }
-
-    /// Tries the host's addresses in turn, each of which the policy must allow.
-    async fn dial(&self, endpoint: &Endpoint) -> io::Result<TcpStream> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in resolve(&endpoint.host, endpoint.port).await? {
-            if !net::is_allowed(address.ip(), self.policy) {
-                last = io::ErrorKind::PermissionDenied.into();
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    net::tune(&stream);
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 }
 

@@ -5,14 +5,15 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::SizeHint;
+use http_body::{Body as _, SizeHint};
 use tokio::io::ReadBuf;
 
 use super::answer::{Begun, HeadReader};
-use super::framing::{Framing, Step};
+use super::framing::{Framing, Malformed, Step};
 use super::upload::{Head, Stopped, Upload};
 use super::{Connection, Stream};
 use crate::proxy::body::{BoxError, RequestBody};
@@ -24,18 +25,41 @@ const PIECE: usize = 32 * 1024;
 pub enum Failed {
     /// The backend took not a byte of the request.
     Unsent(RequestBody),
-    /// It may have seen something of it.
+    /// The connection ended before an answer began; the backend may have seen
+    /// something of the request.
+    Closed {
+        reason: BoxError,
+        /// Whether an interim answer had come.
+        was_heard: bool,
+    },
+    /// What came is no answer, or there is no more of the request.
     Broken(BoxError),
+}
+
+/// Why the wait for an answer's head came to its end without one.
+enum Stop {
+    Closed(io::Error),
+    Broken(BoxError),
+}
+
+impl From<Malformed> for Stop {
+    fn from(malformed: Malformed) -> Self {
+        Stop::Broken(malformed.into())
+    }
 }
 
 impl Connection {
     /// Sends a request; its answer once the head has come.
+    ///
+    /// # Errors
+    /// There is no answer; see [`Failed`].
     pub async fn send(
         self,
         head: &Head<'_>,
         body: RequestBody,
     ) -> Result<Response<Incoming>, Failed> {
         let mut connection = self;
+        let has_body = !body.is_end_stream();
         let mut upload = Some(Upload::new(head, body));
         let mut reader = HeadReader::default();
         let mut is_cut = false;
@@ -45,10 +69,12 @@ impl Connection {
                 match sending.poll(stream, cx) {
                     Poll::Pending => {}
                     Poll::Ready(Ok(())) => upload = None,
-                    Poll::Ready(Err(Stopped::Body(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(Stopped::Body(error))) => {
+                        return Poll::Ready(Err(Stop::Broken(error)));
+                    }
                     Poll::Ready(Err(Stopped::Wire(error))) => {
                         if !sending.is_under_way() {
-                            return Poll::Ready(Err(error.into()));
+                            return Poll::Ready(Err(Stop::Closed(error)));
                         }
                         // It may have said why before it closed.
                         (upload, is_cut) = (None, true);
@@ -56,9 +82,10 @@ impl Connection {
                 }
             }
             loop {
-                let piece = ready!(poll_piece(stream, cx))?;
+                let piece = ready!(poll_piece(stream, cx)).map_err(Stop::Closed)?;
                 if piece.is_empty() {
-                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+                    let end = io::ErrorKind::UnexpectedEof.into();
+                    return Poll::Ready(Err(Stop::Closed(end)));
                 }
                 if let Some(begun) = reader.read(piece)? {
                     return Poll::Ready(Ok(begun));
@@ -67,11 +94,29 @@ impl Connection {
         })
         .await;
         match (begun, upload) {
-            (Ok(begun), upload) => Ok(Incoming::new(connection, begun, upload, is_cut)),
-            (Err(_), Some(upload)) if !upload.is_under_way() => {
-                Err(Failed::Unsent(upload.into_body()))
+            (Ok(mut begun), upload) => {
+                // A backend that refuses need not have read what it refused, whatever
+                // was written: the rest of a body would be its next request.
+                let was_read = !has_body || begun.response.status().is_success();
+                begun.keeps_alive &= was_read && !is_cut;
+                Ok(Incoming::new(connection, begun, upload))
             }
-            (Err(error), _) => Err(Failed::Broken(error)),
+            (Err(stop), upload) => {
+                if reader.is_untouched() && matches!(stop, Stop::Closed(_)) {
+                    connection.closed_unanswered();
+                }
+                Err(match (stop, upload) {
+                    (_, Some(upload)) if !upload.is_under_way() => {
+                        Failed::Unsent(upload.into_body())
+                    }
+                    (Stop::Closed(error), _) if !reader.is_in_head() => {
+                        let was_heard = !reader.is_untouched();
+                        Failed::Closed { reason: error.into(), was_heard }
+                    }
+                    (Stop::Closed(error), _) => Failed::Broken(error.into()),
+                    (Stop::Broken(error), _) => Failed::Broken(error),
+                })
+            }
         }
     }
 }
@@ -94,22 +139,20 @@ pub struct Incoming {
     /// The rest of the request.
     upload: Option<Box<Upload>>,
     keeps_alive: bool,
+    /// How long the backend says that it keeps an idle connection open.
+    announced: Option<Duration>,
 }
 
 impl Incoming {
-    fn new(
-        connection: Connection,
-        begun: Begun,
-        upload: Option<Upload>,
-        is_cut: bool,
-    ) -> Response<Self> {
-        let Begun { response, framing, keeps_alive, rest: bytes } = begun;
+    fn new(connection: Connection, begun: Begun, upload: Option<Upload>) -> Response<Self> {
+        let Begun { response, framing, keeps_alive, announced, rest: bytes } = begun;
         let mut incoming = Self {
             connection: Some(connection),
             framing,
             bytes,
             upload: upload.map(Box::new),
-            keeps_alive: keeps_alive && !is_cut,
+            keeps_alive,
+            announced,
         };
         incoming.settle();
         response.map(|()| incoming)
@@ -159,7 +202,7 @@ impl Incoming {
         if let Some(connection) = self.connection.take()
             && is_clean
         {
-            connection.keep();
+            connection.keep(self.announced);
         }
     }
 

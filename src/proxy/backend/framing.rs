@@ -33,11 +33,18 @@ pub struct Malformed;
 
 impl Framing {
     /// As the head of an answer, to a request that is not HEAD, tells it.
+    ///
+    /// # Errors
+    /// The end could be seen in two places: there is a Content-Length beside a
+    /// Transfer-Encoding (RFC 9112 §6.3), lengths differ, or a coding is unknown.
     pub fn of(
         status: StatusCode,
         version: Version,
         headers: &HeaderMap,
     ) -> Result<Self, Malformed> {
+        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+            return Err(Malformed);
+        }
         let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
         if has_no_body || status.is_informational() {
             return Ok(Framing::Length(0));
@@ -322,6 +329,10 @@ mod tests {
             );
         }
         assert_eq!(framing(200, V::HTTP_10, &[("transfer-encoding", "chunked")]), Err(Malformed));
+        let both = [("transfer-encoding", "chunked"), ("content-length", "5")];
+        for status in [200, 204, 304, 404] {
+            assert_eq!(framing(status, V::HTTP_11, &both), Err(Malformed), "{status}");
+        }
         let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
         assert_eq!(framing(200, V::HTTP_11, &twice), Err(Malformed));
     }

@@ -34,6 +34,7 @@ struct Admitted {
     operations: SmallVec<[Operation; 1]>,
     open: OpenRequest,
     permit: Permit,
+    is_repeatable: bool,
 }
 
 /// Serves `/api/v1/mcp/{deployment}{rest}`.
@@ -77,14 +78,27 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
         (caller, target)
     };
     let permit = plane.admit(&caller, peek.counts).await?;
-    Ok(Admitted { caller, target, session, operations: peek.operations, open, permit })
+    let (is_repeatable, operations) = (is_repeatable(&peek), peek.operations);
+    Ok(Admitted { caller, target, session, operations, open, permit, is_repeatable })
+}
+
+/// Whether the backend may get it twice: every message of it is known for certain to
+/// have no side effects.
+fn is_repeatable(peek: &Peek) -> bool {
+    let is_harmless = |method: &str| {
+        matches!(method, "initialize" | "ping" | "server/discover")
+            || (method.ends_with("/list") && !method.starts_with("notifications/"))
+    };
+    peek.counts == 0 && peek.operations.iter().all(|operation| is_harmless(&operation.method))
 }
 
 /// What the request asks for: its body, or, where none is meant, its method.
 async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
-    call.body.check_length()?;
-    call.body.read_ahead().await?;
     if call.head.method != Method::POST {
+        // A backend that leaves it unread would take it for its next request.
+        if call.body.has_content().await? {
+            return Err(ProxyError::BodyNotAllowed);
+        }
         let method = match call.head.method {
             Method::DELETE => "(end session)",
             _ => "(stream)",
@@ -92,6 +106,8 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
         let operation = Operation { method: method.into(), name: String::new() };
         return Ok(Peek { operations: SmallVec::from_iter([operation]), ..Peek::default() });
     }
+    call.body.check_length()?;
+    call.body.read_ahead().await?;
     if !coding::is_plain(&call.head.headers) {
         return Err(ProxyError::UnsupportedMediaType);
     }
@@ -103,7 +119,8 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
 }
 
 async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Body>, ProxyError> {
-    let Admitted { caller, target, mut session, operations, open, mut permit } = admitted;
+    let Admitted { caller, target, mut session, operations, open, mut permit, is_repeatable } =
+        admitted;
     let worker = call.worker;
     let method = call.head.method.clone();
     if worker.plane.is_draining() {
@@ -122,6 +139,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     let headers = std::mem::take(&mut call.head.headers);
     let presented = headers.get(session::HEADER).cloned();
     let mut outgoing = Outgoing::new(method.clone(), headers, &target, call.body.take());
+    outgoing.is_repeatable = is_repeatable;
     let called = tokio::select! {
         biased;
         called = forward::call(worker, &target, &mut outgoing, &mut permit) => called,

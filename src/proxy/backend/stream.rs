@@ -1,0 +1,59 @@
+//! What a connection's bytes go through: TCP, or TLS over it; and whether an idle
+//! one may be used again.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// What the backend did on a connection that lies idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing: the connection may serve the next request.
+    Nothing,
+    /// The backend closed it, or it broke.
+    Close,
+    /// The backend sent bytes that answer no request.
+    Bytes,
+}
+
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What the backend did since its last answer was read, as the socket has it now.
+    fn heard(&mut self) -> Heard;
+}
+
+impl Stream for TcpStream {
+    fn heard(&mut self) -> Heard {
+        peek(self)
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    /// Reads through TLS first, because a session ticket may legitimately lie unread,
+    /// and then asks the TCP socket beneath. A record that only the socket knows of
+    /// cannot be read here and costs the connection, which is always safe.
+    fn heard(&mut self) -> Heard {
+        let (mut byte, mut cx) = ([0], Context::from_waker(Waker::noop()));
+        let mut read = ReadBuf::new(&mut byte);
+        match Pin::new(&mut *self).poll_read(&mut cx, &mut read) {
+            Poll::Pending => peek(self.get_ref().0),
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => Heard::Bytes,
+            Poll::Ready(_) => Heard::Close,
+        }
+    }
+}
+
+/// Asks the kernel and not the runtime, whose idea of a socket's readiness is as old
+/// as its last look at the events.
+fn peek(stream: &TcpStream) -> Heard {
+    match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+        Ok(0) | Err(_) => Heard::Close,
+        Ok(_) => Heard::Bytes,
+    }
+}
