@@ -104,7 +104,7 @@ impl Resource {
         let unreadable = |column: &'static str| {
             move |_| seal::Error::Broken { place: format!("resource/{column}") }
         };
-        let auth: Auth = row.text("auth")?.parse().map_err(unreadable("auth"))?;
+        let auth = Auth::stored(&row.text("auth")?).map_err(unreadable("auth"))?;
         Ok(Self {
             credential: key.as_ref().and_then(|key| auth.header(key)),
             owner_id: row.text("owner_id")?,

@@ -16,6 +16,7 @@ use url::Url;
 use super::admit::Permit;
 use super::backend::{Failed, Head, Incoming};
 use super::body::{BoxError, RequestBody, TooLarge};
+use super::dropped::Dropped;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
 use super::resolve::Target;
@@ -40,9 +41,15 @@ pub struct Outgoing {
 impl Outgoing {
     /// Takes off the client's headers what no backend may get, and puts on the
     /// backend's own name and key.
-    pub fn new(method: Method, mut headers: HeaderMap, target: &Target, body: RequestBody) -> Self {
-        headers::strip_request(&mut headers);
+    pub fn new(
+        method: Method,
+        mut headers: HeaderMap,
+        target: &Target,
+        body: RequestBody,
+        dropped: &Dropped,
+    ) -> Self {
         let resource = &target.resource;
+        dropped.count(&resource.id, &headers::strip_request(&mut headers));
         headers.insert(HOST, resource.endpoint.host_header.clone());
         if let Some((name, value)) = resource.credential() {
             headers::put_credential(&mut headers, name, value);

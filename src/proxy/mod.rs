@@ -10,6 +10,7 @@ pub mod admit;
 pub mod authenticate;
 pub mod backend;
 pub mod body;
+pub mod dropped;
 pub mod error;
 pub mod forward;
 pub mod headers;

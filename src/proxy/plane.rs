@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::backend::Dialer;
+use super::dropped::Dropped;
 use super::error::ProxyError;
 use super::live::{Live, Lives};
 use super::mcp::binder::Binder;
@@ -69,6 +70,7 @@ pub struct DataPlane {
     pub guessers: Semaphore,
     pub origins: Origins,
     pub dialer: Dialer,
+    pub dropped: Dropped,
     pub started: Instant,
     /// The counters of each worker.
     pub tallies: Mutex<Vec<Arc<Tally>>>,
@@ -112,6 +114,7 @@ impl DataPlane {
             refills: Refills::default(),
             throttle: Throttle::default(),
             guessers: Semaphore::new(GUESSERS),
+            dropped: Dropped::default(),
             started: Instant::now(),
             tallies: Mutex::default(),
             unwritten: tokio::sync::Mutex::default(),

@@ -75,6 +75,7 @@ async fn one_that_is_trusted_must_be_for_the_name_that_was_registered() {
     // What the operating system trusts is asked for once, by a process.
     let settings = [
         ("AI_PROXY_DATA_DIR", proxy.store.dir().to_string_lossy().into_owned()),
+        ("AI_PROXY_WORKERS", "1".to_owned()),
         ("SSL_CERT_FILE", files.path().join("cert.pem").to_string_lossy().into_owned()),
     ];
     let process = Process::serve(&settings).await;
@@ -87,4 +88,9 @@ async fn one_that_is_trusted_must_be_for_the_name_that_was_registered() {
     assert_eq!(backend.request().header("host"), Some(host.as_str()));
     assert_eq!(status("/api/v1/mcp/other").await, 503);
     assert_eq!(backend.requests().len(), 1);
+    // The session tickets that TLS sends do not cost the connection.
+    for _ in 0..3 {
+        assert_eq!(status(DEMO).await, 200);
+    }
+    assert!(backend.requests().iter().all(|request| request.connection == 0));
 }

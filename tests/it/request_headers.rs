@@ -65,6 +65,19 @@ async fn just_the_end_to_end_headers_arrive() {
         ("x-ms-client-principal", "secret"),
         ("x-ms-client-principal-id", "secret"),
         ("X-MS-Client-Principal-Name", "secret"),
+        ("X-MS-Token-AAD-Access-Token", "secret"),
+        ("Cf-Access-Jwt-Assertion", "secret"),
+        ("X-Amzn-Oidc-Data", "secret"),
+        ("X-Goog-IAP-JWT-Assertion", "secret"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        // Servers that fold `_` to `-` would read these as what is checked or kept back.
+        ("Mcp_Session_Id", "of-somebody-else"),
+        ("Mcp-Session_Id", "of-somebody-else"),
+        ("X_Forwarded_For", "192.0.2.1"),
+        ("Api_Key", "secret"),
+        ("x_anything", "x"),
     ] {
         request = request.header(name, value);
     }
@@ -97,6 +110,24 @@ async fn just_the_end_to_end_headers_arrive() {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(headers(&got), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_an_underscore_is_removed_and_counted() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    let id = proxy.resource("demo", &backend.url()).await;
+    let ada = proxy.event().open().await.attendee().await;
+    proxy.start().await;
+    let dropped = || proxy.app().plane.dropped.of(&id);
+    assert_eq!(ada.post(PING).await.status, 200);
+    assert_eq!(dropped(), []);
+    for _ in 0..2 {
+        let request = ada.post(PING).header("Mcp_Session_Id", "x").header("X_Key", "1");
+        assert_eq!(request.header("x_key", "2").await.status, 200);
+    }
+    assert!(backend.requests().iter().all(|got| !got.whole().contains("_")));
+    assert_eq!(dropped(), [("mcp_session_id".to_owned(), 2), ("x_key".to_owned(), 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +169,7 @@ async fn the_backend_key_goes_where_the_resource_says() {
         ("bearer", Auth::Bearer, with_key.clone()),
         ("named", "header:X-Functions-Key".parse().unwrap(), with_key.clone()),
         ("standard", "header:User-Agent".parse().unwrap(), with_key.clone()),
+        ("folded", "header:X_Functions_Key".parse().unwrap(), with_key.clone()),
         ("none", Auth::None, with_key),
         ("keyless", Auth::ApiKey, KeyChange::Keep),
     ] {
@@ -158,6 +190,7 @@ async fn the_backend_key_goes_where_the_resource_says() {
         ("bearer", "authorization", "Bearer K1 of the backend"),
         ("named", "x-functions-key", "K1 of the backend"),
         ("standard", "user-agent", "K1 of the backend"),
+        ("folded", "x_functions_key", "K1 of the backend"),
         ("none", "", ""),
         ("keyless", "", ""),
     ] {
@@ -170,9 +203,13 @@ async fn the_backend_key_goes_where_the_resource_says() {
             .header("user-agent", "of-the-client");
         assert_eq!(request.await.status, 200);
         let got = backend.requests().pop().unwrap();
-        for name in ["api-key", "authorization", "x-functions-key", "user-agent"] {
+        let names =
+            ["api-key", "authorization", "x-functions-key", "x_functions_key", "user-agent"];
+        for name in names {
             let expected = match name {
                 _ if name == header => vec![value],
+                // What a server may read as the header of the key.
+                "x-functions-key" if header == "x_functions_key" => vec![],
                 "x-functions-key" => vec!["of-the-client", "of-the-client"],
                 "user-agent" => vec!["of-the-client"],
                 _ => vec![],

@@ -56,6 +56,13 @@ async fn just_the_end_to_end_headers_arrive() {
             ("access-control-allow-origin", "*"),
             ("access-control-allow-credentials", "true"),
             ("access-control-expose-headers", "*"),
+            ("nel", "{\"report_to\":\"x\"}"),
+            ("report-to", "{\"group\":\"x\"}"),
+            ("reporting-endpoints", "x=\"http://backend/\""),
+            ("accept-ch", "Sec-CH-UA-Model"),
+            ("service-worker-allowed", "/"),
+            ("x-accel-redirect", "/internal"),
+            ("x-accel-buffering", "yes"),
             ("x-error-source", "proxy"),
         ] {
             reply = reply.header(name, value);

@@ -66,10 +66,12 @@ impl fmt::Display for Auth {
     }
 }
 
-impl FromStr for Auth {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Auth {
+    /// Reads what is stored, also where today's rule would refuse it.
+    ///
+    /// # Errors
+    /// It is no way to send a key.
+    pub(super) fn stored(text: &str) -> Result<Self, String> {
         match text.trim() {
             "api-key" => Ok(Auth::ApiKey),
             "bearer" => Ok(Auth::Bearer),
@@ -79,14 +81,26 @@ impl FromStr for Auth {
                     .strip_prefix("header:")
                     .ok_or("must be api-key, bearer, none or header:<Name>")?
                     .trim();
-                let name: HeaderName =
-                    name.parse().map_err(|_| format!("\"{name}\" is not a header name"))?;
-                if REFUSED.contains(&name.as_str()) || name.as_str().starts_with("mcp-") {
-                    return Err(format!("the header {name} cannot carry a key; name another"));
-                }
+                let name = name.parse().map_err(|_| format!("\"{name}\" is not a header name"))?;
                 Ok(Auth::Header(name))
             }
         }
+    }
+}
+
+impl FromStr for Auth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let auth = Self::stored(text)?;
+        if let Auth::Header(name) = &auth {
+            // Many servers read an underscore as a hyphen.
+            let read = name.as_str().replace('_', "-");
+            if REFUSED.contains(&&*read) || read.starts_with("mcp-") {
+                return Err(format!("the header {name} cannot carry a key; name another"));
+            }
+        }
+        Ok(auth)
     }
 }
 
@@ -118,6 +132,9 @@ mod tests {
             "Upgrade",
             "Mcp-Session-Id",
             "MCP-Protocol-Version",
+            "Mcp_Session_Id",
+            "content_length",
+            "Transfer_Encoding",
             "",
             "a b",
             "a:b",

@@ -32,7 +32,7 @@ pub struct Check {
     )]
     endpoint_policy: EndpointPolicy,
 
-    /// How long connecting to a backend may take
+    /// How long connecting to each address of a backend may take
     #[arg(
         long, env = "AI_PROXY_CONNECT_TIMEOUT", default_value = "5",
         value_parser = values::time_limit, value_name = "SECONDS"

@@ -57,3 +57,46 @@ fn peek(stream: &TcpStream) -> Heard {
         Ok(_) => Heard::Bytes,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A connection of which the runtime last saw that there is nothing to read, and
+    /// the backend's end of it.
+    async fn connection() -> (TcpStream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        far.set_nodelay(true).unwrap();
+        near.try_write(b"?").unwrap();
+        far.read_exact(&mut [0]).unwrap();
+        let poll = |near: &mut TcpStream| {
+            let (mut byte, mut cx) = ([0], Context::from_waker(Waker::noop()));
+            Pin::new(near).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        };
+        assert!(poll(&mut near));
+        (near, far)
+    }
+
+    #[tokio::test]
+    async fn what_the_runtime_has_not_noticed_yet_is_heard() {
+        let (mut near, far) = connection().await;
+        assert_eq!(near.heard(), Heard::Nothing);
+        (&far).write_all(b"x").unwrap();
+        assert_eq!(near.heard(), Heard::Bytes);
+        assert_eq!(near.heard(), Heard::Bytes, "it is still there");
+
+        let (mut near, far) = connection().await;
+        drop(far);
+        assert_eq!(near.heard(), Heard::Close);
+
+        let (mut near, far) = connection().await;
+        SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(far);
+        assert_eq!(near.heard(), Heard::Close);
+    }
+}

@@ -138,7 +138,8 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     );
     let headers = std::mem::take(&mut call.head.headers);
     let presented = headers.get(session::HEADER).cloned();
-    let mut outgoing = Outgoing::new(method.clone(), headers, &target, call.body.take());
+    let (body, dropped) = (call.body.take(), &worker.plane.dropped);
+    let mut outgoing = Outgoing::new(method.clone(), headers, &target, body, dropped);
     outgoing.is_repeatable = is_repeatable;
     let called = tokio::select! {
         biased;

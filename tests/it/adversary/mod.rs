@@ -3,6 +3,7 @@
 //! backend, on the wire and in the logs.
 
 mod counting;
+mod desync;
 mod framing;
 mod hostile_backend;
 mod paths;

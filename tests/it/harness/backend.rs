@@ -273,6 +273,11 @@ impl Visit {
         self.write(framed).await;
     }
 
+    /// Whether it is the first connection that the backend got.
+    pub fn is_first(&self) -> bool {
+        self.connection == 0
+    }
+
     /// Where the proxy's end of the connection is.
     pub fn peer_addr(&self) -> SocketAddr {
         self.stream.get_ref().peer_addr().expect("a connection")

@@ -165,6 +165,8 @@ pub struct Page<'a> {
     key_hint: String,
     problems: Problems,
     outcome: Option<Outcome>,
+    /// Names of request headers that did not pass, and how often.
+    dropped: Vec<(String, u64)>,
 }
 
 impl<'a> Page<'a> {
@@ -191,7 +193,12 @@ impl<'a> Page<'a> {
             key_hint: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
             problems: retype_key(typed, problems),
             outcome: None,
+            dropped: Vec::new(),
         }
+    }
+
+    pub fn with_dropped(self, dropped: Vec<(String, u64)>) -> Self {
+        Self { dropped, ..self }
     }
 
     /// After a test nothing is wrong with the form, even if the key is missing from it.

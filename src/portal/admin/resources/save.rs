@@ -19,7 +19,9 @@ pub async fn blank(me: SignedIn) -> Answer {
 
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    page::ok(&Page::new(&me, &Typed::of(&stored), Some(&stored), Problems::none()))
+    let typed = Typed::of(&stored);
+    let page = Page::new(&me, &typed, Some(&stored), Problems::none());
+    page::ok(&page.with_dropped(site.plane.dropped.of(&stored.id)))
 }
 
 /// A new resource that begins as a copy; its names are to be told apart.
