@@ -329,7 +329,7 @@ fn help_teaches() {
     Options:
           --endpoint-policy <POLICY>   Which backend addresses may be connected to: any or public [env:
                                        AI_PROXY_ENDPOINT_POLICY=] [default: any]
-          --connect-timeout <SECONDS>  How long connecting to a backend may take [env:
+          --connect-timeout <SECONDS>  How long connecting to each address of a backend may take [env:
                                        AI_PROXY_CONNECT_TIMEOUT=] [default: 5]
           --answer-timeout <SECONDS>   How long each answer may take [default: 15]
           --owner <NAME>               Whose resources and events [default: local]

@@ -478,6 +478,21 @@ async fn an_edit_is_tested_with_the_stored_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn headers_that_were_removed_are_shown_on_the_resources_page() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let path = make(&portal, &ada, &[]).await;
+    assert!(ada.get(&path).await.all("#dropped").is_empty());
+    let names = ["x_key", "x_other"].map(|name| name.parse().unwrap());
+    let id = path.rsplit('/').next().unwrap();
+    portal.app.plane.dropped.count(id, &names);
+    portal.app.plane.dropped.count(id, &names[..1]);
+    portal.app.plane.dropped.count("another", &names);
+    let page = ada.get(&path).await;
+    assert_eq!(page.all("#dropped td"), ["x_key", "2", "x_other", "1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_are_checked_after_a_save_and_when_an_event_needs_them() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;

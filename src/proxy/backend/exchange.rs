@@ -42,6 +42,16 @@ enum Stop {
     Broken(BoxError),
 }
 
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // What TLS says of bytes that are no records of it.
+            io::ErrorKind::InvalidData => Stop::Broken(error.into()),
+            _ => Stop::Closed(error),
+        }
+    }
+}
+
 impl From<Malformed> for Stop {
     fn from(malformed: Malformed) -> Self {
         Stop::Broken(malformed.into())
@@ -82,7 +92,7 @@ impl Connection {
                 }
             }
             loop {
-                let piece = ready!(poll_piece(stream, cx)).map_err(Stop::Closed)?;
+                let piece = ready!(poll_piece(stream, cx))?;
                 if piece.is_empty() {
                     let end = io::ErrorKind::UnexpectedEof.into();
                     return Poll::Ready(Err(Stop::Closed(end)));
