@@ -123,7 +123,7 @@ pub struct Config {
     #[arg(long, env = "AI_PROXY_ENDPOINT_POLICY", default_value = "any", value_name = "POLICY")]
     pub endpoint_policy: EndpointPolicy,
 
-    /// How long a backend may take until its response headers.
+    /// How long a backend may take until its response headers, without the client's upload.
     #[arg(
         long, env = "AI_PROXY_BACKEND_TIMEOUT", default_value = "120",
         value_parser = values::time_limit, value_name = "SECONDS"

@@ -81,9 +81,6 @@ async fn within<T>(
     waits_for_client: Option<Arc<AtomicBool>>,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    let Some(waits_for_client) = waits_for_client else {
-        return tokio::time::timeout(time, work).await.ok();
-    };
     let (mut work, mut clock) = (pin!(work), pin!(tokio::time::sleep(time)));
     // What was left when the clock was stopped.
     let mut stopped: Option<Duration> = None;
@@ -91,13 +88,13 @@ async fn within<T>(
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(done));
         }
-        let now = Instant::now();
-        if waits_for_client.load(Ordering::Relaxed) {
-            stopped.get_or_insert_with(|| clock.deadline().saturating_duration_since(now));
+        if waits_for_client.as_ref().is_some_and(|waits| waits.load(Ordering::Relaxed)) {
+            let left = || clock.deadline().saturating_duration_since(Instant::now());
+            stopped.get_or_insert_with(left);
             return Poll::Pending;
         }
         if let Some(left) = stopped.take() {
-            clock.as_mut().reset(now + left);
+            clock.as_mut().reset(Instant::now() + left);
         }
         clock.as_mut().poll(cx).map(|()| None)
     })

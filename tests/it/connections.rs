@@ -222,12 +222,13 @@ async fn the_clients_upload_takes_nothing_off_the_backends_time() {
     let (backend, mut visits) = Backend::by_hand().await;
     let (proxy, ada) = Proxy::serving_with(&backend, |config| {
         config.backend_timeout.0 = Duration::from_millis(700);
+        config.max_body_bytes = 64 << 20;
     })
     .await;
     let size = 100_000;
     let head = ada.head("POST", DEMO, &format!("content-length: {size}\r\n"));
     let mut wire = proxy.wire().await;
-    wire.send(format!("{head}{}", " ".repeat(70_000))).await.unwrap();
+    wire.send(format!("{head}{{{}", " ".repeat(69_999))).await.unwrap();
     let mut visit = visits.next().await;
     visit.head().await;
     // A client on a slow line: three times as long as the backend may take.
@@ -240,13 +241,14 @@ async fn the_clients_upload_takes_nothing_off_the_backends_time() {
     assert_eq!(wire.answer().await.unwrap().status, 200);
 
     // The backend's own time still counts, after the upload and where it takes no more of it.
-    let mut wire = ada.post(&" ".repeat(size)).send().await;
+    let mut wire = ada.post(&format!("{{{}", " ".repeat(size))).send().await;
     let (_visit, _) = visits.request().await;
     assert_eq!(wire.answer().await.unwrap().code(), "backend_timeout");
     let mut wire = proxy.wire().await;
     let size = 64 << 20;
     wire.send(ada.head("POST", DEMO, &format!("content-length: {size}\r\n"))).await.unwrap();
     // More than the sockets hold: the rest stays with the client.
+    wire.send("{").await.unwrap();
     let sent = tokio::time::timeout(Duration::from_millis(500), wire.send(vec![b' '; size])).await;
     assert!(sent.is_err() || sent.is_ok_and(|sent| sent.is_err()), "nobody has read all of it");
     let end = tokio::time::timeout(Duration::from_secs(5), wire.answer()).await.expect("an end");

@@ -19,7 +19,7 @@ async fn a_client_that_leaves_takes_its_backend_request_with_it() {
             for with_head in [false, true] {
                 let (backend, mut visits) = Backend::by_hand().await;
                 let (proxy, ada) = Proxy::serving(&backend).await;
-                let mut wire = ada.ask(method, DEMO).json(CALL).send().await;
+                let mut wire = ada.ask_or_call(method, DEMO).send().await;
                 let (mut visit, _) = visits.request().await;
                 if with_head {
                     visit.begin_events().await;
@@ -100,7 +100,7 @@ async fn a_backend_that_dies_amid_its_answer_cuts_the_clients() {
         for reset in [false, true] {
             let (backend, mut visits) = Backend::by_hand().await;
             let (_proxy, ada) = Proxy::serving(&backend).await;
-            let mut wire = ada.ask(method, DEMO).json(CALL).send().await;
+            let mut wire = ada.ask_or_call(method, DEMO).send().await;
             let (mut visit, _) = visits.request().await;
             visit.begin_events().await;
             visit.chunk("data: 1\n\n").await;

@@ -131,7 +131,7 @@ async fn off_the_origin_or_by_another_method_is_refused() {
     for target in targets {
         for method in ["POST", "GET"] {
             let before = backend.requests().len();
-            let answer = ada.ask(method, &format!("{DEMO}/{target}")).json(CALL).await;
+            let answer = ada.ask_or_call(method, &format!("{DEMO}/{target}")).await;
             assert_eq!(answer.code(), "backend_redirect", "{method} {target}");
             assert_eq!(answer.header("location"), None);
             assert_eq!(backend.requests().len(), before + 1, "{method} {target}");

@@ -36,7 +36,7 @@ async fn the_head_goes_out_while_the_body_is_silent() {
     for method in ["GET", "POST"] {
         let (backend, mut visits) = Backend::by_hand().await;
         let (_proxy, ada) = Proxy::serving(&backend).await;
-        let mut wire = ada.ask(method, DEMO).json(CALL).send().await;
+        let mut wire = ada.ask_or_call(method, DEMO).send().await;
         let (mut visit, _) = visits.request().await;
         visit.begin_events().await;
         let head = wire.head().await.unwrap();

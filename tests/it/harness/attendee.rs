@@ -28,6 +28,12 @@ impl Attendee {
         Ask::new(self.store.clone(), method, target).header("api-key", &self.key)
     }
 
+    /// A tool call, or, by a method that has no body, a request without one.
+    pub fn ask_or_call(&self, method: &str, target: &str) -> Ask {
+        let ask = self.ask(method, target);
+        if method == "POST" { ask.json(CALL) } else { ask }
+    }
+
     /// A JSON-RPC message to `demo`.
     pub fn post(&self, body: &str) -> Ask {
         self.ask("POST", DEMO).json(body)
