@@ -19,6 +19,8 @@ use super::framing::{Framing, Malformed};
 
 const MAX_HEADERS: usize = 256;
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 const START: &[u8] = b"HTTP/1.";
 
 /// Room for the headers that the proxy adds, so that the table need not grow.
@@ -183,7 +185,7 @@ fn is_framed(headers: &HeaderMap) -> bool {
 /// `timeout` of `Keep-Alive`, which is whole seconds (RFC 2068 §19.7.1.1, and what
 /// servers send today).
 fn announced(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(HeaderName::from_static("keep-alive"))?.to_str().ok()?;
+    let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     value.split(',').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let seconds = value.trim().trim_matches('"').parse().ok()?;

@@ -42,7 +42,7 @@ impl Framing {
         version: Version,
         headers: &HeaderMap,
     ) -> Result<Self, Malformed> {
-        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+        if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
             return Err(Malformed);
         }
         let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
