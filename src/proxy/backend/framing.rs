@@ -42,11 +42,14 @@ impl Framing {
         version: Version,
         headers: &HeaderMap,
     ) -> Result<Self, Malformed> {
+        // An interim answer is passed over, whatever it says.
+        if status.is_informational() {
+            return Ok(Framing::Length(0));
+        }
         if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
             return Err(Malformed);
         }
-        let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-        if has_no_body || status.is_informational() {
+        if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
             return Ok(Framing::Length(0));
         }
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
