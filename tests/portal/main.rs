@@ -6,6 +6,7 @@ mod api;
 mod attendees;
 mod audit;
 mod backup;
+mod bounds;
 mod capacity;
 mod claim;
 mod entra;

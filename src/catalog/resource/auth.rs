@@ -6,6 +6,8 @@ use std::str::FromStr;
 use http::header::{self, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::catalog::validate::quoted;
+
 /// Headers that frame or route a message, or belong to one connection: a key in
 /// one of these could break requests apart.
 const REFUSED: [&str; 12] = [
@@ -80,7 +82,7 @@ impl FromStr for Auth {
                     .ok_or("must be api-key, bearer, none or header:<Name>")?
                     .trim();
                 let name: HeaderName =
-                    name.parse().map_err(|_| format!("\"{name}\" is not a header name"))?;
+                    name.parse().map_err(|_| format!("{} is not a header name", quoted(name)))?;
                 if REFUSED.contains(&name.as_str()) || name.as_str().starts_with("mcp-") {
                     return Err(format!("the header {name} cannot carry a key; name another"));
                 }
