@@ -26,4 +26,5 @@ mod resources;
 mod room;
 mod set_up;
 mod sign_in;
+mod turns;
 mod workshop;
