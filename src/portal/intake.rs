@@ -2,8 +2,9 @@
 //! bodies are bounded and have to arrive in time.
 //!
 //! Forms that nobody is signed in for, pages of owners and the API have turns apart, so
-//! that visitors keep no owner out; in each, one network has a part only. An owner's body is read
-//! once it is known who they are, and one owner has a part of the turns as well.
+//! that visitors keep no owner out; in each, one network has a part only. A visitor's body is small
+//! and read before it is their turn, so that whoever sends none takes no turn either. An owner's is
+//! read once it is known who they are, and one owner has a part of the turns as well.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -12,15 +13,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::RequestExt;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, RequestExt};
 use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Site;
@@ -42,10 +43,6 @@ const OWNERS_FORM: usize = 1024 * 1024;
 const ALLOWANCE: Duration = Duration::from_secs(10);
 const BYTES_A_SECOND: u32 = 32 * 1024;
 
-pub fn visitors_form() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(VISITORS_FORM)
-}
-
 pub fn owners_form() -> DefaultBodyLimit {
     DefaultBodyLimit::max(OWNERS_FORM)
 }
@@ -61,6 +58,8 @@ pub enum Crowd {
 
 /// The turns of all requests.
 pub struct Gate {
+    /// Visitors whose bodies are arriving.
+    arriving: Turns<IpAddr>,
     visitors: Turns<IpAddr>,
     owners: Turns<IpAddr>,
     programs: Turns<IpAddr>,
@@ -70,6 +69,14 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
+        // Nobody waits: the connection would be as long in use.
+        let arriving = Bounds {
+            at_once: 4096,
+            each: 256,
+            waiting: 0,
+            waiting_each: 0,
+            patience: Duration::ZERO,
+        };
         // A room shares one network, and all of it may come at the same moment.
         let bounds = Bounds {
             at_once: 256,
@@ -81,6 +88,7 @@ impl Default for Gate {
         // Those who come here have a turn of the others already.
         let each_owner = Bounds { at_once: 512, each: 32, waiting_each: 16, ..bounds };
         Self {
+            arriving: Turns::new(arriving),
             visitors: Turns::new(bounds),
             owners: Turns::new(bounds),
             programs: Turns::new(bounds),
@@ -124,12 +132,19 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
         return PageError::internal("a request without a peer").into_response();
     };
     let source = throttle::source(peer, request.headers(), &door.site.config.trusted_proxies);
+    let source = source_network(source);
+    if door.crowd == Crowd::Visitors {
+        request = match arrived(&door.gate, source, request).await {
+            Ok(request) => request,
+            Err(error) => return error.into_response(),
+        };
+    }
     let turns = match door.crowd {
         Crowd::Visitors => &door.gate.visitors,
         Crowd::Owners => &door.gate.owners,
         Crowd::Programs => &door.gate.programs,
     };
-    let Ok(_turn) = turns.take(&source_network(source)).await else {
+    let Ok(_turn) = turns.take(&source).await else {
         return match door.crowd {
             Crowd::Programs => ApiError::busy().into_response(),
             Crowd::Visitors | Crowd::Owners => PageError::Busy.into_response(),
@@ -137,6 +152,17 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     };
     request.extensions_mut().insert(door.gate.clone());
     next.run(request.map(|body| Body::new(Timed::new(body)))).await
+}
+
+/// A visitor's request, once its body is here.
+async fn arrived(gate: &Gate, source: IpAddr, request: Request) -> Result<Request, PageError> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let _turn = gate.arriving.take(&source).await?;
+    let (head, body) = request.into_parts();
+    let body = gather(Limited::new(Timed::new(body), VISITORS_FORM)).await?;
+    Ok(Request::from_parts(head, Body::from(body)))
 }
 
 /// Why there is no body.
@@ -167,11 +193,18 @@ impl Unread {
 
 /// Reads a body as far as the route's limit.
 pub async fn read(request: Request) -> Result<Bytes, Unread> {
-    let mut body = request.into_limited_body();
+    gather(request.into_limited_body()).await
+}
+
+async fn gather<B>(mut body: B) -> Result<Bytes, Unread>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
     // Copied: chunks of a byte each would hold the buffers that they lie in.
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame.map_err(|error| Unread::of(&error))?.into_data() {
+        if let Ok(chunk) = frame.map_err(|error| Unread::of(&*error.into()))?.into_data() {
             read.extend_from_slice(&chunk);
         }
     }

@@ -32,8 +32,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/sign-in/entra", get(entra::begin))
         .route("/admin/sign-in/entra/callback", get(entra::callback))
         .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
-        .route("/admin/setup/{token}/entra", get(entra::begin_invited))
-        .layer(intake::visitors_form());
+        .route("/admin/setup/{token}/entra", get(entra::begin_invited));
     let owners = Router::new()
         .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/tokens", get(tokens::show).post(tokens::create))

@@ -151,11 +151,15 @@ async fn visitors_who_stall_keep_out_their_own_network_only_and_no_owner() {
     let bob = portal.owner("Bob").await;
     let visitor = portal.visitor();
     let from = |address: &str| {
+        let request = visitor.client.post(format!("{}/admin/setup/0000", visitor.url));
+        request.header("x-forwarded-for", address).form(&[("password", "x"), ("again", "x")])
+    };
+    let look = || {
         let request = visitor.client.get(format!("{}/claim", visitor.url));
-        request.header("x-forwarded-for", address)
+        request.header("x-forwarded-for", "192.0.2.1")
     };
     let stalled =
-        join_all((0..64).map(|_| begin(&portal, "/claim", &[FORM, "x-forwarded-for: 192.0.2.1"])))
+        join_all((0..256).map(|_| begin(&portal, "/claim", &[FORM, "x-forwarded-for: 192.0.2.1"])))
             .await;
     let page = until(|| from("192.0.2.1"), StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!(page.text("h1"), "Too busy right now");
@@ -163,8 +167,10 @@ async fn visitors_who_stall_keep_out_their_own_network_only_and_no_owner() {
 
     let started = Instant::now();
     for address in ["192.0.2.2", "2001:db8::1"] {
-        until(|| from(address), StatusCode::OK).await;
+        until(|| from(address), StatusCode::GONE).await;
     }
+    // Whoever sends nothing is answered there as well: those who stall have no turn.
+    until(look, StatusCode::OK).await;
     // From there as well.
     let mine = || {
         let request = ada.client.get(format!("{}/admin", ada.url));
@@ -173,7 +179,7 @@ async fn visitors_who_stall_keep_out_their_own_network_only_and_no_owner() {
     until(mine, StatusCode::OK).await;
     assert!(started.elapsed() < Duration::from_secs(5), "nobody waits for those who stall");
     drop(stalled);
-    until(|| from("192.0.2.1"), StatusCode::OK).await;
+    until(|| from("192.0.2.1"), StatusCode::GONE).await;
 
     // An owner who stalls keeps out nobody but themselves, on the same network, too.
     let headers = [FORM, &cookie(&ada), "x-forwarded-for: 192.0.2.1"];
