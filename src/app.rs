@@ -16,7 +16,6 @@ use crate::identity::Identity;
 use crate::identity::entra::Entra;
 use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
-use crate::proxy::throttle::Throttle;
 
 pub struct App {
     pub config: Config,
@@ -27,8 +26,6 @@ pub struct App {
     pub plane: Arc<DataPlane>,
     pub health: Arc<Health>,
     pub preflights: Preflights,
-    /// Of claim codes that are tried.
-    pub claims: Throttle,
 }
 
 impl App {
@@ -49,18 +46,7 @@ impl App {
         let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
         let (health, backups) = (Arc::default(), Backups::default());
-        let claims = Throttle::default();
-        Ok(Arc::new(Self {
-            config,
-            db,
-            vault,
-            identity,
-            backups,
-            health,
-            plane,
-            preflights,
-            claims,
-        }))
+        Ok(Arc::new(Self { config, db, vault, identity, backups, health, plane, preflights }))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! [`run`] asks, by [`probe`], every active server that an event is about to need, and
 //! whichever was just saved. It runs on the control runtime, on connections of its own and
-//! few at a time. Results stay in the memory of this process. A result belongs to the
+//! few at a time, of one owner fewer still: servers that never answer hold up their owner's only. Results stay in the memory of this process. A result belongs to the
 //! address and key that were asked: a resource that has changed since has none.
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::catalog::Digest;
@@ -21,6 +20,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::probe::{self, Failure, Report, Target};
 use crate::proxy::plane::DataPlane;
+use crate::turns::{Bounds, Full, Turns};
 
 /// How long before an event its servers are watched.
 const AHEAD_MS: i64 = 86_400_000;
@@ -32,9 +32,18 @@ const FORGOTTEN_MS: i64 = 86_400_000;
 const LOOK_MS: i64 = 15_000;
 const TICK: Duration = Duration::from_secs(1);
 
-/// Servers that are asked at once, in the background and by people.
-const AT_ONCE: usize = 4;
-const PEOPLE_AT_ONCE: usize = 8;
+/// Servers that are asked at once in the background. All that are due may wait.
+const BACKGROUND: Bounds = Bounds {
+    at_once: 6,
+    each: 2,
+    waiting: usize::MAX / 2,
+    waiting_each: usize::MAX / 2,
+    patience: Duration::from_secs(3600),
+};
+
+/// Servers that are asked at once because people want to know.
+const PEOPLE: Bounds =
+    Bounds { at_once: 8, each: 2, waiting: 256, waiting_each: 8, patience: CHECK };
 
 /// How long one answer, and all of a check, may take.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -67,16 +76,12 @@ pub struct Checked {
 pub struct Health {
     results: Mutex<HashMap<String, Checked>>,
     soon: Mutex<HashMap<String, Arc<Resource>>>,
-    people: Semaphore,
+    people: Turns<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self {
-            results: Mutex::default(),
-            soon: Mutex::default(),
-            people: Semaphore::new(PEOPLE_AT_ONCE),
-        }
+        Self { results: Mutex::default(), soon: Mutex::default(), people: Turns::new(PEOPLE) }
     }
 }
 
@@ -94,19 +99,19 @@ impl Health {
         }
     }
 
-    /// Asks a server because a person wants to know now.
+    /// Asks a server because a person wants to know now, in a turn of that owner.
     ///
     /// # Errors
-    /// The reason why it could not be used.
+    /// The reason why it could not be used, or that it was not asked.
     pub async fn ask(
         &self,
         config: &Config,
+        owner_id: &str,
         endpoint: &Endpoint,
         credential: Option<Credential>,
     ) -> Result<Report, Failure> {
-        let turn = in_time(self.people.acquire(), "waiting for other tests");
-        // The semaphore is never closed.
-        let _turn = turn.await?;
+        let turn = self.people.take(&owner_id.to_owned()).await;
+        let _turn = turn.map_err(|Full| Failure::NoTurn)?;
         ask(config, endpoint, credential).await
     }
 
@@ -128,7 +133,7 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut seen, mut next_look) = (None, 0);
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let turns = Arc::new(Turns::new(BACKGROUND));
     // Dropped with this future, and every check with it.
     let mut running = JoinSet::new();
     let mut under_way = HashSet::new();
@@ -169,10 +174,12 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
                 health.soon.lock().entry(id).or_insert(resource);
                 continue;
             }
-            let (health, plane, places) = (health.clone(), plane.clone(), places.clone());
+            let (health, plane, turns) = (health.clone(), plane.clone(), turns.clone());
             running.spawn(async move {
-                let _place = places.acquire().await;
-                check(&health, &plane.config, &resource).await;
+                // Where there was none, it is due still.
+                if let Ok(_turn) = turns.take(&resource.owner_id).await {
+                    check(&health, &plane.config, &resource).await;
+                }
                 id
             });
         }

@@ -3,8 +3,9 @@
 //! A run asks every linked MCP server as an attendee would, through the data plane
 //! and as a [`Synthetic`] caller, so that it works before the event is open and
 //! opens it to nobody; beside that it looks at what the event itself needs. Runs are
-//! jobs on the control runtime, one at a time for an event; the last of each is
-//! kept in memory, here alone.
+//! jobs on the control runtime, one at a time for an event and a few for an owner; what they
+//! ask takes turns, so that an owner's servers that never answer hold up no other's. The last of
+//! each event is kept in memory, here alone.
 
 mod checks;
 mod lane;
@@ -13,6 +14,7 @@ mod way;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -26,9 +28,26 @@ use crate::clock::now_ms;
 use crate::proxy::plane::DataPlane;
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
+use crate::turns::{Bounds, Full, Turns};
 
-/// Resources that are asked at once.
+/// Resources of one run that are asked at once, or wait for their turn.
 const AT_ONCE: usize = 8;
+
+/// Runs under way: nobody waits for one.
+const RUNS: Bounds =
+    Bounds { at_once: 64, each: 4, waiting: 0, waiting_each: 0, patience: Duration::ZERO };
+
+/// What all runs ask at once: resources, and the address of this proxy.
+const QUESTIONS: Bounds = Bounds {
+    at_once: 16,
+    each: 6,
+    waiting: RUNS.at_once * (AT_ONCE + 1),
+    waiting_each: RUNS.each * (AT_ONCE + 1),
+    patience: LONGEST,
+};
+
+/// How long a run may take: an owner may have linked a thousand servers that never answer.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// Runs that are remembered; past that, the oldest is forgotten.
 const REMEMBERED: usize = 256;
@@ -152,31 +171,49 @@ impl Drop for Finish {
     }
 }
 
-/// A pre-flight of this event is under way.
-#[derive(Debug, thiserror::Error)]
-#[error("a pre-flight of this event is running already")]
-pub struct Busy;
+/// Why a run does not begin.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    #[error("a pre-flight of this event is running already")]
+    Event,
+    #[error("too many pre-flights are running; wait until one of yours has ended")]
+    Others,
+}
 
 /// The last run of each event.
-#[derive(Default)]
-pub struct Preflights(Mutex<HashMap<String, Board>>);
+pub struct Preflights {
+    last: Mutex<HashMap<String, Board>>,
+    runs: Turns<String>,
+    questions: Arc<Turns<String>>,
+}
+
+impl Default for Preflights {
+    fn default() -> Self {
+        Self {
+            last: Mutex::default(),
+            runs: Turns::new(RUNS),
+            questions: Arc::new(Turns::new(QUESTIONS)),
+        }
+    }
+}
 
 impl Preflights {
     /// The event's last run, which may still be under way.
     pub fn last(&self, event_id: &str) -> Option<Run> {
-        self.0.lock().get(event_id).map(|board| board.0.lock().clone())
+        self.last.lock().get(event_id).map(|board| board.0.lock().clone())
     }
 
     /// Begins a run. `calls`: the tool to be called of a resource, by its id.
     ///
     /// # Errors
-    /// One is under way.
-    pub fn start(
+    /// One is under way, or as many of the owner's as may be.
+    pub async fn start(
         &self,
         plane: &Arc<DataPlane>,
         event: Event,
         calls: HashMap<String, ToolCall>,
     ) -> Result<(), Busy> {
+        let turn = self.runs.take(&event.owner_id).await.map_err(|Full| Busy::Others)?;
         let lanes =
             event.resources.iter().map(|resource| lane::planned(resource, calls.get(&resource.id)));
         let board = Board(Arc::new(Mutex::new(Run {
@@ -187,14 +224,18 @@ impl Preflights {
         })));
         self.enter(&event.id, board.clone())?;
         let plane = plane.clone();
-        plane.control.clone().spawn(run(plane, Arc::new(event), calls, Finish(board)));
+        let questions = self.questions.clone();
+        plane.control.clone().spawn(async move {
+            run(plane, questions, Arc::new(event), calls, Finish(board)).await;
+            drop(turn);
+        });
         Ok(())
     }
 
     fn enter(&self, event_id: &str, board: Board) -> Result<(), Busy> {
-        let mut runs = self.0.lock();
+        let mut runs = self.last.lock();
         if runs.get(event_id).is_some_and(|last| last.0.lock().is_running()) {
-            return Err(Busy);
+            return Err(Busy::Event);
         }
         if runs.len() >= REMEMBERED && !runs.contains_key(event_id) {
             let oldest = runs.iter().min_by_key(|(_, board)| board.0.lock().started_at);
@@ -209,6 +250,7 @@ impl Preflights {
 
 async fn run(
     plane: Arc<DataPlane>,
+    questions: Arc<Turns<String>>,
     event: Arc<Event>,
     mut calls: HashMap<String, ToolCall>,
     finish: Finish,
@@ -220,11 +262,26 @@ async fn run(
     let lanes: Vec<_> = (event.resources.iter().enumerate())
         .map(|(n, resource)| {
             let call = calls.remove(&resource.id);
-            lane::run(board.clone(), n, worker.clone(), who.clone(), resource.clone(), call)
+            let lane =
+                lane::run(board.clone(), n, worker.clone(), who.clone(), resource.clone(), call);
+            let turn = questions.take(&event.owner_id);
+            async move {
+                if let Ok(_turn) = turn.await {
+                    lane.await;
+                }
+            }
         })
         .collect();
     let lanes = stream::iter(lanes).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
-    tokio::join!(checks::run(board, &plane, &event), lanes);
+    let checks = async {
+        if let Ok(_turn) = questions.take(&event.owner_id).await {
+            checks::run(board, &plane, &event).await;
+        }
+    };
+    let both = async { tokio::join!(checks, lanes) };
+    if tokio::time::timeout(LONGEST, both).await.is_err() {
+        tracing::warn!(event = event.id, "a pre-flight was given up: it took too long");
+    }
     // Of servers that do not let a session be ended, or never answered.
     if let Err(error) = mcp_session::end_all(&plane.db, &who.id, now_ms()).await {
         tracing::warn!(%error, "the sessions of a pre-flight could not be ended");

@@ -1,6 +1,7 @@
 //! All that an owner has, read from the catalog.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Error;
 use super::archive::{
@@ -21,7 +22,7 @@ use crate::db::Db;
 /// [`Error::TooMuch`] says what to do.
 pub async fn gather(
     db: &Db,
-    vault: &Vault,
+    vault: &Arc<Vault>,
     owner_id: &str,
     with_figures: bool,
 ) -> Result<Archive, Error> {

@@ -27,6 +27,7 @@ pub use self::restore::{Done, restore};
 pub use self::waiting::{discard, find, keep};
 use crate::backup::archive::Archive;
 use crate::catalog;
+use crate::turns::{Bounds, Full, Turn, Turns};
 
 /// Characters that a passphrase must have at least.
 pub const MIN_PASSPHRASE: usize = 12;
@@ -37,14 +38,15 @@ const MAX_PASSPHRASE: usize = 1024;
 /// Bytes of a file at most.
 pub const MAX_FILE: usize = 48 * 1024 * 1024;
 
-/// How long one waits for others' files to be sealed or opened.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Files in memory at once, each with what is in it, and one of an owner's.
+const FILES: Bounds =
+    Bounds { at_once: 4, each: 1, waiting: 32, waiting_each: 2, patience: Duration::from_secs(10) };
 
 /// Why there is no file, or none that can be restored. Each follows "The file", or
 /// stands by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("Too many backups are being made or read at once; try again in a moment")]
+    #[error("another backup is being made or read at the moment; try again when it has ended")]
     Busy,
     /// The data is more than a file takes.
     #[error("{0}")]
@@ -76,25 +78,40 @@ pub fn refuse(passphrase: &SecretString) -> Option<String> {
 
 /// Seals and opens files: slow and hungry on purpose, so one at a time.
 pub struct Backups {
-    turn: Semaphore,
+    turns: Turns<String>,
+    work: Semaphore,
+}
+
+/// An owner's turn, to be taken before the first byte of a file is read or gathered, and
+/// held as long as any of it is in memory.
+pub struct BackupTurn {
+    _turn: Turn<String>,
 }
 
 impl Default for Backups {
     fn default() -> Self {
-        Self { turn: Semaphore::new(1) }
+        Self { turns: Turns::new(FILES), work: Semaphore::new(1) }
     }
 }
 
 impl Backups {
     /// # Errors
-    /// [`Error::TooMuch`], [`Error::Busy`].
+    /// [`Error::Busy`].
+    pub async fn turn(&self, owner_id: &str) -> Result<BackupTurn, Error> {
+        let turn = self.turns.take(&owner_id.to_owned()).await;
+        Ok(BackupTurn { _turn: turn.map_err(|Full| Error::Busy)? })
+    }
+
+    /// # Errors
+    /// [`Error::TooMuch`].
     pub async fn seal(
         &self,
+        _turn: &BackupTurn,
         archive: Archive,
         passphrase: &SecretString,
     ) -> Result<Vec<u8>, Error> {
         let passphrase = passphrase.clone();
-        self.in_turn(move || {
+        self.one_by_one(move || {
             let text = archive.to_json()?;
             if text.len() + seal::OVERHEAD > MAX_FILE {
                 return Err(Error::TooMuch(format!(
@@ -108,18 +125,23 @@ impl Backups {
     }
 
     /// What is in a file of ours or of azure-ai-proxy-lite, every entry checked.
-    pub async fn open(&self, file: Vec<u8>, passphrase: &SecretString) -> Result<Archive, Error> {
+    pub async fn open(
+        &self,
+        _turn: &BackupTurn,
+        file: Vec<u8>,
+        passphrase: &SecretString,
+    ) -> Result<Archive, Error> {
         let passphrase = passphrase.clone();
-        self.in_turn(move || open(&file, passphrase.expose_secret().as_bytes())).await
+        self.one_by_one(move || open(&file, passphrase.expose_secret().as_bytes())).await
     }
 
-    async fn in_turn<T, F>(&self, work: F) -> Result<T, Error>
+    /// Off the runtime, which has others to serve. Few wait: they have turns.
+    async fn one_by_one<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Error> + Send + 'static,
     {
-        let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
-        let _turn = turn.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
+        let _only = self.work.acquire().await.map_err(|_| Error::Busy)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Error::Failed)?
     }
 }

@@ -14,20 +14,24 @@ use crate::db::Db;
 /// Keeps a checked archive for this session; the id by which it is found.
 pub async fn keep(
     db: &Db,
-    vault: &Vault,
+    vault: &Arc<Vault>,
     by: &Actor,
     session: &str,
-    archive: &Archive,
+    archive: Arc<Archive>,
 ) -> Result<String, Error> {
-    let text = archive.to_json()?;
-    let text = std::str::from_utf8(&text).map_err(|_| Error::Failed)?;
-    Ok(restore::keep(db, vault, by, session, &SecretString::from(text)).await?)
+    let write = move || {
+        let mut text = archive.to_json()?;
+        let text = String::from_utf8(std::mem::take(&mut *text)).map_err(|_| Error::Failed)?;
+        Ok::<_, Error>(SecretString::from(text))
+    };
+    let text = tokio::task::spawn_blocking(write).await.map_err(|_| Error::Failed)??;
+    Ok(restore::keep(db, vault, by, session, text).await?)
 }
 
 /// The archive that this session has kept under `id`; none after half an hour.
 pub async fn find(
     db: &Db,
-    vault: &Vault,
+    vault: &Arc<Vault>,
     by: &Actor,
     session: &str,
     id: &str,

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::audit::{self, Actor};
 use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
-use super::validate::invalid;
+use super::validate::{invalid, quoted};
 use super::{Error, Noun, Outcome, Result, Saved, change};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
@@ -21,7 +21,7 @@ mod draft;
 pub mod registration;
 mod window;
 
-pub use draft::Draft;
+pub use draft::{Draft, MAX_LINKED};
 pub use registration::Shut;
 pub use window::Window;
 
@@ -304,7 +304,7 @@ async fn check_resources(tx: &mut Tx, by: &Actor, ids: &[String]) -> Result<()> 
             .fetch_optional(&mut **tx)
             .await?;
         if owned.is_none() {
-            return Err(invalid("resources", format!("there is no resource \"{id}\"")));
+            return Err(invalid("resources", format!("there is no resource {}", quoted(id))));
         }
     }
     Ok(())

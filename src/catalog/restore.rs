@@ -3,10 +3,12 @@
 //!
 //! A row and not memory, so that whichever replica is asked next has it.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::audit::Actor;
-use super::seal::{Place, Vault};
+use super::seal::{self, Place, Vault};
 use super::{Result, new_id};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db};
@@ -21,13 +23,17 @@ fn place(id: &str) -> Place<'_> {
 /// Keeps `archive` instead of what this owner had uploaded before; its id.
 pub async fn keep(
     db: &Db,
-    vault: &Vault,
+    vault: &Arc<Vault>,
     by: &Actor,
     session: &str,
-    archive: &SecretString,
+    archive: SecretString,
 ) -> Result<String> {
     let (id, now) = (new_id(), now_ms());
-    let sealed = vault.seal(place(&id), archive.expose_secret())?;
+    let sealed = off_the_runtime(vault, {
+        let id = id.clone();
+        move |vault| vault.seal(place(&id), archive.expose_secret())
+    })
+    .await?;
     let mut tx = db.write().await?;
     sqlx::query("delete from restore where owner_id = $1 or at < $2")
         .bind(&by.owner_id)
@@ -52,7 +58,7 @@ pub async fn keep(
 /// What this session has uploaded under this id; none after half an hour.
 pub async fn find(
     db: &Db,
-    vault: &Vault,
+    vault: &Arc<Vault>,
     by: &Actor,
     session: &str,
     id: &str,
@@ -68,8 +74,19 @@ pub async fn find(
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let (id, sealed) = (id.to_owned(), row.text("archive_sealed")?);
+    let opened = off_the_runtime(vault, move |vault| vault.open(place(&id), &sealed)).await;
     // What an earlier master key sealed is uploaded again.
-    Ok(vault.open(place(id), &row.text("archive_sealed")?).ok())
+    Ok(opened.ok())
+}
+
+/// As large as a file may be, it would hold up everything else on its thread.
+async fn off_the_runtime<T: Send + 'static>(
+    vault: &Arc<Vault>,
+    work: impl FnOnce(&Vault) -> std::result::Result<T, seal::Error> + Send + 'static,
+) -> std::result::Result<T, seal::Error> {
+    let vault = vault.clone();
+    tokio::task::spawn_blocking(move || work(&vault)).await.map_err(|_| seal::Error::Failed)?
 }
 
 /// Forgets what the owner has uploaded, and what nobody confirmed in time.

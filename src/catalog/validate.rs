@@ -29,6 +29,15 @@ pub(super) fn optional_line(field: &'static str, text: &str, max: usize) -> Resu
     Ok(text.to_owned())
 }
 
+/// What was typed, in quotes, as much of it as a message can hold.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 64;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("\"{}…\"", &text[..end]),
+        None => format!("\"{text}\""),
+    }
+}
+
 pub(super) fn number(field: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());

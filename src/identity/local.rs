@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::password::Asker;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, device, password};
 use crate::catalog;
@@ -58,7 +59,8 @@ impl Identity {
         let buckets = browser.as_ref().map_or(&strange[..], std::slice::from_ref);
         self.throttle.attempt(buckets).map_err(Refusal::Throttled)?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
-        if !self.hasher.is_right(attempt.password, hash).await? {
+        let asker = if browser.is_some() { Asker::Known } else { Asker::Stranger };
+        if !self.hasher.is_right(attempt.password, hash, asker).await? {
             return Err(Refusal::Wrong);
         }
         self.throttle.forgive(buckets);
@@ -86,11 +88,11 @@ impl Identity {
     /// # Errors
     /// [`Refusal::Wrong`]: it is not the password.
     pub async fn confirm(&self, owner: &Owner, password: &SecretString) -> Result<(), Refusal> {
-        let buckets = [Bucket::Browser(catalog::Digest::sha256(owner.id.as_bytes()))];
+        let buckets = [Bucket::Owner(owner.id.clone())];
         self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
         let known = owner::password::hash_of(&self.db, &owner.name).await?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
-        if !self.hasher.is_right(password, hash).await? {
+        if !self.hasher.is_right(password, hash, Asker::Known).await? {
             return Err(Refusal::Wrong);
         }
         self.throttle.forgive(&buckets);

@@ -13,11 +13,12 @@ pub mod password;
 pub mod session;
 pub mod throttle;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::entra::Entra;
 use self::password::Hasher;
-use self::throttle::Throttle;
+use self::throttle::{Bucket, Throttle, Wait};
 use crate::catalog::seal::Vault;
 use crate::db::Db;
 
@@ -34,6 +35,14 @@ impl Identity {
     /// `entra`: where people may sign in with Microsoft.
     pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>) -> Self {
         Self { db, vault, throttle: Throttle::default(), hasher: Hasher::default(), entra }
+    }
+
+    /// Counts the code of a card that was wrong.
+    ///
+    /// # Errors
+    /// So many came from there that the next wrong one should wait.
+    pub fn wrong_card(&self, source: IpAddr) -> Result<(), Wait> {
+        self.throttle.attempt(&[Bucket::card(source)])
     }
 }
 

@@ -1,7 +1,8 @@
 //! Passwords: which ones are taken, and argon2id with the parameters that
 //! OWASP's password storage guide gives (19 MiB, two passes, one lane).
 //!
-//! Hashing is slow on purpose, so it runs on threads of its own, two at a time;
+//! Hashing is slow on purpose, so it runs on threads of its own, two at a time for
+//! strangers and one for those who are known here, whom strangers must not keep waiting;
 //! whoever cannot get a turn is asked to come back.
 
 use std::time::Duration;
@@ -21,7 +22,8 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-const AT_ONCE: usize = 2;
+const STRANGERS_AT_ONCE: usize = 2;
+const KNOWN_AT_ONCE: usize = 1;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// More people are signing in than this machine can hash for.
@@ -47,9 +49,18 @@ pub fn refuse(password: &SecretString, name: &str) -> Option<String> {
     None
 }
 
+/// Who asks for a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    Stranger,
+    /// A browser in which the owner has signed in before.
+    Known,
+}
+
 /// Hashes and compares.
 pub struct Hasher {
-    turns: Semaphore,
+    strangers: Semaphore,
+    known: Semaphore,
     /// Compared with where there is no such owner, so that the answer takes as
     /// long as for one who exists.
     decoy: String,
@@ -59,15 +70,20 @@ impl Default for Hasher {
     fn default() -> Self {
         let decoy = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA\
                      $AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        Self { turns: Semaphore::new(AT_ONCE), decoy: decoy.to_owned() }
+        Self {
+            strangers: Semaphore::new(STRANGERS_AT_ONCE),
+            known: Semaphore::new(KNOWN_AT_ONCE),
+            decoy: decoy.to_owned(),
+        }
     }
 }
 
 impl Hasher {
-    /// The hash to store, in PHC form, with a salt of its own.
+    /// The hash to store, in PHC form, with a salt of its own. Only those who have shown who
+    /// they are, or a one-time link, get so far.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Busy> {
         let password = password.clone();
-        self.in_turn(move || {
+        in_turn(&self.known, move || {
             let password = password.expose_secret().as_bytes();
             argon2().hash_password(password).map(|hash| hash.to_string()).map_err(|_| Busy)
         })
@@ -79,30 +95,34 @@ impl Hasher {
         &self,
         password: &SecretString,
         hash: Option<&str>,
+        asker: Asker,
     ) -> Result<bool, Busy> {
         let password = password.clone();
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
-        let matches = self
-            .in_turn(move || {
-                let password = password.expose_secret().as_bytes();
-                password.len() <= MAX_BYTES
-                    && PasswordHash::new(&hash)
-                        .is_ok_and(|hash| argon2().verify_password(password, &hash).is_ok())
-            })
-            .await?;
+        let turns = match asker {
+            Asker::Stranger => &self.strangers,
+            Asker::Known => &self.known,
+        };
+        let matches = in_turn(turns, move || {
+            let password = password.expose_secret().as_bytes();
+            password.len() <= MAX_BYTES
+                && PasswordHash::new(&hash)
+                    .is_ok_and(|hash| argon2().verify_password(password, &hash).is_ok())
+        })
+        .await?;
         Ok(matches && is_known)
     }
+}
 
-    async fn in_turn<T, F>(&self, work: F) -> Result<T, Busy>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> T + Send + 'static,
-    {
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
-    }
+async fn in_turn<T, F>(turns: &Semaphore, work: F) -> Result<T, Busy>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let turn = tokio::time::timeout(PATIENCE, turns.acquire()).await;
+    let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
+    tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
 }
 
 /// Whether `hash` was made with other parameters than today's.
@@ -126,11 +146,22 @@ mod tests {
         let password = SecretString::from("correct horse battery");
         let hash = hasher.hash(&password).await.unwrap();
         assert!(!is_outdated(&hash), "{hash}");
-        assert!(hasher.is_right(&password, Some(&hash)).await.unwrap());
-        assert!(!hasher.is_right(&"another horse".into(), Some(&hash)).await.unwrap());
-        assert!(!hasher.is_right(&password, None).await.unwrap());
-        assert!(!hasher.is_right(&password, Some("not a hash")).await.unwrap());
+        for asker in [Asker::Stranger, Asker::Known] {
+            assert!(hasher.is_right(&password, Some(&hash), asker).await.unwrap());
+            assert!(!hasher.is_right(&"another horse".into(), Some(&hash), asker).await.unwrap());
+            assert!(!hasher.is_right(&password, None, asker).await.unwrap());
+            assert!(!hasher.is_right(&password, Some("not a hash"), asker).await.unwrap());
+        }
         assert!(PasswordHash::new(&hasher.decoy).is_ok());
+    }
+
+    #[tokio::test]
+    async fn strangers_who_have_all_their_turns_keep_nobody_known_waiting() {
+        let hasher = Hasher::default();
+        let _all = hasher.strangers.acquire_many(2).await.unwrap();
+        let password = SecretString::from("a password");
+        let compared = hasher.is_right(&password, None, Asker::Known);
+        assert!(tokio::time::timeout(PATIENCE, compared).await.is_ok());
     }
 
     #[test]

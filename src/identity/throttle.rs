@@ -4,41 +4,50 @@
 //!
 //! Such a browser is counted by itself only. So neither a neighbour behind the
 //! same address nor somebody who guesses at the account keeps its owner out.
-//! Counts are this process's; each replica allows as many.
+//! Counts are this process's; each replica allows as many. Each kind has a table of fixed
+//! size, so whatever is typed and from wherever, nothing grows and nothing is forgotten early.
+
+mod counters;
 
 use std::fmt;
 use std::net::IpAddr;
 
-use dashmap::DashMap;
+use parking_lot::Mutex;
 
+use self::counters::Counters;
 use crate::catalog::Digest;
 use crate::clock::now_ms;
 use crate::net::source_network;
 
-const WINDOW_MS: i64 = 10 * 60_000;
-
-/// Buckets kept at most; beyond it, new ones are counted together.
-const BUCKETS: usize = 65_536;
-
 /// What attempts are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bucket {
-    /// Digest of the account's name, as it was typed.
-    Account(Digest),
+    /// The account's name as it was typed, whether there is such an account or not.
+    Account(String),
+    /// An address from which people sign in with passwords.
     Address(IpAddr),
     Browser(Digest),
+    /// An owner who is signed in, and is asked for the password once more.
+    Owner(String),
+    /// An address that comes back from Microsoft.
+    Microsoft(IpAddr),
     /// An address that sends tokens of the API.
     Token(IpAddr),
-    Overflow,
+    /// An address that sends codes of cards.
+    Card(IpAddr),
 }
 
 impl Bucket {
     pub fn account(name: &str) -> Self {
-        Bucket::Account(Digest::sha256(name.trim().to_lowercase().as_bytes()))
+        Bucket::Account(name.trim().to_lowercase())
     }
 
     pub fn address(source: IpAddr) -> Self {
         Bucket::Address(source_network(source))
+    }
+
+    pub fn microsoft(source: IpAddr) -> Self {
+        Bucket::Microsoft(source_network(source))
     }
 
     /// Apart from sign-ins: a script with an old token must not keep people out.
@@ -46,20 +55,68 @@ impl Bucket {
         Bucket::Token(source_network(source))
     }
 
-    fn limit(self) -> u32 {
-        match self {
-            Bucket::Account(_) | Bucket::Browser(_) => 10,
-            // A room shares one address.
-            Bucket::Address(_) | Bucket::Token(_) => 60,
-            Bucket::Overflow => 600,
+    pub fn card(source: IpAddr) -> Self {
+        Bucket::Card(source_network(source))
+    }
+}
+
+pub struct Throttle {
+    /// Under one lock, so that several counters are looked at and counted up as one.
+    tables: Mutex<Tables>,
+}
+
+struct Tables {
+    accounts: Counters,
+    addresses: Counters,
+    browsers: Counters,
+    owners: Counters,
+    microsoft: Counters,
+    tokens: Counters,
+    cards: Counters,
+}
+
+const WINDOW_MS: i64 = 10 * 60_000;
+
+impl Default for Throttle {
+    fn default() -> Self {
+        let of = |limit| Counters::new(limit, WINDOW_MS);
+        // A room shares one address.
+        Self {
+            tables: Mutex::new(Tables {
+                accounts: of(10),
+                addresses: of(60),
+                browsers: of(10),
+                owners: of(10),
+                microsoft: of(60),
+                tokens: of(60),
+                cards: Counters::new(30, 60_000),
+            }),
         }
     }
 }
 
-#[derive(Default)]
-pub struct Throttle {
-    /// When the window began, and the attempts in it.
-    attempts: DashMap<Bucket, (i64, u32)>,
+impl Tables {
+    /// The table of a bucket, and its counter there.
+    fn find(&mut self, bucket: &Bucket) -> (&mut Counters, usize) {
+        let table = match bucket {
+            Bucket::Account(_) => &mut self.accounts,
+            Bucket::Address(_) => &mut self.addresses,
+            Bucket::Browser(_) => &mut self.browsers,
+            Bucket::Owner(_) => &mut self.owners,
+            Bucket::Microsoft(_) => &mut self.microsoft,
+            Bucket::Token(_) => &mut self.tokens,
+            Bucket::Card(_) => &mut self.cards,
+        };
+        let at = match bucket {
+            Bucket::Account(text) | Bucket::Owner(text) => table.place(text.as_bytes()),
+            Bucket::Browser(digest) => table.place(digest.as_bytes()),
+            Bucket::Address(address)
+            | Bucket::Microsoft(address)
+            | Bucket::Token(address)
+            | Bucket::Card(address) => table.place(address),
+        };
+        (table, at)
+    }
 }
 
 /// Seconds until another attempt is taken.
@@ -79,44 +136,36 @@ impl fmt::Display for Wait {
 
 impl Throttle {
     /// Counts an attempt before it is known whether it is right, so that many at
-    /// once do not pass together.
+    /// once do not pass together. One that a bucket refuses is counted in none: a source at
+    /// its limit cannot use up the attempts of an account.
     pub fn attempt(&self, buckets: &[Bucket]) -> Result<(), Wait> {
         self.attempt_at(buckets, now_ms())
     }
 
     /// Takes an attempt back that turned out to be right.
     pub fn forgive(&self, buckets: &[Bucket]) {
+        let mut tables = self.tables.lock();
         for bucket in buckets {
-            if let Some(mut entry) = self.attempts.get_mut(bucket) {
-                entry.1 = entry.1.saturating_sub(1);
-            }
+            let (table, at) = tables.find(bucket);
+            table.take_back(at);
         }
     }
 
     fn attempt_at(&self, buckets: &[Bucket], now: i64) -> Result<(), Wait> {
+        let mut tables = self.tables.lock();
         let mut wait = None;
         for bucket in buckets {
-            let bucket = self.place(*bucket, now);
-            let mut entry = self.attempts.entry(bucket).or_insert((now, 0));
-            if now - entry.0 >= WINDOW_MS {
-                *entry = (now, 0);
-            }
-            if entry.1 >= bucket.limit() {
-                let ms = (entry.0 + WINDOW_MS - now).max(1).cast_unsigned();
-                wait = wait.max(Some(ms.div_ceil(1000)));
-            } else {
-                entry.1 += 1;
-            }
+            let (table, at) = tables.find(bucket);
+            wait = wait.max(table.wait(at, now));
         }
-        wait.map_or(Ok(()), |seconds| Err(Wait(seconds)))
-    }
-
-    fn place(&self, bucket: Bucket, now: i64) -> Bucket {
-        if self.attempts.len() < BUCKETS || self.attempts.contains_key(&bucket) {
-            return bucket;
+        if let Some(ms) = wait {
+            return Err(Wait(ms.div_ceil(1000)));
         }
-        self.attempts.retain(|_, entry| now - entry.0 < WINDOW_MS);
-        if self.attempts.len() < BUCKETS { bucket } else { Bucket::Overflow }
+        for bucket in buckets {
+            let (table, at) = tables.find(bucket);
+            table.count(at, now);
+        }
+        Ok(())
     }
 }
 
@@ -124,17 +173,60 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    fn at(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
+
     #[test]
     fn the_11th_guess_at_an_account_waits_from_wherever_it_comes() {
         let throttle = Throttle::default();
         let account = Bucket::account("Ada");
         for n in 0..10_u8 {
             let from = Bucket::address([192, 0, 2, n].into());
-            assert_eq!(throttle.attempt_at(&[account, from], 0), Ok(()));
+            assert_eq!(throttle.attempt_at(&[account.clone(), from], 0), Ok(()));
         }
         assert_eq!(throttle.attempt_at(&[Bucket::account(" ada ")], 60_000), Err(Wait(540)));
         assert_eq!(throttle.attempt_at(&[Bucket::account("Bob")], 60_000), Ok(()));
         assert_eq!(throttle.attempt_at(&[account], WINDOW_MS), Ok(()));
+    }
+
+    #[test]
+    fn what_is_refused_is_not_counted() {
+        let throttle = Throttle::default();
+        let from = Bucket::address(at(1));
+        for n in 0..60 {
+            let account = Bucket::account(&format!("made up {n}"));
+            assert_eq!(throttle.attempt_at(&[account, from.clone()], 0), Ok(()));
+        }
+        // From an address at its limit, nobody's account is used up, however often it tries.
+        let account = Bucket::account("Ada");
+        for _ in 0..100 {
+            assert!(throttle.attempt_at(&[account.clone(), from.clone()], 0).is_err());
+        }
+        for n in 0..10 {
+            let from = Bucket::address(at(100 + n));
+            assert_eq!(throttle.attempt_at(&[account.clone(), from], 0), Ok(()));
+        }
+        // Nor an address by an account at its limit.
+        let from = Bucket::address(at(2));
+        for _ in 0..100 {
+            assert!(throttle.attempt_at(&[account.clone(), from.clone()], 0).is_err());
+        }
+        assert_eq!(throttle.attempt_at(&[Bucket::account("Bob"), from], 0), Ok(()));
+    }
+
+    #[test]
+    fn made_up_names_and_addresses_keep_out_no_known_browser_and_nobody_of_microsofts() {
+        let throttle = Throttle::default();
+        for n in 0..700_000 {
+            let made_up = [Bucket::account(&n.to_string()), Bucket::address(at(n))];
+            let _ = throttle.attempt_at(&made_up, 0);
+        }
+        let known = Bucket::Browser(Digest::sha256(b"Ada's"));
+        assert_eq!(throttle.attempt_at(&[known], 0), Ok(()));
+        assert_eq!(throttle.attempt_at(&[Bucket::microsoft(at(1))], 0), Ok(()));
+        assert_eq!(throttle.attempt_at(&[Bucket::Owner("Ada".to_owned())], 0), Ok(()));
+        assert_eq!(throttle.attempt_at(&[Bucket::token(at(1))], 0), Ok(()));
     }
 
     #[test]

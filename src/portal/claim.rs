@@ -21,6 +21,7 @@ use crate::catalog::attendee::claim::{self, Claim};
 use crate::catalog::event::{self, Event};
 use crate::catalog::resource::ResourceType;
 use crate::clock;
+use crate::identity::throttle::Wait;
 use crate::snippets::McpServer;
 
 #[derive(Template)]
@@ -116,13 +117,11 @@ fn refuse(title: &'static str, text: String, event: Event) -> Answer {
 }
 
 fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
-    let now = clock::now_ms();
-    site.claims.sweep(now);
-    let counted = site.claims.wrong(visitor.source, now);
+    let counted = site.identity.wrong_card(visitor.source);
     let reason = match counted {
         Ok(()) => "is none that we know: look at the card again. A newer card voids an older one"
             .to_owned(),
-        Err(seconds) => format!(
+        Err(Wait(seconds)) => format!(
             "is none that we know, and too many wrong ones came from your network. The code of a card still \
              works at once; wait {seconds} s before you guess again"
         ),
@@ -131,7 +130,7 @@ fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
     let ask = Ask { code: &code, problems: Problems::one("code", reason) };
     match counted {
         Ok(()) => page::unprocessable(&ask),
-        Err(seconds) => {
+        Err(Wait(seconds)) => {
             let page = page::with_status(StatusCode::TOO_MANY_REQUESTS, &ask)?;
             Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response())
         }

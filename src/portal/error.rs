@@ -5,11 +5,17 @@ use std::any::Any;
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::csrf::ProtectionError;
 
+use super::intake::Unread;
 use super::page;
 use crate::catalog;
+use crate::turns::Full;
+
+/// Seconds after which to come back where too much is under way.
+pub const BUSY_SECONDS: u64 = 5;
 
 /// Why a handler shows another page than its own.
 #[derive(Debug)]
@@ -22,6 +28,12 @@ pub enum PageError {
     Forbidden,
     /// Fields are missing that the page's own form sends.
     BadForm,
+    /// More than the form can hold.
+    TooLarge,
+    /// The form did not arrive in time.
+    Late,
+    /// Too many requests are under way, here or of this owner.
+    Busy,
     /// The catalog refuses, for a reason that has no field.
     Refused(String),
     /// The store cannot be asked at the moment.
@@ -35,6 +47,22 @@ impl PageError {
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a page could not be made");
         PageError::Internal
+    }
+}
+
+impl From<Unread> for PageError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => PageError::TooLarge,
+            Unread::Late => PageError::Late,
+            Unread::Broken => PageError::BadForm,
+        }
+    }
+}
+
+impl From<Full> for PageError {
+    fn from(Full: Full) -> Self {
+        PageError::Busy
     }
 }
 
@@ -79,6 +107,20 @@ impl IntoResponse for PageError {
                 "The form came without some of its fields. Go back, reload the page and send it again."
                     .to_owned(),
             ),
+            PageError::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Too large",
+                "The form holds more than this page takes. Nothing was changed; go back and shorten it."
+                    .to_owned(),
+            ),
+            PageError::Late => (
+                StatusCode::REQUEST_TIMEOUT,
+                "Took too long",
+                "The form did not arrive in time. Nothing was changed; check your connection and \
+                 send it again."
+                    .to_owned(),
+            ),
+            PageError::Busy => return busy(),
             PageError::Refused(reason) => {
                 (StatusCode::CONFLICT, "Not done", format!("Nothing was changed: {reason}."))
             }
@@ -109,6 +151,14 @@ struct DeadEnd<'a> {
 fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
     let page = DeadEnd { status: status.as_u16(), title, text };
     page::with_status(status, &page).unwrap_or_else(|_| status.into_response())
+}
+
+fn busy() -> Response {
+    let text = "Too many people are using this page at once. Nothing was changed; wait a few \
+                seconds and try again.";
+    let mut response = dead_end(StatusCode::SERVICE_UNAVAILABLE, "Too busy right now", text);
+    response.headers_mut().insert(RETRY_AFTER, BUSY_SECONDS.into());
+    response
 }
 
 pub async fn not_found() -> PageError {

@@ -1,9 +1,11 @@
 //! Forms: fields as they were typed, and what is wrong with each.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
 use super::error::PageError;
+use super::intake;
 use crate::catalog;
 
 /// The fields of a POST. Use `String` for what people type, `Vec<String>` with
@@ -19,7 +21,10 @@ where
     type Rejection = PageError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
-        match axum_extra::extract::Form::from_request(request, state).await {
+        let (head, body) = request.into_parts();
+        let fields = intake::read(Request::from_parts(head.clone(), body)).await?;
+        let whole = Request::from_parts(head, Body::from(fields));
+        match axum_extra::extract::Form::from_request(whole, state).await {
             Ok(axum_extra::extract::Form(fields)) => Ok(Form(fields)),
             Err(rejection) => {
                 // Not its text, which may quote what was typed.

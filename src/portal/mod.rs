@@ -30,6 +30,7 @@ pub mod error;
 pub mod filters;
 pub mod flash;
 pub mod form;
+pub mod intake;
 pub mod markdown;
 pub mod page;
 mod routes;

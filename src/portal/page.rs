@@ -35,6 +35,13 @@ pub fn with_status(status: StatusCode, page: &impl Template) -> Answer {
     Ok((status, [(CONTENT_TYPE, kind)], html).into_response())
 }
 
+/// The beginning of what a visitor typed, as much as a page repeats: nobody signed in, so
+/// it may be anything.
+pub fn shown_again(typed: &str) -> &str {
+    const SHOWN: usize = 100;
+    typed.char_indices().nth(SHOWN).map_or(typed, |(end, _)| &typed[..end])
+}
+
 /// The sections of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {

@@ -1,7 +1,10 @@
 //! Every path of the portal, on one screen.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
@@ -11,6 +14,7 @@ use super::admin::{
     account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
     tokens,
 };
+use super::intake::{self, Crowd, Door, Gate};
 use super::{Site, api, assets, claim, error, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
@@ -19,7 +23,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         let origin = url.origin().ascii_serialization();
         same_site = same_site.add_trusted_origin(origin).context("--public-url")?;
     }
-    let router = Router::new()
+    let visitors = Router::new()
         .route("/", get(home::landing))
         .route("/assets/{name}", get(assets::serve))
         .route("/claim", get(claim::show).post(claim::submit))
@@ -27,9 +31,10 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/sign-in", get(sign_in::show).post(sign_in::submit))
         .route("/admin/sign-in/entra", get(entra::begin))
         .route("/admin/sign-in/entra/callback", get(entra::callback))
-        .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
-        .route("/admin/setup/{token}/entra", get(entra::begin_invited))
+        .route("/admin/setup/{token}/entra", get(entra::begin_invited));
+    let owners = Router::new()
+        .route("/admin/sign-out", post(sign_in::sign_out))
         .route("/admin/tokens", get(tokens::show).post(tokens::create))
         .route("/admin/tokens/{id}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
         .route("/admin/account", get(account::show))
@@ -64,7 +69,10 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/events/{id}/duplicate", get(events::duplicate))
         .route("/admin/events/{id}/delete", get(events::ask_delete).post(events::delete))
         // One event
-        .route("/admin/events/{id}/attendees", get(attendees::show).post(attendees::issue))
+        .route(
+            "/admin/events/{id}/attendees",
+            get(attendees::show).post(attendees::issue).layer(attendees::upload_limit()),
+        )
         .route("/admin/events/{id}/attendees/cards", post(attendees::cards::make))
         .route("/admin/events/{id}/attendees/cards.csv", post(attendees::cards::csv))
         .route("/admin/events/{id}/attendees/{attendee}", get(attendees::person::show))
@@ -99,14 +107,20 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
             get(owners::ask_deactivate).post(owners::deactivate),
         )
         .route("/admin/owners/{id}/reactivate", post(owners::reactivate))
+        .layer(intake::owners_form());
+    let gate = Arc::new(Gate::default());
+    let door = |crowd| from_fn_with_state(Door::new(&site, &gate, crowd), intake::admit);
+    let router = visitors
+        .route_layer(door(Crowd::Visitors))
+        .merge(owners.route_layer(door(Crowd::Owners)))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(same_site)
         // After what guards cookies: it takes none.
-        .nest(api::BASE, api::router())
+        .nest(api::BASE, api::router().route_layer(door(Crowd::Programs)))
         .route("/api/admin/{*rest}", any(api::error::not_found))
-        .layer(axum::middleware::from_fn_with_state(site.clone(), page::finish))
+        .layer(from_fn_with_state(site.clone(), page::finish))
         .with_state(site);
     Ok(router)
 }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
+use super::intake::{Crowd, OwnersTurn, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::{Owner, Role};
@@ -166,6 +167,7 @@ pub struct SignedIn {
     pub owner: Owner,
     session: Session,
     flash: Option<Flash>,
+    _turn: OwnersTurn,
 }
 
 impl SignedIn {
@@ -219,13 +221,14 @@ where
             let next = parts.uri.path_and_query().filter(|_| is_get).map(ToString::to_string);
             return Err(PageError::SignIn { next });
         };
+        let turn = owners_turn(parts, &session.owner.id, Crowd::Owners).await?;
         let mut flash = None;
         // What a script looks at for a part of it, nobody may have read.
         let is_read = is_get && !parts.headers.contains_key("x-part");
         if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }
-        Ok(Self { owner: session.owner.clone(), session, flash })
+        Ok(Self { owner: session.owner.clone(), session, flash, _turn: turn })
     }
 }
 

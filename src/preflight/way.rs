@@ -87,11 +87,12 @@ impl Way for ThroughProxy {
             let response = answered
                 .map_err(|error| Failure::Proxy { status: error.status(), code: error.code() })?;
             let (head, body) = response.into_parts();
-            let content = read(&head.headers, body, id.as_ref(), broken).await?;
+            let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
             Ok(Answer {
                 status: head.status,
                 headers: head.headers,
                 content,
+                bytes,
                 connected_in: Duration::ZERO,
                 answered_in: started.elapsed(),
             })

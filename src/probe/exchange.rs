@@ -13,7 +13,7 @@ use super::connect::{self, in_time};
 use super::{Failure, Target, sse};
 
 /// More than any list of tools; a backend that sends more is not read further.
-const LARGEST_ANSWER: usize = 4 << 20;
+pub(super) const LARGEST_ANSWER: usize = 4 << 20;
 /// As many redirects as the data plane follows.
 const MOST_REDIRECTS: usize = 3;
 /// Those that keep the method and the body.
@@ -24,6 +24,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub content: Content,
+    /// Bytes of the body that were read for it.
+    pub bytes: usize,
     /// Until the connection stood, and from then until the content was read.
     pub connected_in: Duration,
     pub answered_in: Duration,
@@ -97,11 +99,12 @@ async fn ask_once(
         let sent = connection.sender.send_request(request).await;
         let response = sent.map_err(|error| Failure::broken(&error))?;
         let (head, body) = response.into_parts();
-        let content = read(&head.headers, body, id.as_ref(), Failure::broken).await?;
+        let (content, bytes) = read(&head.headers, body, id.as_ref(), Failure::broken).await?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
             content,
+            bytes,
             connected_in,
             answered_in: started.elapsed() - connected_in,
         })
@@ -133,7 +136,7 @@ fn request(
     Ok(request)
 }
 
-/// Reads a body as far as the response to the request `id`.
+/// Reads a body as far as the response to the request `id`, and says how many bytes that were.
 ///
 /// # Errors
 /// The body broke off; `broken` says how that is told.
@@ -142,57 +145,65 @@ pub async fn read<B>(
     mut body: B,
     id: Option<&Value>,
     broken: fn(&B::Error) -> Failure,
-) -> Result<Content, Failure>
+) -> Result<(Content, usize), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let mut bytes = 0;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "text/event-stream" => read_events(body, id, broken).await,
+    let content = match kind.as_str() {
+        "text/event-stream" => return read_events(body, id, broken).await,
         "application/json" => {
             let mut text = Vec::new();
             while let Some(chunk) = next_chunk(&mut body, broken).await? {
                 text.extend_from_slice(&chunk);
-                if text.len() > LARGEST_ANSWER {
-                    return Ok(Content::Other("a very large JSON document"));
+                bytes = text.len();
+                if bytes > LARGEST_ANSWER {
+                    return Ok((Content::Other("a very large JSON document"), bytes));
                 }
             }
             let answer = serde_json::from_slice(&text).ok().filter(|value| answers(value, id));
-            Ok(answer.map_or(Content::Other("JSON that is not JSON-RPC"), Content::Message))
+            answer.map_or(Content::Other("JSON that is not JSON-RPC"), Content::Message)
         }
-        "text/html" | "application/xhtml+xml" => Ok(Content::Other("a web page")),
-        "" => Ok(Content::Other("no content type")),
-        _ => Ok(Content::Other("another content type")),
-    }
+        "text/html" | "application/xhtml+xml" => Content::Other("a web page"),
+        "" => Content::Other("no content type"),
+        _ => Content::Other("another content type"),
+    };
+    Ok((content, bytes))
 }
 
-/// Reads until the answer comes by; what the server says besides is passed over.
+/// Reads until the answer comes by; what the server says besides is passed over, but counts.
 async fn read_events<B>(
     mut body: B,
     id: Option<&Value>,
     broken: fn(&B::Error) -> Failure,
-) -> Result<Content, Failure>
+) -> Result<(Content, usize), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    let mut bytes = 0;
     let mut events = sse::Reader::default();
     while let Some(chunk) = next_chunk(&mut body, broken).await? {
         events.push(&chunk);
+        bytes += chunk.len();
         while let Some(event) = events.next_event() {
             if event.kind.as_deref() == Some("endpoint") {
-                return Ok(Content::SseEndpoint);
+                return Ok((Content::SseEndpoint, bytes));
             }
             let message = serde_json::from_str(&event.data).ok();
             if let Some(message) = message.filter(|message| answers(message, id)) {
-                return Ok(Content::Message(message));
+                return Ok((Content::Message(message), bytes));
             }
         }
         if events.pending() > LARGEST_ANSWER {
-            return Ok(Content::Other("a very large event"));
+            return Ok((Content::Other("a very large event"), bytes));
+        }
+        if bytes > LARGEST_ANSWER {
+            break;
         }
     }
-    Ok(Content::Other("an event stream without an answer"))
+    Ok((Content::Other("an event stream without an answer"), bytes))
 }
 
 async fn next_chunk<B>(

@@ -28,6 +28,10 @@ pub enum Failure {
     #[error("{authority} cannot be reached: {reason}")]
     Unreachable { authority: String, reason: String },
 
+    /// The server was not asked.
+    #[error("not tested: too many tests are under way at once; wait for them to end and try again")]
+    NoTurn,
+
     #[error("{what} took longer than {} s", limit.as_secs_f32())]
     TimedOut { what: &'static str, limit: Duration },
 
@@ -85,6 +89,9 @@ pub enum Failure {
     #[error("{} from proxy: {code}", status.as_u16())]
     Proxy { status: StatusCode, code: &'static str },
 
+    #[error("the MCP server's answers to {method} are larger than {} MiB in all", most >> 20)]
+    TooMuch { method: &'static str, most: usize },
+
     #[error("the MCP server's answer to {method} is not what the protocol says: {reason}")]
     Malformed { method: &'static str, reason: &'static str },
 }
@@ -108,6 +115,7 @@ impl Failure {
             Failure::AddressRefused { .. } => "address_refused",
             Failure::Refused { .. } => "refused",
             Failure::Unreachable { .. } => "unreachable",
+            Failure::NoTurn => "no_turn",
             Failure::TimedOut { .. } => "timed_out",
             Failure::Tls { .. } => "tls",
             Failure::Broken { .. } => "broken",
@@ -123,6 +131,7 @@ impl Failure {
             Failure::BackendError { .. } => "backend_error",
             Failure::Protocol { .. } => "protocol",
             Failure::Proxy { code, .. } => code,
+            Failure::TooMuch { .. } => "too_much",
             Failure::Malformed { .. } => "malformed",
         }
     }

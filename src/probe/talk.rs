@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::connect;
-use super::exchange::{Answer, Content, plain};
+use super::exchange::{Answer, Content, LARGEST_ANSWER, plain};
 use super::{Failure, Report, Server, Target, Way};
 
 const WITH_SESSIONS: &str = "2025-11-25";
@@ -123,11 +123,16 @@ impl<'a, W: Way> Session<'a, W> {
         const METHOD: &str = "tools/list";
         let mut names = Vec::new();
         let mut params = json!({});
+        let mut left = LARGEST_ANSWER;
         if !self.has_tools {
             return Ok(names);
         }
         for _ in 0..MOST_PAGES {
             let answer = self.ask(METHOD, params).await?;
+            // All pages together, however many there are.
+            left = left
+                .checked_sub(answer.bytes)
+                .ok_or(Failure::TooMuch { method: METHOD, most: LARGEST_ANSWER })?;
             let result = result(self.target(), METHOD, &answer)?;
             let tools = result["tools"].as_array().ok_or(Failure::Malformed {
                 method: METHOD,

@@ -34,8 +34,29 @@ impl Drop for Server {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
     pub async fn start() -> Self {
+        Self::serve(answer).await
+    }
+
+    /// One whose list of tools has another page of so many bytes, and another.
+    pub async fn with_pages_of(bytes: usize) -> Self {
+        Self::serve(move |rpc, message| match rpc {
+            "tools/list" => {
+                let tools = json!([{"name": "x", "description": "x".repeat(bytes)}]);
+                let result = json!({"tools": tools, "nextCursor": "more"});
+                let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
+                axum::Json(body).into_response()
+            }
+            rpc => answer(rpc, message),
+        })
+        .await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
+    async fn serve<A>(answer: A) -> Self
+    where
+        A: Fn(&str, &Value) -> axum::response::Response + Clone + Send + Sync + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));

@@ -278,9 +278,9 @@ async fn what_waits_is_found_by_its_session_alone(store: Store) {
         )
         .await;
     let (db, vault) = (&store.db, &store.vault);
-    let archive = gather(&store).await;
-    let first = backup::keep(db, vault, &store.by, "here", &archive).await.unwrap();
-    let second = backup::keep(db, vault, &store.by, "here", &archive).await.unwrap();
+    let archive = Arc::new(gather(&store).await);
+    let first = backup::keep(db, vault, &store.by, "here", archive.clone()).await.unwrap();
+    let second = backup::keep(db, vault, &store.by, "here", archive).await.unwrap();
     let eve = store.another_owner().await;
     for (by, session, id, is_there) in [
         (&store.by, "here", &second, true),

@@ -2,13 +2,15 @@
 //! had where nobody else has it, under ids of their own.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::{API_KEY, Attendee, new_api_key, place};
-use crate::catalog::seal::Vault;
+use crate::catalog::seal::{self, Vault};
 use crate::catalog::validate::{invalid, number, optional_line};
 use crate::catalog::{Result, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -127,7 +129,7 @@ pub async fn count(db: &Db, owner_id: &str) -> Result<u32> {
 }
 
 /// Every attendee of the owner's events, with what was used of `day`.
-pub async fn copies(db: &Db, vault: &Vault, owner_id: &str, day: u32) -> Result<Vec<Copy>> {
+pub async fn copies(db: &Db, vault: &Arc<Vault>, owner_id: &str, day: u32) -> Result<Vec<Copy>> {
     let rows = sqlx::query(
         "select attendee.id, event_id, user_id, display_name, attendee.active,
             attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error,
@@ -140,27 +142,30 @@ pub async fn copies(db: &Db, vault: &Vault, owner_id: &str, day: u32) -> Result<
     .bind(i64::from(day))
     .fetch_all(db.pool())
     .await?;
-    rows.iter()
-        .map(|row| {
-            let attendee = Attendee::read(row)?;
-            let key = vault.open(place(&attendee.id), &row.text(API_KEY)?)?;
-            let requests = row.count("spent")?;
-            Ok(Copy {
-                id: attendee.id,
-                event: attendee.event_id,
-                user_id: attendee.user_id,
-                display_name: attendee.display_name,
-                api_key: Some(key),
-                active: attendee.active,
-                daily_request_cap: attendee.daily_request_cap,
-                created_at: attendee.created_at,
-                last_seen_at: attendee.last_seen_at,
-                last_error: attendee.last_error,
-                last_error_at: attendee.last_error_at,
-                used: (requests > 0).then_some(Used { day, requests }),
-            })
-        })
-        .collect()
+    let vault = vault.clone();
+    // Opening twenty thousand keys would hold up everything else on the runtime's thread.
+    let open = move || rows.iter().map(|row| copy(&vault, row, day)).collect();
+    tokio::task::spawn_blocking(open).await.map_err(|_| seal::Error::Failed)?
+}
+
+fn copy(vault: &Vault, row: &AnyRow, day: u32) -> Result<Copy> {
+    let attendee = Attendee::read(row)?;
+    let key = vault.open(place(&attendee.id), &row.text(API_KEY)?)?;
+    let requests = row.count("spent")?;
+    Ok(Copy {
+        id: attendee.id,
+        event: attendee.event_id,
+        user_id: attendee.user_id,
+        display_name: attendee.display_name,
+        api_key: Some(key),
+        active: attendee.active,
+        daily_request_cap: attendee.daily_request_cap,
+        created_at: attendee.created_at,
+        last_seen_at: attendee.last_seen_at,
+        last_error: attendee.last_error,
+        last_error_at: attendee.last_error_at,
+        used: (requests > 0).then_some(Used { day, requests }),
+    })
 }
 
 /// Which of these attendees cannot have their key here, because somebody has it

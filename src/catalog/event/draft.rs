@@ -13,6 +13,9 @@ use crate::catalog::{Error, Result, seal};
 
 const MAX_DESCRIPTION: usize = 8192;
 
+/// Resources that an event can have: as many as a backup takes.
+pub const MAX_LINKED: usize = 1000;
+
 /// The fields of an event as entered. `default()` holds the values of a new
 /// one; what it leaves empty is required.
 #[derive(Clone, Debug)]
@@ -191,6 +194,9 @@ impl Draft {
     }
 
     fn check_resources(&self) -> Result<()> {
+        if self.resources.len() > MAX_LINKED {
+            return Err(invalid("resources", format!("are more than {MAX_LINKED}")));
+        }
         let mut seen = HashSet::new();
         if !self.resources.iter().all(|id| seen.insert(id)) {
             return Err(invalid("resources", "names a resource twice"));

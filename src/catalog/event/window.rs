@@ -5,7 +5,7 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::catalog::Result;
-use crate::catalog::validate::invalid;
+use crate::catalog::validate::{invalid, quoted};
 use crate::clock;
 
 /// When an event is open, as people say it and as instants.
@@ -30,7 +30,8 @@ impl Window {
     /// # Errors
     /// [`Error::Invalid`](crate::catalog::Error::Invalid) names the field.
     pub fn parse(start: &str, end: &str, time_zone: &str) -> Result<Self> {
-        let unknown = || invalid("time_zone", format!("\"{time_zone}\" is not an IANA time zone"));
+        let unknown =
+            || invalid("time_zone", format!("{} is not an IANA time zone", quoted(time_zone)));
         let zone = TimeZone::get(time_zone.trim()).map_err(|_| unknown())?;
         if zone.is_unknown() {
             return Err(unknown());

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use http::header::{self, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::catalog::validate::quoted;
+
 /// Headers that frame or route a message, or belong to one connection: a key in
 /// one of these could break requests apart.
 const REFUSED: [&str; 12] = [
@@ -81,7 +83,8 @@ impl Auth {
                     .strip_prefix("header:")
                     .ok_or("must be api-key, bearer, none or header:<Name>")?
                     .trim();
-                let name = name.parse().map_err(|_| format!("\"{name}\" is not a header name"))?;
+                let name =
+                    name.parse().map_err(|_| format!("{} is not a header name", quoted(name)))?;
                 Ok(Auth::Header(name))
             }
         }

@@ -142,7 +142,7 @@ impl Identity {
         if verify_slices_are_equal(ticket.state.as_bytes(), back.state.as_bytes()).is_err() {
             return Err(Refusal::Stale);
         }
-        let buckets = [Bucket::address(back.source)];
+        let buckets = [Bucket::microsoft(back.source)];
         self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
         if !accounts::spend(&self.db, &ticket.state, ticket.expires_at).await? {
             return Err(Refusal::Stale);

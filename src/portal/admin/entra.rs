@@ -21,9 +21,6 @@ use crate::portal::visitor::Visitor;
 
 const CALLBACK: &str = "/admin/sign-in/entra/callback";
 
-/// Longer ones would not fit into the cookie.
-const LONGEST_NEXT: usize = 1024;
-
 #[derive(Deserialize)]
 pub struct Asked {
     #[serde(default)]
@@ -36,8 +33,7 @@ pub async fn begin(
     visitor: Visitor,
     Query(asked): Query<Asked>,
 ) -> Answer {
-    let next = Some(asked.next.as_str()).filter(|next| next.len() <= LONGEST_NEXT);
-    go(&site, visitor, local(next.unwrap_or_default()), None).await
+    go(&site, visitor, local(&asked.next), None).await
 }
 
 /// The same for whoever holds a one-time link: the account becomes the owner's.

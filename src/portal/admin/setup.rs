@@ -104,7 +104,8 @@ fn setup<'a>(
     match pending {
         // The first administrator has a password: it works when all else is away.
         Pending::Administrator => {
-            Setup { is_administrator: true, name: typed, takes_passwords, entra: None, problems }
+            let name = page::shown_again(typed);
+            Setup { is_administrator: true, name, takes_passwords, entra: None, problems }
         }
         Pending::Password(owner) => {
             let (name, entra) = (&owner.name, entra(site, token));

@@ -21,6 +21,9 @@ use crate::portal::visitor::Visitor;
 
 const HOME: &str = "/admin";
 
+/// Bytes of a path to go on to: longer ones would not fit into a cookie, nor the form.
+const LONGEST_NEXT: usize = 1024;
+
 #[derive(Template, Default)]
 #[template(path = "admin/sign_in.html")]
 struct SignIn<'a> {
@@ -91,7 +94,8 @@ pub async fn submit(
         Err(refusal) => refusal,
     };
     let problem = format!("{refusal}.");
-    let page = SignIn { name: &typed.name, next: local(&typed.next), problem, ..SignIn::of(&site) };
+    let name = page::shown_again(&typed.name);
+    let page = SignIn { name, next: local(&typed.next), problem, ..SignIn::of(&site) };
     match refusal {
         Refusal::Throttled(Wait(seconds)) => {
             let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
@@ -123,7 +127,11 @@ pub fn local(next: &str) -> &str {
     let rest =
         next.strip_prefix(HOME).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     match rest {
-        Some(_) if !next.contains(['\\', '\r', '\n']) && !next.starts_with("/admin/sign-in") => {
+        Some(_)
+            if next.len() <= LONGEST_NEXT
+                && !next.contains(['\\', '\r', '\n'])
+                && !next.starts_with("/admin/sign-in") =>
+        {
             next
         }
         _ => HOME,

@@ -31,7 +31,7 @@ pub struct Owner {
     (status = 200, body = Owner), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn owner(caller: Caller) -> Json<Owner> {
-    let (owner, token) = (caller.owner(), caller.0.token_name.clone());
+    let (owner, token) = (caller.owner(), caller.token_name().to_owned());
     Json(Owner { id: owner.id.clone(), name: owner.name.clone(), role: owner.role.as_str(), token })
 }
 

@@ -11,24 +11,32 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
 use crate::identity::api_token::Refusal;
 use crate::portal::Site;
+use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};
 use crate::portal::visitor::Peer;
 use crate::proxy::throttle;
 
 /// An owner, acting by a token.
-pub struct Caller(pub Holder);
+pub struct Caller {
+    holder: Holder,
+    _turn: OwnersTurn,
+}
 
 impl Caller {
     /// Who writes, as the catalog asks it.
     pub fn actor(&self) -> Actor {
-        self.0.actor()
+        self.holder.actor()
     }
 
     pub fn owner(&self) -> &Owner {
-        &self.0.owner
+        &self.holder.owner
+    }
+
+    pub fn token_name(&self) -> &str {
+        &self.holder.token_name
     }
 
     pub fn owner_id(&self) -> &str {
-        &self.0.owner.id
+        &self.holder.owner.id
     }
 }
 
@@ -41,7 +49,10 @@ impl FromRequestParts<Site> for Caller {
         let source = throttle::source(peer, &parts.headers, &site.config.trusted_proxies);
         let token = token(parts).ok_or_else(ApiError::missing_token)?;
         match site.identity.token_holder(&token, source).await {
-            Ok(holder) => Ok(Self(holder)),
+            Ok(holder) => {
+                let turn = owners_turn(parts, &holder.owner.id, Crowd::Programs).await?;
+                Ok(Self { holder, _turn: turn })
+            }
             Err(Refusal::Unknown) => Err(ApiError::invalid_token()),
             Err(Refusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),
             Err(Refusal::Catalog(error)) => Err(error.into()),

@@ -1,10 +1,7 @@
 //! What a call brings: its JSON body, its query, the ids in its path. Whatever is
 //! wrong with them is told in the API's own shape, without quoting a value.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use secrecy::SecretString;
@@ -12,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use crate::portal::Site;
+use crate::portal::{Site, intake};
 
 /// The body, as JSON of this shape.
 pub struct Body<T>(pub T);
@@ -20,22 +17,13 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<Site> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &Site) -> Result<Self, ApiError> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
         if !kind.trim().eq_ignore_ascii_case("application/json") {
             return Err(ApiError::unsupported_media_type());
         }
-        let bytes = Bytes::from_request(request, site).await.map_err(unread)?;
-        read(&bytes).map(Body)
-    }
-}
-
-fn unread(rejection: BytesRejection) -> ApiError {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::body_too_large()
-    } else {
-        ApiError::incomplete()
+        read(&intake::read(request).await?).map(Body)
     }
 }
 

@@ -13,6 +13,12 @@ use utoipa::ToSchema;
 
 use crate::catalog;
 use crate::identity::throttle::Wait;
+use crate::portal::error::BUSY_SECONDS;
+use crate::portal::intake::Unread;
+use crate::turns::Full;
+
+/// Characters of a field's name that are repeated.
+const LONGEST_FIELD: usize = 100;
 
 /// An error, as it is sent.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,9 +75,11 @@ impl ApiError {
 
     /// `reason` follows the field's name: "is required".
     pub fn invalid(field: &str, reason: impl std::fmt::Display) -> Self {
+        // The caller's own words, where a field is not known.
+        let field: String = field.chars().take(LONGEST_FIELD).collect();
         let message = format!("{field}: {reason}");
         let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message);
-        Self { field: Some(field.to_owned()), ..error }
+        Self { field: Some(field), ..error }
     }
 
     pub fn malformed(reason: impl std::fmt::Display) -> Self {
@@ -89,6 +97,19 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
+    pub fn late() -> Self {
+        let message = "The body did not arrive in time. Nothing was changed; send it again.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+    }
+
+    /// Too many calls are under way, from this address or of this owner.
+    pub fn busy() -> Self {
+        let message = "Too many calls are under way at once. Nothing was changed; wait for the \
+                       answers of others, and try again.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
+        Self { retry_after: Some(BUSY_SECONDS), ..error }
+    }
+
     pub fn incomplete() -> Self {
         let message = "The body ended before all of it had come. Send it again.";
         Self::new(StatusCode::BAD_REQUEST, "incomplete", message)
@@ -103,6 +124,22 @@ impl ApiError {
         tracing::error!(error = %cause, "a call of the API could not be answered");
         let message = "The fault is ours, and it is in the log. Tell the operator.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl From<Unread> for ApiError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => ApiError::body_too_large(),
+            Unread::Late => ApiError::late(),
+            Unread::Broken => ApiError::incomplete(),
+        }
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(Full: Full) -> Self {
+        ApiError::busy()
     }
 }
 

@@ -13,6 +13,7 @@ use super::{List, Saved};
 use crate::catalog::change;
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
 use crate::portal::Site;
+use crate::probe::Failure;
 
 /// The fields of a resource. Creating, what is left out has its default; updating, it
 /// stays as it is.
@@ -215,7 +216,11 @@ pub async fn test(
     if found.kind != ResourceType::McpServer {
         return Err(ApiError::conflict("Only MCP servers can be tested."));
     }
-    let asked = site.health.ask(&site.config, &found.endpoint, found.credential()).await;
+    let owner_id = caller.owner_id();
+    let asked = site.health.ask(&site.config, owner_id, &found.endpoint, found.credential()).await;
+    if matches!(asked, Err(Failure::NoTurn)) {
+        return Err(ApiError::busy());
+    }
     Ok(Json(match asked {
         Ok(report) => Tested {
             works: true,

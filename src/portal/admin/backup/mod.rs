@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::backup::{self, Error};
+use crate::backup::{self, BackupTurn, Error};
 use crate::catalog::{Noun, audit};
 use crate::identity::local::Refusal;
 use crate::portal::error::PageError;
@@ -74,10 +74,10 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
     }
     if problems.is_empty() {
         match make(&site, &me, &typed.passphrase, with_figures).await {
-            Ok(file) => {
+            Ok((file, turn)) => {
                 let today = Timestamp::now().strftime("%Y-%m-%d");
                 let name = format!("ai-proxy-{}-{today}.backup", me.owner.name);
-                return Ok(download::file(&name, "application/octet-stream", file));
+                return Ok(download::held(&name, "application/octet-stream", file, turn));
             }
             Err(Error::Catalog(error)) => return Err(error.into()),
             Err(Error::TooMuch(reason)) => problems.add("figures", reason),
@@ -100,12 +100,13 @@ async fn make(
     me: &SignedIn,
     passphrase: &SecretString,
     with_figures: bool,
-) -> Result<Vec<u8>, Error> {
+) -> Result<(Vec<u8>, BackupTurn), Error> {
     let owner_id = &me.owner.id;
+    let turn = site.backups.turn(owner_id).await?;
     let archive = backup::gather(&site.db, &site.vault, owner_id, with_figures).await?;
     let (events, attendees) = (archive.events.len(), archive.attendees.len());
     let detail = format!("events: {events}, attendees: {attendees}, with all their keys");
-    let file = site.backups.seal(archive, passphrase).await?;
+    let file = site.backups.seal(&turn, archive, passphrase).await?;
     audit::note(&site.db, &me.actor(), "backed up", Noun::Owner, owner_id, &detail).await?;
-    Ok(file)
+    Ok((file, turn))
 }

@@ -1,6 +1,8 @@
 //! The way back: a file is uploaded and opened, a page says what restoring it would do,
 //! and a button does it.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -12,12 +14,13 @@ use serde::Deserialize;
 use super::{Backup, PATH};
 use crate::backup::archive::{Archive, quoted};
 use crate::backup::plan::{EventFate, Plan, ResourceFate};
-use crate::backup::{self, Done, Error, MAX_FILE};
+use crate::backup::{self, BackupTurn, Done, Error, MAX_FILE};
 use crate::clock::rfc3339;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
+use crate::portal::intake::Unread;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -36,18 +39,27 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 
 /// Opens what was sent and keeps it for this session. Nothing is restored by that.
 pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -> Answer {
+    let turn = match site.backups.turn(&me.owner.id).await {
+        Ok(turn) => turn,
+        Err(busy) => {
+            let problems = Problems::one("file", format!("was not read: {busy}"));
+            let page = Backup { restore: problems, ..Backup::of(&site, &me).await? };
+            return page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page);
+        }
+    };
     let problems = match read(upload).await {
-        Ok(typed) => match take_in(&site, &me, typed).await {
+        Ok(typed) => match take_in(&site, &me, &turn, typed).await {
             Ok(id) => return Ok(Redirect::to(&format!("{PATH}/restore/{id}")).into_response()),
             Err(Error::Catalog(error)) => return Err(error.into()),
             Err(Error::Failed) => return Err(PageError::internal(Error::Failed)),
-            Err(Error::Busy) => Problems::one("file", format!("was not read: {}", Error::Busy)),
             Err(error) => Problems::one("file", error.to_string()),
         },
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Problems::one("file", format!("is larger than {} MiB", MAX_FILE >> 20))
-        }
-        Err(_) => return Err(PageError::BadForm),
+        Err(error) => match Unread::of(&error) {
+            Unread::TooLarge => {
+                Problems::one("file", format!("is larger than {} MiB", MAX_FILE >> 20))
+            }
+            unread => return Err(unread.into()),
+        },
     };
     page::unprocessable(&Backup { restore: problems, ..Backup::of(&site, &me).await? })
 }
@@ -70,9 +82,14 @@ async fn read(mut upload: Multipart) -> Result<Typed, MultipartError> {
     Ok(typed)
 }
 
-async fn take_in(site: &Site, me: &SignedIn, typed: Typed) -> Result<String, Error> {
-    let archive = site.backups.open(typed.file, &typed.passphrase).await?;
-    backup::keep(&site.db, &site.vault, &me.actor(), me.session().id(), &archive).await
+async fn take_in(
+    site: &Site,
+    me: &SignedIn,
+    turn: &BackupTurn,
+    typed: Typed,
+) -> Result<String, Error> {
+    let archive = site.backups.open(turn, typed.file, &typed.passphrase).await?;
+    backup::keep(&site.db, &site.vault, &me.actor(), me.session().id(), Arc::new(archive)).await
 }
 
 #[derive(Template)]
@@ -116,6 +133,7 @@ impl Preview {
         id: String,
         has_changed: bool,
     ) -> Result<Self, PageError> {
+        let _turn = turn(site, me).await?;
         let archive = waiting(site, me, &id).await?;
         let mut connection = site.db.pool().acquire().await.map_err(crate::catalog::Error::from)?;
         let plan = Plan::draw(&mut connection, &site.vault, &me.actor(), &archive).await?;
@@ -183,12 +201,14 @@ fn event_rows(archive: &Archive, plan: &Plan) -> Vec<EventRow> {
 }
 
 /// # Errors
+/// [`PageError::Busy`]: a file of theirs is being read, or too many are.
+async fn turn(site: &Site, me: &SignedIn) -> Result<BackupTurn, PageError> {
+    site.backups.turn(&me.owner.id).await.map_err(|_| PageError::Busy)
+}
+
+/// # Errors
 /// [`PageError::NotFound`] where this session has nothing waiting under the id.
-async fn waiting(
-    site: &Site,
-    me: &SignedIn,
-    id: &str,
-) -> Result<std::sync::Arc<Archive>, PageError> {
+async fn waiting(site: &Site, me: &SignedIn, id: &str) -> Result<Arc<Archive>, PageError> {
     let found = backup::find(&site.db, &site.vault, &me.actor(), me.session().id(), id).await;
     match found {
         Ok(found) => found.ok_or(PageError::NotFound),
@@ -209,8 +229,10 @@ pub async fn confirm(
     Path(id): Path<String>,
     Form(typed): Form<Confirmation>,
 ) -> Answer {
+    let turn = turn(&site, &me).await?;
     let archive = waiting(&site, &me, &id).await?;
     let done = backup::restore(&site.db, &site.vault, &me.actor(), &archive, &typed.mark).await;
+    drop((archive, turn));
     match done {
         Ok(Some(done)) => {
             forget(&site, &me).await?;
@@ -225,7 +247,9 @@ pub async fn confirm(
 }
 
 pub async fn discard(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+    let turn = turn(&site, &me).await?;
     waiting(&site, &me, &id).await?;
+    drop(turn);
     forget(&site, &me).await?;
     me.done(&site, PATH, Flash::done("The file is forgotten; nothing was restored.")).await
 }

@@ -22,7 +22,7 @@ use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 
-pub use issue::issue;
+pub use issue::{issue, upload_limit};
 
 /// Attendees a page.
 const ROWS: u32 = 50;

@@ -141,7 +141,7 @@ pub async fn start(
         names => format!("{}, calling {}", event.name, names.join(", ")),
     };
     let path = format!("/admin/events/{}/preflight", event.id);
-    let flash = match site.preflights.start(&site.plane, event, calls) {
+    let flash = match site.preflights.start(&site.plane, event, calls).await {
         Ok(()) => {
             control::note_preflight(&site.db, &me.actor(), &id, &detail).await?;
             "The pre-flight is running.".to_owned()
@@ -157,10 +157,12 @@ fn take(tries: &mut [Try], typed: Typed) -> Result<HashMap<String, ToolCall>, Pa
     if resource.len() != tool.len() || resource.len() != arguments.len() {
         return Err(PageError::BadForm);
     }
+    let mut by_id: HashMap<String, &mut Try> =
+        tries.iter_mut().map(|one| (one.resource_id.clone(), one)).collect();
     let mut calls = HashMap::new();
     for ((resource, tool), arguments) in resource.into_iter().zip(tool).zip(arguments) {
         // One that was unlinked or switched off meanwhile is not tried.
-        let Some(one) = tries.iter_mut().find(|one| one.resource_id == resource) else { continue };
+        let Some(one) = by_id.get_mut(&resource) else { continue };
         one.tool = tool.trim().to_owned();
         one.arguments = arguments;
         let given = one.arguments.trim();

@@ -52,7 +52,7 @@ impl From<Report> for Works {
 
 pub async fn test(State(site): State<Site>, me: SignedIn, Form(typed): Form<Typed>) -> Answer {
     let source = typed.source(&site, &me).await?;
-    let outcome = match ask(&site, &typed, source.as_ref()).await? {
+    let outcome = match ask(&site, &me.owner.id, &typed, source.as_ref()).await? {
         Ok(outcome) => outcome,
         Err(problems) => {
             return page::unprocessable(&Page::new(&me, &typed, source.as_ref(), problems));
@@ -65,6 +65,7 @@ pub async fn test(State(site): State<Site>, me: SignedIn, Form(typed): Form<Type
 /// Only what a connection needs is looked at: a name may come later.
 async fn ask(
     site: &Site,
+    owner_id: &str,
     typed: &Typed,
     source: Option<&Resource>,
 ) -> Result<Result<Outcome, Problems>, PageError> {
@@ -82,7 +83,7 @@ async fn ask(
     if draft.kind != ResourceType::McpServer {
         return Ok(Err(Problems::one("kind", "cannot be tested yet: only MCP servers can")));
     }
-    Ok(Ok(match site.health.ask(&site.config, &endpoint, credential).await {
+    Ok(Ok(match site.health.ask(&site.config, owner_id, &endpoint, credential).await {
         Ok(report) => Outcome::Works(report.into()),
         Err(failure) => Outcome::Fails(failure.to_string()),
     }))

@@ -2,6 +2,8 @@
 //! so the sheet is the answer to the POST that makes them, and the table is made
 //! of what the sheet sends back.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::{Path, State};
 use qrcode::{Color, EcLevel, QrCode};
@@ -9,8 +11,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{path, tabs};
-use crate::catalog::attendee;
 use crate::catalog::attendee::claim::{self, Card, For};
+use crate::catalog::attendee::{self, Attendee};
 use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::portal::admin::events::Tabs;
@@ -97,12 +99,15 @@ pub async fn make(
         id => For::One(id),
     };
     let claim_page = claim_page(&site, &visitor);
-    let draw = |card: Card| {
-        let code = card.code.expose_secret().to_owned();
-        Ok(Drawn { qr: Qr::of(&format!("{claim_page}#{code}"))?, code, card })
-    };
     let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
-    let cards = made.into_iter().map(draw).collect::<Result<_, PageError>>()?;
+    let link = claim_page.clone();
+    let draw = move |card: Card| {
+        let code = card.code.expose_secret().to_owned();
+        Ok(Drawn { qr: Qr::of(&format!("{link}#{code}"))?, code, card })
+    };
+    // Five hundred codes are a second's work, for which others would wait.
+    let drawn = move || made.into_iter().map(draw).collect::<Result<Vec<_>, PageError>>();
+    let cards = tokio::task::spawn_blocking(drawn).await.map_err(PageError::internal)??;
     let (frame, tabs) = (me.frame(Section::Events), tabs(&event));
     page::ok(&Sheet { frame, tabs, list: path(&id), event, claim_page, cards })
 }
@@ -124,9 +129,11 @@ pub async fn csv(
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let claim_page = claim_page(&site, &visitor);
     let attendees = attendee::list(&site.db, &me.owner.id, &id).await?;
+    let attendees: HashMap<&str, &Attendee> =
+        attendees.iter().map(|attendee| (attendee.id.as_str(), attendee)).collect();
     let rows = typed.card.iter().take(claim::MAX_CARDS).filter_map(|pair| {
         let (id, code) = pair.split_once(' ')?;
-        let who = attendees.iter().find(|attendee| attendee.id == id)?;
+        let who = attendees.get(id)?;
         let link = format!("{claim_page}#{code}");
         Some([who.user_id.clone(), who.display_name.clone(), code.to_owned(), link])
     });

@@ -5,19 +5,25 @@ use std::fmt::Write as _;
 
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
-use axum::extract::{Path, State};
-use http::StatusCode;
+use axum::extract::{DefaultBodyLimit, Path, State};
 
 use super::{Asked, list, path};
 use crate::catalog::attendee::{self, Issued};
 use crate::catalog::{Error, Result};
 use crate::portal::Site;
-use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::Problems;
+use crate::portal::intake::Unread;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 use crate::spreadsheet;
+
+/// Bytes of the form at most, with a file of names.
+const LARGEST: usize = 2 * 1024 * 1024;
+
+pub fn upload_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(LARGEST)
+}
 
 /// What the form holds, as it was typed.
 #[derive(Default)]
@@ -91,8 +97,10 @@ pub async fn issue(
 ) -> Answer {
     let (mut typed, too_large) = match Issue::read(upload).await {
         Ok(typed) => (typed, false),
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => (Issue::default(), true),
-        Err(_) => return Err(PageError::BadForm),
+        Err(error) => match Unread::of(&error) {
+            Unread::TooLarge => (Issue::default(), true),
+            unread => return Err(unread.into()),
+        },
     };
     let done = if too_large {
         Err(invalid("file", "is larger than 2 MB; is it a list of names?"))
