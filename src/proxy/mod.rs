@@ -250,7 +250,7 @@ const RESET: [HeaderName; 2] = [
 /// What is left of the caller's daily cap.
 fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
     let now_ms = clock::now_ms();
-    let used = caller.live.spent(clock::day_of(now_ms));
+    let used = caller.live.spent(clock::today(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);
     for ([ours, other], value) in [
         (LIMIT, caller.daily_cap.into()),
