@@ -14,9 +14,11 @@ use ai_proxy::app::App;
 use ai_proxy::catalog::audit::Actor;
 use ai_proxy::catalog::{attendee, event, owner, resource};
 use ai_proxy::cli::{Cli, Command};
+use ai_proxy::clock;
 use ai_proxy::proxy::body::RequestBody;
 use ai_proxy::proxy::forward::Outgoing;
 use ai_proxy::proxy::headers;
+use ai_proxy::proxy::lease::DayCount;
 use ai_proxy::proxy::mcp::{coding, peek, session};
 use ai_proxy::proxy::meter::Meter;
 use ai_proxy::proxy::resolve::Target;
@@ -38,8 +40,12 @@ const PATH: &str = "/api/v1/mcp/bench/mcp";
 const SESSION: &str = "6f1c2a9e8b7d4f3a9c0e1d2b3a4f5e6d";
 const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"a":2,"b":3,"note":"a call of about two hundred bytes, as most calls of a tool are"}}}"#;
 
-/// Calls made before the one that counts: caches are warm, a lease is held.
+/// Calls made before the one that counts, so that caches are warm.
 const WARM_UP: usize = 3;
+
+/// Requests leased for the call that counts. After so few calls, as slow as they are
+/// while instructions are counted, a lease has not grown: it may be used up.
+const LEASED: u32 = 16;
 
 struct Room {
     worker: Arc<Worker>,
@@ -158,6 +164,10 @@ fn warm() -> (Room, HeaderMap, HeaderMap) {
     let room = Room::open();
     for _ in 0..WARM_UP {
         room.runtime.block_on(room.call(room.request.clone(), room.answer.clone()));
+    }
+    let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
+    for live in room.worker.plane.lives.all() {
+        assert_eq!(live.lease.add(leased), None, "it is of the same day");
     }
     let (request, answer) = (room.request.clone(), room.answer.clone());
     (room, request, answer)

@@ -1,9 +1,44 @@
 //! Wall-clock time as everything here counts it: UTC milliseconds, and UTC days
 //! since 1970, by which the daily request cap is kept.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use jiff::Timestamp;
 
 const DAY_MS: i64 = 86_400_000;
+
+/// The days of this process.
+static DAYS: Days = Days::new();
+
+/// UTC days as they were reached. They only go forward: leases hold requests of
+/// the latest day, so after a wall clock stepped back over midnight, whatever was
+/// leased of the day before would be returned unused until that day's cap was gone.
+#[derive(Debug)]
+struct Days {
+    latest: AtomicU32,
+}
+
+impl Days {
+    const fn new() -> Self {
+        Self { latest: AtomicU32::new(0) }
+    }
+
+    /// The day that counts at `now_ms`: its own, or the latest that was reached before.
+    fn at(&self, now_ms: i64) -> u32 {
+        let day = day_of(now_ms);
+        // Read first: all workers share this line, and write it once a day.
+        let latest = self.latest.load(Ordering::Acquire);
+        if day <= latest {
+            return latest;
+        }
+        self.latest.fetch_max(day, Ordering::AcqRel).max(day)
+    }
+
+    /// The instant at which the day after that begins.
+    fn end(&self, now_ms: i64) -> i64 {
+        (i64::from(self.at(now_ms)) + 1) * DAY_MS
+    }
+}
 
 /// UTC milliseconds since 1970.
 pub fn now_ms() -> i64 {
@@ -15,9 +50,15 @@ pub fn day_of(ms: i64) -> u32 {
     u32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(0)
 }
 
-/// Milliseconds of the UTC midnight after `now_ms`, when daily caps start anew.
+/// The UTC day whose cap pays for a call at `now_ms`. Within a process it never
+/// goes back, whatever the wall clock does.
+pub fn today(now_ms: i64) -> u32 {
+    DAYS.at(now_ms)
+}
+
+/// Milliseconds of the UTC midnight that ends [`today`], when daily caps reset.
 pub fn next_midnight(now_ms: i64) -> i64 {
-    (now_ms.div_euclid(DAY_MS) + 1) * DAY_MS
+    DAYS.end(now_ms)
 }
 
 /// Whole seconds to that midnight, at least 1.
@@ -49,4 +90,37 @@ pub fn in_words(ms: i64) -> String {
         _ => (minutes / 1_440, "days"),
     };
     format!("{n} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_steps_back_over_midnight_opens_no_day_again() {
+        let days = Days::new();
+        let midnight = 20_000 * DAY_MS;
+        assert_eq!(days.at(midnight - 1), 19_999);
+        assert_eq!(days.at(midnight), 20_000);
+        assert_eq!(days.at(midnight - 1), 20_000, "one millisecond back");
+        assert_eq!(days.at(midnight - DAY_MS), 20_000, "a day back");
+        assert_eq!(days.end(midnight - 1), midnight + DAY_MS, "the cap resets when that day ends");
+        assert_eq!(days.at(midnight + DAY_MS), 20_001);
+    }
+
+    proptest! {
+        #[test]
+        fn days_follow_the_clock_forward_and_never_back(
+            instants in prop::collection::vec(0..40_000 * DAY_MS, 1..40),
+        ) {
+            let days = Days::new();
+            let mut latest = 0;
+            for now_ms in instants {
+                latest = latest.max(day_of(now_ms));
+                prop_assert_eq!(days.at(now_ms), latest);
+            }
+        }
+    }
 }

@@ -24,6 +24,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a connection may take to show that it is alive. One that does not is
+/// discarded: a query of it was given up, or its peer is gone without a word.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long closing waits for queries that are under way.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Connections to PostgreSQL of one replica.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
@@ -113,10 +120,15 @@ impl Db {
         self.writers.begin_with(self.begin).await
     }
 
-    /// Closes every connection once its query has ended.
+    /// Closes every connection once its query has ended, or has had its time.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        let all = async {
+            self.readers.close().await;
+            self.writers.close().await;
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, all).await.is_err() {
+            tracing::warn!("queries were still under way when the store was closed");
+        }
     }
 }
 
@@ -141,8 +153,27 @@ fn postgres_pool() -> AnyPoolOptions {
             // A replica that vanished in the middle must not hold its locks for hours.
             "set idle_in_transaction_session_timeout = '5s'",
             "set lock_timeout = '10s'",
+            // Nor one that vanished without a word. The driver cannot set these for
+            // our end, which is why connections are tested in bounded time instead.
+            "set tcp_keepalives_idle = 30",
+            "set tcp_keepalives_interval = 10",
+            "set tcp_keepalives_count = 3",
+            "set tcp_user_timeout = 60000",
         ],
     )
+    // The driver's own test of a connection waits for its answer for ever, and so
+    // would a connection whose query was given up, in its place in the pool.
+    .test_before_acquire(false)
+    .before_acquire(|connection, _| Box::pin(is_alive(connection)))
+    .after_release(|connection, _| Box::pin(is_alive(connection)))
+}
+
+/// Whether the other end answers; an error has the pool discard the connection.
+async fn is_alive(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
 }
 
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::authenticate::Caller;
 use super::error::ProxyError;
-use super::lease::{DayCount, Refill, is_low, lease_size};
+use super::lease::{DayCount, Need, Refill};
 use super::live::{Live, OpenRequest};
 use super::plane::DataPlane;
 use super::rate::TooFar;
@@ -69,7 +69,7 @@ impl DataPlane {
         let cap = caller.daily_cap;
         loop {
             let now_ms = clock::now_ms();
-            let day = clock::day_of(now_ms);
+            let day = clock::today(now_ms);
             let permit = || {
                 let taken = DayCount { day, count: n };
                 Permit { live: live.clone(), taken, is_spent: false }
@@ -77,27 +77,31 @@ impl DataPlane {
             if n == 0 {
                 return Ok(permit());
             }
+            let order = |need: Need| {
+                let Need { day, cap, at_least } = need;
+                let ask = |n| self.order(live, Want { day, cap, n, at_least });
+                live.lease.refill(need, now_ms, ask)
+            };
             if let Some(left) = live.lease.take(day, n, now_ms) {
-                let size = lease_size(cap);
-                if is_low(left, size) {
-                    let want = Want { day, cap, n: size - left, at_least: 0 };
-                    live.lease.refill_ahead(|| self.order(live, want));
+                if live.lease.is_low(left) {
+                    // Ahead of need: nobody waits for it.
+                    drop(order(Need { day, cap, at_least: 0 }));
                 }
                 return Ok(permit());
             }
             let missing = n.saturating_sub(live.lease.left(day)).max(1);
-            let want = Want { day, cap, n: lease_size(cap).max(missing), at_least: missing };
-            let refill = live.lease.refill(|| self.order(live, want));
+            let reached = || {
+                let (used, limit) = (live.spent(day).into(), cap.into());
+                ProxyError::DailyCapReached { used, limit }
+            };
+            let refill = order(Need { day, cap, at_least: missing }).ok_or_else(reached)?;
             self.refills.hurry();
             match refill.await {
                 Refill::Granted => {}
                 Refill::Failed => return Err(ProxyError::StoreUnavailable),
                 // Another call's refill, which asked for more than this one needs.
                 Refill::Exhausted { asked } if asked > missing => {}
-                Refill::Exhausted { .. } => {
-                    let (used, limit) = (live.spent(day).into(), cap.into());
-                    return Err(ProxyError::DailyCapReached { used, limit });
-                }
+                Refill::Exhausted { .. } => return Err(reached()),
             }
         }
     }

@@ -222,7 +222,7 @@ impl DataPlane {
     ) -> Result<Arc<Known>, catalog::Error> {
         let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
         if is_new {
-            let day = clock::day_of(clock::now_ms());
+            let day = clock::today(clock::now_ms());
             let used = quota::used(&self.db, &attendee.id, day).await?;
             live.learn_spent(day, used);
         }

@@ -85,7 +85,7 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let _open = caller.open()?;
     call.await_turn(&caller).await?;
     let plane = call.worker.plane.clone();
-    let day = clock::day_of(clock::now_ms());
+    let day = clock::today(clock::now_ms());
     let attendee_id = caller.live.attendee_id.clone();
     let (spent, written) = call
         .worker

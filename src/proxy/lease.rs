@@ -5,23 +5,19 @@
 //! day and what is left of it share the atomic: no call can be paid from a day
 //! that it does not belong to.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 
-/// How many requests one lease takes of a cap: 1/32 of it, at least 1, at most 16.
-pub fn lease_size(cap: u32) -> u32 {
-    (cap / 32).clamp(1, 16)
-}
+use self::pace::Pace;
 
-/// What may be left of a lease of `size` before more is asked for ahead of need,
-/// so that no call of somebody busy waits for the store. Small leases are not
-/// renewed so: they would keep from other replicas what nobody here asked for.
-pub fn is_low(left: u32, size: u32) -> bool {
-    size >= 4 && left <= size / 4
-}
+mod pace;
+
+/// How long the store's word that a cap is reached is taken for true, in
+/// milliseconds: attendees who are refused do not ask it at every call.
+const EXHAUSTED_MS: i64 = 1_000;
 
 /// How the store answered when asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +51,47 @@ impl DayCount {
 pub struct Lease {
     left: AtomicU64,
     last_taken: AtomicI64,
+    /// How many requests the last refill aimed at.
+    size: AtomicU32,
+    refilling: Mutex<Refilling>,
+}
+
+/// What is known of the refills of one lease.
+#[derive(Default)]
+struct Refilling {
     /// There from when the store is asked until it has answered.
-    pending: Mutex<Option<Answer>>,
+    pending: Option<Answer>,
+    /// As of the last refill that was granted.
+    pace: Pace,
+    /// As of the refill that is under way.
+    next: Pace,
+    exhausted: Option<Exhausted>,
+}
+
+/// What a refill is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    pub day: u32,
+    pub cap: u32,
+    /// Fewer are of no use; 0: nobody waits for them yet.
+    pub at_least: u32,
+}
+
+/// The store's word that so many requests do not fit under a cap any more.
+#[derive(Clone, Copy, Debug)]
+struct Exhausted {
+    day: u32,
+    cap: u32,
+    asked: u32,
+    at_ms: i64,
+}
+
+impl Exhausted {
+    fn rules_out(&self, day: u32, cap: u32, n: u32, now_ms: i64) -> bool {
+        // Also of a clock that stepped back: then no age is known.
+        let is_fresh = (0..EXHAUSTED_MS).contains(&(now_ms - self.at_ms));
+        is_fresh && (self.day, self.cap) == (day, cap) && n >= self.asked
+    }
 }
 
 /// What every call that waits for a refill waits for.
@@ -143,38 +178,70 @@ impl Lease {
         self.last_taken.load(Ordering::Relaxed)
     }
 
-    /// The refill that is under way, or the one that `ask` begins: at most one
-    /// at a time goes to the store for an attendee. `ask` may not use the lease.
-    pub fn refill(&self, ask: impl FnOnce() -> BoxFuture<'static, Refill>) -> Answer {
-        self.pending.lock().get_or_insert_with(|| ask().shared()).clone()
+    /// Whether of a lease that has `left` more is to be asked for ahead of need, so
+    /// that no call of somebody busy waits for the store. Small leases are not
+    /// renewed so: they would keep from other replicas what nobody here asked for.
+    pub fn is_low(&self, left: u32) -> bool {
+        let size = self.size.load(Ordering::Relaxed);
+        size >= 4 && left <= size / 4
     }
 
-    /// Begins a refill with `ask`, unless one is under way.
-    pub fn refill_ahead(&self, ask: impl FnOnce() -> BoxFuture<'static, Refill>) {
-        self.pending.lock().get_or_insert_with(|| ask().shared());
+    /// The refill that is under way, or the one that `ask` begins for so many
+    /// requests: at most one at a time goes to the store for an attendee. `None`:
+    /// none is needed, or the store has said within the last second that what is
+    /// needed does not fit under the cap. `ask` may not use the lease.
+    pub fn refill(
+        &self,
+        need: Need,
+        now_ms: i64,
+        ask: impl FnOnce(u32) -> BoxFuture<'static, Refill>,
+    ) -> Option<Answer> {
+        let mut refilling = self.refilling.lock();
+        if let Some(answer) = &refilling.pending {
+            return Some(answer.clone());
+        }
+        let Need { day, cap, at_least } = need;
+        let left = self.left(day);
+        let next = refilling.pace.next(left, cap, now_ms);
+        let exhausted = refilling.exhausted;
+        let fits = |n: &u32| {
+            *n > 0 && !exhausted.is_some_and(|known| known.rules_out(day, cap, *n, now_ms))
+        };
+        let wanted = next.size.saturating_sub(left).max(at_least);
+        let n = Some(wanted).filter(fits).or_else(|| Some(at_least).filter(fits))?;
+        refilling.next = next;
+        Some(refilling.pending.insert(ask(n).shared()).clone())
     }
 
-    /// The store has answered, or will not: the next refill asks it again.
-    pub fn answered(&self) {
-        *self.pending.lock() = None;
+    /// The store has said that `asked` do not fit.
+    pub fn learn_exhausted(&self, day: u32, cap: u32, asked: u32, now_ms: i64) {
+        let known = &mut self.refilling.lock().exhausted;
+        if !known.is_some_and(|known| known.rules_out(day, cap, asked, now_ms)) {
+            *known = Some(Exhausted { day, cap, asked, at_ms: now_ms });
+        }
+    }
+
+    /// The store has granted `n`: the next refill may ask it again.
+    pub fn granted(&self, n: u32) {
+        let mut refilling = self.refilling.lock();
+        refilling.pending = None;
+        refilling.pace = refilling.next.granted(n);
+        self.size.store(refilling.pace.size, Ordering::Relaxed);
+        refilling.exhausted = refilling.exhausted.filter(|known| known.asked > n);
+    }
+
+    /// The store has granted nothing, or will not answer: the next refill may ask
+    /// it again, but for what is known not to fit.
+    pub fn not_granted(&self) {
+        self.refilling.lock().pending = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-
-    #[test]
-    fn a_lease_is_a_32nd_of_the_cap_within_bounds() {
-        let sizes: Vec<u32> = [1, 31, 64, 511, 512, 100_000].map(lease_size).to_vec();
-        assert_eq!(sizes, [1, 1, 2, 15, 16, 16]);
-    }
-
-    #[test]
-    fn only_leases_of_some_size_are_renewed_ahead_of_need() {
-        assert!((1..=3).all(|size| !is_low(0, size)));
-        assert!(is_low(4, 16) && !is_low(5, 16));
-    }
 
     #[test]
     fn takes_are_all_or_none_and_of_their_own_day() {
@@ -214,5 +281,113 @@ mod tests {
         });
         assert_eq!(taken, 1000);
         assert_eq!(lease.surrender(), None);
+    }
+
+    proptest! {
+        /// Whatever is added of a day is taken, goes back to the store, or is left.
+        #[test]
+        fn no_request_of_a_day_is_lost_or_made(
+            steps in prop::collection::vec((0..3_u8, 0..3_u32, 1..20_u32), 1..60),
+        ) {
+            let lease = Lease::default();
+            let mut out = [0_i64; 3];
+            for (step, day, n) in steps {
+                let (into, back) = match step {
+                    0 => (n, lease.add(DayCount { day, count: n })),
+                    1 => (0, lease.take(day, n, 0).map(|_| DayCount { day, count: n })),
+                    _ => (0, lease.surrender()),
+                };
+                out[day as usize] += i64::from(into);
+                if let Some(DayCount { day, count }) = back {
+                    out[day as usize] -= i64::from(count);
+                }
+            }
+            prop_assert_eq!(out, [0, 1, 2].map(|day| i64::from(lease.left(day))));
+        }
+    }
+
+    const NEED: Need = Need { day: 1, cap: 1_000, at_least: 1 };
+
+    /// How many are asked of the store, which is then not waited for.
+    fn asks(lease: &Lease, need: Need, now_ms: i64) -> Option<u32> {
+        let mut asked = None;
+        let _ = lease.refill(need, now_ms, |n| {
+            asked = Some(n);
+            std::future::pending().boxed()
+        });
+        asked
+    }
+
+    fn grant(lease: &Lease, n: u32) {
+        assert_eq!(lease.add(DayCount { day: NEED.day, count: n }), None);
+        lease.granted(n);
+    }
+
+    #[test]
+    fn one_refill_at_a_time_asks_the_store() {
+        let lease = Lease::default();
+        assert_eq!(asks(&lease, NEED, 0), Some(1));
+        assert_eq!(asks(&lease, NEED, 0), None, "one is under way");
+        lease.not_granted();
+        assert_eq!(asks(&lease, NEED, 0), Some(1));
+    }
+
+    #[test]
+    fn what_is_known_not_to_fit_is_not_asked_for_within_a_second() {
+        let lease = Lease::default();
+        lease.learn_exhausted(1, 1_000, 4, 0);
+        assert_eq!(asks(&lease, Need { at_least: 5, ..NEED }, 999), None);
+        assert_eq!(asks(&lease, Need { at_least: 3, ..NEED }, 999), Some(3), "may fit");
+        lease.not_granted();
+        lease.learn_exhausted(1, 1_000, 1, 500);
+        assert_eq!(asks(&lease, NEED, 1_499), None);
+        for (need, now_ms, why) in [
+            (Need { day: 2, ..NEED }, 600, "another day"),
+            (Need { cap: 1_001, ..NEED }, 600, "the cap was raised"),
+            (NEED, 1_500, "some may have come back"),
+            (NEED, 499, "the clock stepped back"),
+        ] {
+            assert_eq!(asks(&lease, need, now_ms), Some(1), "{why}");
+            lease.not_granted();
+        }
+    }
+
+    #[test]
+    fn near_the_cap_what_does_not_fit_is_asked_for_once_a_second() {
+        let lease = Lease::default();
+        // So busy that eight are wanted at a time.
+        for size in [1, 2, 4, 8] {
+            assert_eq!(asks(&lease, NEED, 0), Some(size));
+            grant(&lease, size);
+            assert_eq!(lease.take(1, size, 0), Some(0));
+        }
+        assert_eq!(asks(&lease, NEED, 0), Some(16));
+        lease.learn_exhausted(1, 1_000, 16, 0);
+        grant(&lease, 1);
+        assert_eq!(lease.take(1, 1, 0), Some(0));
+        for now_ms in [1, 2] {
+            assert_eq!(asks(&lease, NEED, now_ms), Some(1), "no more will fit");
+            grant(&lease, 1);
+            assert_eq!(lease.take(1, 1, now_ms), Some(0));
+            assert!(lease.is_low(0));
+            assert_eq!(asks(&lease, Need { at_least: 0, ..NEED }, now_ms), None, "in vain");
+        }
+        assert_eq!(asks(&lease, NEED, 1_000), Some(2), "some may have come back");
+    }
+
+    #[test]
+    fn a_refill_ahead_of_need_asks_for_what_is_missing_and_for_nothing_where_nothing_is() {
+        let lease = Lease::default();
+        for size in [1, 2, 4, 8] {
+            assert_eq!(asks(&lease, NEED, 0), Some(size));
+            grant(&lease, size);
+            assert!(size >= 4 || !lease.is_low(0), "small leases are not renewed ahead of need");
+            assert!(size < 4 || lease.is_low(size / 4) && !lease.is_low(size / 4 + 1));
+            let keep = if size == 8 { 2 } else { 0 };
+            assert_eq!(lease.take(1, size - keep, 0), Some(keep));
+        }
+        let ahead = Need { at_least: 0, ..NEED };
+        assert_eq!(asks(&lease, ahead, 60_000), None, "the attendee has become slow");
+        assert_eq!(asks(&lease, ahead, 0), Some(14));
     }
 }

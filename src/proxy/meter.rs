@@ -126,7 +126,7 @@ impl Ledger {
 
     /// The figures that a call of `operation` is added to.
     fn figures(&mut self, resource: &Resource, operation: &Operation, now_ms: i64) -> &mut Figures {
-        let (operation, name) = self.names.intern(operation, clock::day_of(now_ms));
+        let (operation, name) = self.names.intern(operation, clock::today(now_ms));
         let minute = now_ms - now_ms.rem_euclid(60_000);
         let usage = &mut self.page.usage;
         let known = usage.iter().rposition(|(line, _)| {

@@ -251,7 +251,7 @@ const OUR_RATE: [HeaderName; 3] = [
 /// come from one source.
 fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
     let now_ms = clock::now_ms();
-    let used = caller.live.spent(clock::day_of(now_ms));
+    let used = caller.live.spent(clock::today(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);
     let values = [caller.daily_cap.into(), remaining.into(), clock::seconds_to_midnight(now_ms)];
     let values = values.map(HeaderValue::from);

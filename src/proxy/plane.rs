@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 
 use super::backend::Dialer;
 use super::dropped::Dropped;
@@ -42,6 +44,10 @@ const GUESSERS: usize = 2;
 /// How long a call waits for the store; a connection that broke while a query
 /// was under way may not be noticed for minutes.
 pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long work in the store may take in all. What is not done by then hangs: it
+/// is dropped, and with it the connection that it holds.
+pub const STORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is cached of an API key's attendee.
 pub struct Known {
@@ -133,19 +139,29 @@ impl DataPlane {
         F: Future<Output = Result<T, catalog::Error>> + Send + 'static,
     {
         // Begun at once, so that a call keeps no room for it.
-        let work = tokio::time::timeout(STORE_PATIENCE, self.control.spawn(work));
+        let work = tokio::time::timeout(STORE_PATIENCE, self.in_store(work));
         let failed = |error: &dyn std::fmt::Display| {
             tracing::warn!(%error, "the store could not be asked");
             ProxyError::StoreUnavailable
         };
         async move {
             match work.await {
-                Ok(Ok(Ok(done))) => Ok(done),
+                Ok(Ok(Ok(Ok(done)))) => Ok(done),
+                Ok(Ok(Ok(Err(error)))) => Err(failed(&error)),
                 Ok(Ok(Err(error))) => Err(failed(&error)),
                 Ok(Err(error)) => Err(failed(&error)),
                 Err(error) => Err(failed(&error)),
             }
         }
+    }
+
+    /// Runs what touches the store on the control runtime, for [`STORE_LIMIT`] at
+    /// most.
+    pub fn in_store<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<Result<T, Elapsed>> {
+        self.control.spawn(async { tokio::time::timeout(STORE_LIMIT, work).await })
     }
 
     pub fn is_draining(&self) -> bool {

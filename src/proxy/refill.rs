@@ -15,13 +15,14 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::lease::{DayCount, Refill};
 use super::live::Live;
-use super::plane::{DataPlane, STORE_PATIENCE};
-use crate::catalog;
-use crate::catalog::quota::{self, Lease};
+use super::plane::{DataPlane, STORE_LIMIT, STORE_PATIENCE};
+use crate::catalog::quota;
+use crate::clock;
 
 /// How long orders are gathered that nobody waits for.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -54,13 +55,36 @@ struct Order {
     answer: oneshot::Sender<Refill>,
 }
 
+impl Order {
+    fn learn_exhausted(&self, asked: u32) {
+        let Want { day, cap, .. } = self.want;
+        self.live.lease.learn_exhausted(day, cap, asked, clock::now_ms());
+    }
+
+    /// What came of asking for `n`.
+    fn answer(self, n: u32, refill: Refill) {
+        let lease = &self.live.lease;
+        match refill {
+            Refill::Granted => lease.granted(n),
+            Refill::Exhausted { asked } => {
+                self.learn_exhausted(asked);
+                lease.not_granted();
+            }
+            Refill::Failed => lease.not_granted(),
+        }
+        // Nobody may be waiting for it.
+        let _ = self.answer.send(refill);
+    }
+}
+
 impl Refills {
     /// Somebody waits.
     pub fn hurry(&self) {
         self.hurry.notify_one();
     }
 
-    /// Waits for what is on its way to the store. To be called when no more comes.
+    /// Waits for what is on its way to the store, at most [`STORE_LIMIT`]. To be called
+    /// when no more comes.
     pub async fn finish(&self) {
         self.under_way.close();
         self.under_way.wait().await;
@@ -109,60 +133,82 @@ async fn gather(plane: Arc<DataPlane>) {
     }
 }
 
-/// Fills orders of one day and cap, and answers them, at the latest when the
-/// store has been away for too long. What it still grants after that is kept.
+/// Fills orders of one day and cap. Those that are granted what they want are
+/// answered at once; the others ask together for what will do.
 async fn fill(plane: Arc<DataPlane>, orders: Vec<Order>) {
-    let wants = orders.iter().map(|order| (order.live.clone(), order.want)).collect();
-    let leasing = plane.refill_in_background(lease(plane.clone(), wants));
-    let refills = match tokio::time::timeout(STORE_PATIENCE, leasing).await {
+    let deadline = Instant::now() + STORE_PATIENCE;
+    let all = ask(&plane, orders, deadline, |want| want.n).await;
+    let less = all
+        .into_iter()
+        .filter_map(|(order, refill)| {
+            let at_least = order.want.at_least;
+            match refill {
+                Refill::Exhausted { asked } if (1..asked).contains(&at_least) => {
+                    order.learn_exhausted(asked);
+                    Some(order)
+                }
+                _ => {
+                    let n = order.want.n;
+                    order.answer(n, refill);
+                    None
+                }
+            }
+        })
+        .collect();
+    for (order, refill) in ask(&plane, less, deadline, |want| want.at_least).await {
+        let at_least = order.want.at_least;
+        order.answer(at_least, refill);
+    }
+}
+
+/// Asks the store for a part of each want, and what came of each by `deadline`.
+/// What it still grants after that is kept.
+async fn ask(
+    plane: &Arc<DataPlane>,
+    orders: Vec<Order>,
+    deadline: Instant,
+    part: impl Fn(&Want) -> u32,
+) -> Vec<(Order, Refill)> {
+    if orders.is_empty() {
+        return Vec::new();
+    }
+    let Want { day, cap, .. } = orders[0].want;
+    let asked = orders.iter().map(|order| (order.live.clone(), part(&order.want))).collect();
+    let leasing = plane.refill_in_background(lease(plane.clone(), day, cap, asked));
+    let refills = match tokio::time::timeout_at(deadline, leasing).await {
         Ok(Ok(refills)) => refills,
         _ => vec![Refill::Failed; orders.len()],
     };
-    for (order, refill) in orders.into_iter().zip(refills) {
-        order.live.lease.answered();
-        // Nobody may be waiting for it.
-        let _ = order.answer.send(refill);
-    }
+    orders.into_iter().zip(refills).collect()
 }
 
-/// Leases what is wanted and books it; what became of each.
-async fn lease(plane: Arc<DataPlane>, wants: Vec<(Arc<Live>, Want)>) -> Vec<Refill> {
-    let Some((_, Want { day, cap, .. })) = wants.first() else { return Vec::new() };
-    let asked: Vec<_> = wants.iter().map(|(live, want)| (&*live.attendee_id, want.n)).collect();
-    let leases = match quota::lease_many(&plane.db, *day, *cap, &asked).await {
-        Ok(leases) => leases,
-        Err(error) => return vec![failed(&error); wants.len()],
+/// Leases what is asked for and books it; what came of each.
+async fn lease(
+    plane: Arc<DataPlane>,
+    day: u32,
+    cap: u32,
+    asked: Vec<(Arc<Live>, u32)>,
+) -> Vec<Refill> {
+    let rows: Vec<_> = asked.iter().map(|(live, n)| (&*live.attendee_id, *n)).collect();
+    let leasing = quota::lease_many(&plane.db, day, cap, &rows);
+    let leases = match tokio::time::timeout(STORE_LIMIT, leasing).await {
+        Ok(Ok(leases)) => leases,
+        Ok(Err(error)) => return failed(&error, asked.len()),
+        // Leased or not: they count as leased.
+        Err(late) => return failed(&late, asked.len()),
     };
-    let mut refills = Vec::with_capacity(wants.len());
-    for (live, want) in &wants {
-        refills.push(match leases.get(&*live.attendee_id) {
-            Some(lease) => book(live, want.day, want.n, lease),
-            None => lease_less(&plane, live, *want).await,
-        });
-    }
-    refills
+    let came_of = |(live, n): &(Arc<Live>, u32)| match leases.get(&*live.attendee_id) {
+        Some(lease) => {
+            live.learn_spent(day, lease.spent);
+            live.give_back(DayCount { day, count: *n });
+            Refill::Granted
+        }
+        None => Refill::Exhausted { asked: *n },
+    };
+    asked.iter().map(came_of).collect()
 }
 
-/// Asks once more, for what will do.
-async fn lease_less(plane: &DataPlane, live: &Arc<Live>, want: Want) -> Refill {
-    let Want { day, cap, n, at_least } = want;
-    if at_least == 0 || at_least == n {
-        return Refill::Exhausted { asked: n };
-    }
-    match quota::lease(&plane.db, &live.attendee_id, day, at_least, cap).await {
-        Ok(Some(lease)) => book(live, day, at_least, &lease),
-        Ok(None) => Refill::Exhausted { asked: at_least },
-        Err(error) => failed(&error),
-    }
-}
-
-fn book(live: &Live, day: u32, n: u32, lease: &Lease) -> Refill {
-    live.learn_spent(day, lease.spent);
-    live.give_back(DayCount { day, count: n });
-    Refill::Granted
-}
-
-fn failed(error: &catalog::Error) -> Refill {
+fn failed(error: &dyn std::fmt::Display, orders: usize) -> Vec<Refill> {
     tracing::warn!(%error, "no lease could be taken from the store");
-    Refill::Failed
+    vec![Refill::Failed; orders]
 }

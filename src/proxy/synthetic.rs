@@ -43,7 +43,7 @@ impl Synthetic {
     /// Anew for each call: none waits for a turn that an earlier one took.
     pub(super) fn caller(&self) -> Caller {
         let live = Arc::new(Live::new(&self.id, &self.event.id));
-        let leased = DayCount { day: clock::day_of(clock::now_ms()), count: LEASED };
+        let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");
         let endings = live.endings();

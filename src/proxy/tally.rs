@@ -11,6 +11,8 @@ use std::time::Duration;
 use http::StatusCode;
 use parking_lot::Mutex;
 
+use crate::catalog::usage::BUCKETS_MS;
+
 /// A family of routes, as a metrics label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -39,7 +41,35 @@ impl Family {
 const CLIENT_GONE: u16 = 499;
 
 type Requests = HashMap<(Family, u16, Option<Arc<str>>), u64, foldhash::fast::RandomState>;
-type Times = HashMap<Arc<str>, Vec<Duration>, foldhash::fast::RandomState>;
+type Times = HashMap<Arc<str>, Histogram, foldhash::fast::RandomState>;
+
+/// Times by the first of [`BUCKETS_MS`] that they fit: of the same size however
+/// many there were.
+#[derive(Clone, Copy, Default)]
+struct Histogram([Bucket; BUCKETS_MS.len() + 1]);
+
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    count: u32,
+    sum: Duration,
+}
+
+impl Histogram {
+    fn add(&mut self, took: Duration) {
+        let bucket = BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
+        let Bucket { count, sum } = &mut self.0[bucket];
+        *count = count.saturating_add(1);
+        *sum = sum.saturating_add(took);
+    }
+
+    /// The mean and the number of the times in each bucket. A mean lies between
+    /// the same bounds as its times, so a recorder with these buckets counts them
+    /// as it would count each, and their sum stays what it is.
+    fn means(&self) -> impl Iterator<Item = (Duration, u32)> {
+        let filled = self.0.iter().filter(|bucket| bucket.count > 0);
+        filled.map(|bucket| (bucket.sum / bucket.count, bucket.count))
+    }
+}
 
 #[derive(Default)]
 pub struct Tally {
@@ -53,7 +83,7 @@ impl Tally {
     }
 
     pub fn backend_time(&self, resource: &Arc<str>, took: Duration) {
-        self.counts.lock().1.entry(resource.clone()).or_default().push(took);
+        self.counts.lock().1.entry(resource.clone()).or_default().add(took);
     }
 
     /// Moves what was counted into the process's metrics recorder.
@@ -73,9 +103,43 @@ impl Tally {
                 "ai_proxy_backend_seconds",
                 "resource" => resource.to_string(),
             );
-            for took in times {
-                histogram.record(took);
+            for (mean, count) in times.means() {
+                histogram.record_many(mean, count as usize);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn means_fall_where_their_times_fell_and_add_up_to_the_same(
+            nanos in prop::collection::vec(0..70_000_000_000_u64, 1..200),
+        ) {
+            let bucket = |took: Duration| {
+                BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took)
+            };
+            let mut histogram = Histogram::default();
+            let mut expected = [0; BUCKETS_MS.len() + 1];
+            for took in nanos.iter().copied().map(Duration::from_nanos) {
+                histogram.add(took);
+                expected[bucket(took)] += 1;
+            }
+            let mut found = [0; BUCKETS_MS.len() + 1];
+            let mut sum = Duration::ZERO;
+            for (mean, count) in histogram.means() {
+                found[bucket(mean)] += count;
+                sum += mean * count;
+            }
+            prop_assert_eq!(found, expected);
+            // Each mean is cut to whole nanoseconds.
+            let lost = Duration::from_nanos(nanos.iter().sum()) - sum;
+            prop_assert!(lost < Duration::from_nanos(nanos.len() as u64), "{:?}", lost);
         }
     }
 }

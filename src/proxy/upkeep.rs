@@ -1,15 +1,21 @@
 //! What happens once a second beside the calls: changes of the catalog are
 //! taken in, usage is written, idle leases go back, streams of those whose time
-//! is over are ended. All of it on the control runtime.
+//! is over are ended. All of it on the control runtime, each part in its own turn
+//! and for a bounded time: an answer of the store that never comes stops none of it
+//! for good, and what needs no store does not wait for it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::error::Elapsed;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::authenticate;
 use super::lease::DayCount;
 use super::live::Live;
 use super::meter::Page;
-use super::plane::DataPlane;
+use super::plane::{DataPlane, STORE_LIMIT};
 use crate::catalog::change::{self, Changes, Noun};
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
@@ -21,46 +27,107 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a lease may lie unused before it goes back, in milliseconds.
 const LEASE_IDLE_MS: i64 = 5_000;
 
-/// Ticks between two looks for expired MCP sessions.
-const EXPIRY_TICKS: u64 = 600;
+/// Between two looks for what has expired.
+const EXPIRY: Duration = Duration::from_secs(600);
 
-/// Runs until it is aborted.
+/// How long the one row may take that says whether anything has changed: long
+/// past, its answer was lost, and another connection is asked.
+const REVISION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long the last writes of a process that stops may take.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a part's turn failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Store(#[from] catalog::Error),
+    #[error("no answer in time")]
+    Late(#[from] Elapsed),
+}
+
+/// Runs until it is aborted. Each part has its own turn: one that waits for the
+/// store, or has failed, holds up no other.
 pub async fn run(plane: Arc<DataPlane>) {
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut revision = plane.snapshot.load().revision;
-    let mut store_answers = true;
-    for tick in 0_u64.. {
+    tokio::join!(sweeping(&plane), taking_in(&plane), writing(&plane), expiring(&plane));
+}
+
+async fn sweeping(plane: &Arc<DataPlane>) {
+    let mut ticks = ticks(TICK);
+    loop {
         ticks.tick().await;
-        let done = second(&plane, &mut revision, tick.is_multiple_of(EXPIRY_TICKS)).await;
-        match &done {
-            Err(error) if store_answers => tracing::warn!(%error, "the store does not answer"),
-            Ok(()) if !store_answers => tracing::info!("the store answers again"),
-            _ => {}
-        }
-        store_answers = done.is_ok();
-        sweep(&plane);
+        sweep(plane);
     }
 }
 
-async fn second(
-    plane: &Arc<DataPlane>,
-    revision: &mut i64,
-    look_for_expired: bool,
-) -> Result<(), catalog::Error> {
-    take_in_changes(plane, revision).await?;
-    return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
-    flush(plane).await?;
-    if look_for_expired {
-        mcp_session::expire(&plane.db, clock::now_ms()).await?;
-        usage::forget_batches(&plane.db, clock::now_ms()).await?;
+async fn taking_in(plane: &Arc<DataPlane>) {
+    let mut revision = plane.snapshot.load().revision;
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("changes of the catalog"));
+    loop {
+        ticks.tick().await;
+        part.turn(take_in_changes(plane, &mut revision)).await;
     }
-    Ok(())
+}
+
+async fn writing(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("usage"));
+    loop {
+        ticks.tick().await;
+        return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
+        part.turn(async { Ok(flush(plane).await?) }).await;
+    }
+}
+
+async fn expiring(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(EXPIRY), Part::new("what has expired"));
+    loop {
+        ticks.tick().await;
+        let expire = async {
+            mcp_session::expire(&plane.db, clock::now_ms()).await?;
+            Ok(usage::forget_batches(&plane.db, clock::now_ms()).await?)
+        };
+        part.turn(expire).await;
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A part that needs the store.
+struct Part {
+    name: &'static str,
+    store_answers: bool,
+}
+
+impl Part {
+    fn new(name: &'static str) -> Self {
+        Self { name, store_answers: true }
+    }
+
+    /// One turn. If it has not ended within [`STORE_LIMIT`] it is dropped, and the
+    /// connection that it holds with it.
+    async fn turn(&mut self, work: impl Future<Output = Result<(), Failure>>) {
+        let done = tokio::time::timeout(STORE_LIMIT, work).await;
+        let done = done.map_err(Failure::Late).flatten();
+        let part = self.name;
+        match &done {
+            Err(error) if self.store_answers => {
+                tracing::warn!(%error, part, "the store does not answer");
+            }
+            Ok(()) if !self.store_answers => tracing::info!(part, "the store answers again"),
+            _ => {}
+        }
+        self.store_answers = done.is_ok();
+    }
 }
 
 /// Reads what changed in the catalog since `revision`, and acts on it.
-async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(), catalog::Error> {
-    let (to, changes) = match change::since(&plane.db, *revision).await? {
+async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(), Failure> {
+    let since = change::since(&plane.db, *revision);
+    let (to, changes) = match tokio::time::timeout(REVISION_PATIENCE, since).await?? {
         Changes::None => return Ok(()),
         Changes::Some { revision, changes } => (revision, Some(changes)),
         Changes::Gap { revision } => (revision, None),
@@ -71,44 +138,71 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
     if !changes.as_ref().is_some_and(is_of_attendees) {
         let snapshot = Snapshot::load(&plane.db, &plane.vault).await?;
         plane.snapshot.store(Arc::new(snapshot));
+        end_what_is_over(plane);
     }
-    let touched: Vec<Arc<Live>> = match changes {
-        // Too far behind to know which: all are read anew.
-        None => {
+    let touched = Touched::by(changes.as_deref());
+    let changed: Vec<Arc<Live>> = match &touched {
+        Touched::All => {
             let lives = plane.lives.all();
             lives.iter().filter_map(|live| plane.lives.row_changed(&live.attendee_id)).collect()
         }
-        Some(changes) => changes
-            .iter()
-            .filter(|(noun, _)| matches!(noun, Noun::Attendee))
-            .filter_map(|(_, id)| plane.lives.row_changed(id))
-            .collect(),
+        // Also those who are not about: their row may be being read just now.
+        Touched::These { attendees, .. } => {
+            attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
+        }
     };
-    for live in touched {
+    for live in changed {
         if !attendee::is_active(&plane.db, &live.attendee_id).await? {
             live.end_all();
         }
     }
-    // Caps may have been lowered: nothing is spent that was leased under others.
-    return_leases(plane, |_, _| true);
+    // Their caps may have been lowered: nothing is spent that was leased under others.
+    return_leases(plane, |live, _| touched.cap_of(live));
     *revision = to;
     Ok(())
 }
 
-/// Ends the streams of events that are over or switched off, and forgets those
-/// who are not about any more.
+/// Whom changes of the catalog are about.
+enum Touched<'changes> {
+    /// Too far behind to know whom.
+    All,
+    These {
+        attendees: HashSet<&'changes str>,
+        events: HashSet<&'changes str>,
+    },
+}
+
+impl<'changes> Touched<'changes> {
+    /// By changes, or by some that are not known.
+    fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
+        let Some(changes) = changes else { return Self::All };
+        let of = |wanted: Noun| {
+            let ids = changes.iter().filter(move |(noun, _)| *noun == wanted);
+            ids.map(|(_, id)| id.as_str()).collect()
+        };
+        Self::These { attendees: of(Noun::Attendee), events: of(Noun::Event) }
+    }
+
+    /// Whether the attendee's cap may have: their own, or that of their event.
+    fn cap_of(&self, live: &Live) -> bool {
+        match self {
+            Self::All => true,
+            Self::These { attendees, events } => {
+                attendees.contains(&*live.attendee_id) || events.contains(&*live.event_id)
+            }
+        }
+    }
+}
+
+/// What depends on the clock alone: ends what is over, and forgets those who are
+/// not about any more.
 fn sweep(plane: &Arc<DataPlane>) {
     let now_ms = clock::now_ms();
-    let snapshot = plane.snapshot.load();
+    end_what_is_over(plane);
     let (mut open, mut leased) = (0, 0);
     for live in plane.lives.all() {
         open += live.open_requests();
-        leased += live.lease.left(clock::day_of(now_ms));
-        let event = snapshot.events.get(&*live.event_id);
-        let is_open = event.is_some_and(|event| authenticate::is_open(event, now_ms).is_ok());
-        if live.open_requests() > 0 && !is_open {
-            live.end_all();
-        }
+        leased += live.lease.left(clock::today(now_ms));
     }
     plane.lives.forget_idle();
     plane.throttle.sweep(now_ms);
@@ -117,6 +211,19 @@ fn sweep(plane: &Arc<DataPlane>) {
     }
     metrics::gauge!("ai_proxy_open_requests").set(open);
     metrics::gauge!("ai_proxy_leased_requests").set(leased);
+}
+
+/// Ends the streams of events that have ended or are switched off.
+fn end_what_is_over(plane: &Arc<DataPlane>) {
+    let now_ms = clock::now_ms();
+    let snapshot = plane.snapshot.load();
+    for live in plane.lives.all() {
+        let event = snapshot.events.get(&*live.event_id);
+        let is_open = event.is_some_and(|event| authenticate::is_open(event, now_ms).is_ok());
+        if live.open_requests() > 0 && !is_open {
+            live.end_all();
+        }
+    }
 }
 
 /// Gives back the leases of those whom `wanted` picks, with the next flush.
@@ -190,8 +297,39 @@ fn add(batch: &mut Batch, live: &Live, page: Page) {
 }
 
 /// The last writes of a process that stops: every lease goes back.
-pub async fn settle(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
-    plane.refills.finish().await;
+///
+/// # Errors
+/// The store did not take them, or not in time.
+pub async fn settle(plane: &Arc<DataPlane>) -> anyhow::Result<()> {
+    let finished = tokio::time::timeout(SETTLE_PATIENCE, plane.refills.finish()).await;
     return_leases(plane, |_, _| true);
-    flush(plane).await
+    tokio::time::timeout(SETTLE_PATIENCE, flush(plane)).await.map_err(Failure::Late)??;
+    Ok(finished.map_err(Failure::Late)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_go_back_of_those_alone_whose_row_or_event_has_changed() {
+        let change = |noun: Noun, id: &str| (noun, id.to_owned());
+        let changes = [
+            change(Noun::Attendee, "ada"),
+            change(Noun::Event, "workshop"),
+            change(Noun::Resource, "lab"),
+            change(Noun::Owner, "ben"),
+        ];
+        let returned = |changes: Option<&[(Noun, String)]>| -> Vec<&str> {
+            let touched = Touched::by(changes);
+            let lives = [("ada", "lab"), ("ben", "lab"), ("zoe", "workshop")];
+            let lives = lives
+                .into_iter()
+                .filter(|(attendee, event)| touched.cap_of(&Live::new(attendee, event)));
+            lives.map(|(attendee, _)| attendee).collect()
+        };
+        assert_eq!(returned(Some(&changes)), ["ada", "zoe"]);
+        assert_eq!(returned(Some(&[])), Vec::<&str>::new());
+        assert_eq!(returned(None), ["ada", "ben", "zoe"], "nobody knows whose");
+    }
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
@@ -17,9 +18,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 
-/// Upper bounds of the histogram of backend times, in seconds.
-const SECONDS: [f64; 13] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+use crate::catalog::usage::BUCKETS_MS;
+
+/// How often the recorder adds up what it was given. Until then it keeps each
+/// value, also where nobody asks for the page.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The process has one recorder, however many proxies a test starts in it.
 static RECORDER: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
@@ -29,7 +32,7 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
         .get_or_init(|| {
             let matcher = Matcher::Full("ai_proxy_backend_seconds".into());
             let recorder = PrometheusBuilder::new()
-                .set_buckets_for_metric(matcher, &SECONDS)
+                .set_buckets_for_metric(matcher, &bounds())
                 .and_then(PrometheusBuilder::install_recorder)
                 .map_err(|error| error.to_string())?;
             describe();
@@ -37,6 +40,12 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
         })
         .clone()
         .map_err(|error| anyhow!("metrics cannot be recorded: {error}"))
+}
+
+/// Upper bounds of the histogram of backend times, in seconds: those by which
+/// the workers have counted them.
+fn bounds() -> [f64; BUCKETS_MS.len()] {
+    BUCKETS_MS.map(|ms| Duration::from_millis(ms).as_secs_f64())
 }
 
 fn describe() {
@@ -64,8 +73,16 @@ pub async fn listen(
 }
 
 async fn serve(listener: TcpListener, recorder: PrometheusHandle) {
+    let mut upkeep = tokio::time::interval(UPKEEP);
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = upkeep.tick() => {
+                recorder.run_upkeep();
+                continue;
+            }
+        };
+        let Ok((stream, _)) = accepted else {
             tokio::task::yield_now().await;
             continue;
         };

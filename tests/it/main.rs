@@ -21,6 +21,7 @@ mod paths;
 mod policy;
 mod rate;
 mod redirects;
+mod refill;
 mod refusals;
 mod replicas;
 mod request_headers;

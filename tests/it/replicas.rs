@@ -41,7 +41,7 @@ impl Pair {
 
 /// As large a part of the cap as a process may hold ahead.
 fn lease(cap: u32) -> usize {
-    (cap as usize / 32).clamp(1, 16)
+    (cap as usize / 32).clamp(1, 64)
 }
 
 #[tokio::test(flavor = "multi_thread")]

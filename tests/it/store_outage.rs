@@ -3,6 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use ai_proxy::catalog::{change, quota};
+use ai_proxy::clock;
+use ai_proxy::db::Db;
+
 use crate::harness::attendee::DEMO;
 use crate::harness::backend::Backend;
 use crate::harness::postgres::Database;
@@ -10,7 +14,7 @@ use crate::harness::proxy::Proxy;
 use crate::harness::relay::{Cable, Relay};
 use crate::harness::reply::Reply;
 use crate::harness::storm::storm;
-use crate::harness::{CALL, eventually};
+use crate::harness::{CALL, CHANGE, eventually, within};
 
 async fn outage(cable: Cable) {
     let database = Database::create().await;
@@ -85,4 +89,80 @@ async fn a_store_that_breaks_its_connections_is_survived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_falls_silent_is_survived() {
     outage(Cable::Silent).await;
+}
+
+/// How the one query begins that says whether the catalog has changed.
+const REVISION: &str = "select value from revision";
+
+/// How soon a change is in force where the answer to that query was lost: it is
+/// given up after three seconds.
+const CHANGE_AFTER_LOSS: Duration = CHANGE.saturating_add(Duration::from_secs(4));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_the_store_that_never_comes_stops_no_upkeep() {
+    let database = Database::create().await;
+    let relay = Relay::to(database.addr().await).await;
+    let (backend, mut visits) = Backend::by_hand().await;
+    let mut proxy = Proxy::on(Some(&database.url_by(relay.addr))).await;
+    proxy.resource("demo", &backend.url()).await;
+    let (event, ending) = (proxy.event().open().await, proxy.event().open().await);
+    let (ada, ben) = (event.attendee().await, event.attendee().await);
+    let zoe = ending.attendee().await;
+    let ends_in = Duration::from_secs(6);
+    let end = Instant::now() + ends_in;
+    ending.end_at(clock::now_ms() + ends_in.as_millis() as i64).await;
+    proxy.start().await;
+    let mut streams = Vec::new();
+    for attendee in [&ada, &zoe] {
+        let mut wire = attendee.get().send().await;
+        let (mut visit, _) = visits.request().await;
+        visit.begin_events().await;
+        visit.chunk("data: 1\n\n").await;
+        assert_eq!(wire.head().await.expect("a stream").status, 200);
+        wire.hears("data: 1\n\n").await;
+        streams.push((wire, visit));
+    }
+
+    relay.swallow(REVISION, 1_000);
+    eventually("an answer was swallowed", async || relay.to_swallow() < 1_000).await;
+    let mut call = ben.post(CALL).send().await;
+    let (mut visit, request) = visits.request().await;
+    visit.reply(Reply::to(&request)).await;
+    assert_eq!(call.answer().await.unwrap().status, 200);
+    within(CHANGE, "usage is written", async || {
+        let today = clock::today(clock::now_ms());
+        quota::used(&proxy.store.db, &ben.id, today).await.unwrap() == 1
+    })
+    .await;
+    streams[1].0.ends().await;
+    assert!(Instant::now() < end + CHANGE, "the clock ends events, not the store");
+
+    relay.swallow(REVISION, 0);
+    let mended = Instant::now();
+    ada.set_active(false).await;
+    streams[0].0.ends().await;
+    let took = mended.elapsed();
+    assert!(took < CHANGE_AFTER_LOSS, "Ada's stream ended after {took:?}");
+    assert_eq!(ada.fares().await, "attendee_disabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_whose_answers_were_lost_make_room_for_others() {
+    let database = Database::create().await;
+    let relay = Relay::to(database.addr().await).await;
+    let db = Db::open(database.url_by(relay.addr).as_str()).await.expect("a store");
+    // As many as there may be.
+    relay.swallow(REVISION, 16);
+    let waiting: Vec<_> = (0..16)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move { change::revision(&db).await })
+        })
+        .collect();
+    eventually("all connections are lost", async || relay.to_swallow() == 0).await;
+    waiting.iter().for_each(|task| task.abort());
+    within(Duration::from_secs(10), "there are new ones", async || {
+        change::revision(&db).await.is_ok()
+    })
+    .await;
 }

@@ -19,7 +19,7 @@ const DAY: u32 = 20_000;
 async fn parallel_leases_reach_the_cap_and_never_pass_it(store: Store) {
     let replicas = [store.clone(), store.replica().await];
     for cap in [50, 100, 1000] {
-        let size = (cap / 32_u32).clamp(1, 16);
+        let size = (cap / 32_u32).clamp(1, 64);
         let attendee = format!("attendee of cap {cap}");
         let tasks: Vec<_> = (0..64)
             .map(|n| {

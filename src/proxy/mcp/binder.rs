@@ -56,7 +56,7 @@ impl DataPlane {
             waiting.len() == 1
         };
         if is_first {
-            self.control.spawn(write(self.clone()));
+            self.in_store(write(self.clone()));
         }
         // Begun at once, so that a call keeps no room for it.
         let answered = tokio::time::timeout(STORE_PATIENCE, answered);
