@@ -76,7 +76,7 @@ fn is_ambiguous(rest: &str) -> bool {
     }
     has_control
         || ["\\", "%5c", "%2f"].iter().any(|bad| text.contains(bad))
-        || segments.iter().any(|segment| {
-            matches!(segment.split(';').next(), None | Some("" | "." | ".."))
-        })
+        || segments
+            .iter()
+            .any(|segment| matches!(segment.split(';').next(), None | Some("" | "." | "..")))
 }
