@@ -10,15 +10,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::catalog::Digest;
 use crate::catalog::resource::{Credential, Endpoint, Resource, ResourceType};
+use crate::catalog::{Digest, session_mark};
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::db::Db;
 use crate::probe::{self, Failure, Report, Target};
 use crate::proxy::plane::DataPlane;
 
@@ -172,16 +174,22 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
             let (health, plane, places) = (health.clone(), plane.clone(), places.clone());
             running.spawn(async move {
                 let _place = places.acquire().await;
-                check(&health, &plane.config, &resource).await;
+                check(&health, &plane, &resource).await;
                 id
             });
         }
     }
 }
 
-async fn check(health: &Health, config: &Config, resource: &Resource) {
+async fn check(health: &Health, plane: &DataPlane, resource: &Resource) {
+    let config = &plane.config;
     let verdict = match ask(config, &resource.endpoint, resource.credential()).await {
-        Ok(report) => Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms },
+        Ok(report) => {
+            if let Some(id) = &report.constant_session {
+                note_constant(&plane.db, &resource.id, id).await;
+            }
+            Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms }
+        }
         Err(failure) => Verdict::Fails(failure.to_string()),
     };
     let at = now_ms();
@@ -203,6 +211,15 @@ async fn ask(
         answer_timeout: ANSWER,
     };
     in_time(probe::check(&target), "the whole check").await?
+}
+
+/// Notes that the resource's server gives everybody one session, as a check found by
+/// opening two.
+pub async fn note_constant(db: &Db, resource_id: &str, id: &HeaderValue) {
+    let id = Digest::sha256(id.as_bytes());
+    if let Err(error) = session_mark::set_constant(db, resource_id, id).await {
+        tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+    }
 }
 
 async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result<T, Failure> {

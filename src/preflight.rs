@@ -20,7 +20,6 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::catalog::event::Event;
-use crate::catalog::mcp_session;
 use crate::catalog::resource::ResourceType;
 use crate::clock::now_ms;
 use crate::proxy::plane::DataPlane;
@@ -225,10 +224,6 @@ async fn run(
         .collect();
     let lanes = stream::iter(lanes).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
     tokio::join!(checks::run(board, &plane, &event), lanes);
-    // Of servers that do not let a session be ended, or never answered.
-    if let Err(error) = mcp_session::end_all(&plane.db, &who.id, now_ms()).await {
-        tracing::warn!(%error, "the sessions of a pre-flight could not be ended");
-    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ impl Way for ThroughProxy {
                 status: head.status,
                 headers: head.headers,
                 content,
+                // Kept and sent by the data plane.
+                affinity: None,
                 connected_in: Duration::ZERO,
                 answered_in: started.elapsed(),
             })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::authenticate;
 use super::lease::DayCount;
 use super::live::Live;
+use super::mcp;
 use super::meter::Page;
 use super::plane::DataPlane;
 use crate::catalog::change::{self, Changes, Noun};
@@ -49,6 +50,7 @@ async fn second(
     look_for_expired: bool,
 ) -> Result<(), catalog::Error> {
     take_in_changes(plane, revision).await?;
+    mcp::tend::tend(plane).await?;
     return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
     flush(plane).await?;
     if look_for_expired {

@@ -12,7 +12,9 @@ use super::error::{ApiError, Problem};
 use super::{List, Saved};
 use crate::catalog::change;
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
+use crate::health;
 use crate::portal::Site;
+use crate::probe::Report;
 
 /// The fields of a resource. Creating, what is left out has its default; updating, it
 /// stays as it is.
@@ -216,6 +218,9 @@ pub async fn test(
         return Err(ApiError::conflict("Only MCP servers can be tested."));
     }
     let asked = site.health.ask(&site.config, &found.endpoint, found.credential()).await;
+    if let Ok(Report { constant_session: Some(session), .. }) = &asked {
+        health::note_constant(&site.db, &found.id, session).await;
+    }
     Ok(Json(match asked {
         Ok(report) => Tested {
             works: true,

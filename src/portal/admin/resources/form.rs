@@ -8,6 +8,7 @@ use super::test::Outcome;
 use super::{PATH, type_name};
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
+use crate::catalog::session_mark::Mark;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::Problems;
@@ -165,6 +166,8 @@ pub struct Page<'a> {
     key_hint: String,
     problems: Problems,
     outcome: Option<Outcome>,
+    /// What the proxy has found out about its sessions.
+    mark: Mark,
 }
 
 impl<'a> Page<'a> {
@@ -191,7 +194,12 @@ impl<'a> Page<'a> {
             key_hint: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
             problems: retype_key(typed, problems),
             outcome: None,
+            mark: Mark::default(),
         }
+    }
+
+    pub fn with_mark(self, mark: Mark) -> Self {
+        Self { mark, ..self }
     }
 
     /// After a test nothing is wrong with the form, even if the key is missing from it.
