@@ -10,7 +10,7 @@ use super::session_mark::{self, Mark};
 use super::{Digest, Result, change};
 use crate::db::Db;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// At least all changes up to this one are in it.
     pub revision: i64,

@@ -34,8 +34,18 @@ impl Drop for Server {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
     pub async fn start() -> Self {
+        Self::giving(|n| format!("s-{n}")).await
+    }
+
+    /// Gives everybody one session.
+    pub async fn with_one_session() -> Self {
+        Self::giving(|_| "stateless".to_owned()).await
+    }
+
+    /// `id` is that of the `n`th session that it opens.
+    #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
+    async fn giving(id: impl Fn(usize) -> String + Copy + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -49,8 +59,14 @@ impl Server {
                 }
                 let message: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let rpc = message["method"].as_str().unwrap_or_default().to_owned();
-                log.lock().push(Asked { method, rpc: rpc.clone(), headers });
-                answer(&rpc, &message)
+                let mut log = log.lock();
+                log.push(Asked { method, rpc: rpc.clone(), headers });
+                let mut answer = answer(&rpc, &message);
+                if rpc == "initialize" {
+                    let n = log.iter().filter(|asked| asked.rpc == rpc).count();
+                    answer.headers_mut().insert("mcp-session-id", id(n).parse().unwrap());
+                }
+                answer
             },
         );
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -79,11 +95,7 @@ fn answer(rpc: &str, message: &Value) -> axum::response::Response {
         }
     };
     let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
-    let mut answer = axum::Json(body).into_response();
-    if rpc == "initialize" {
-        answer.headers_mut().insert("mcp-session-id", "s-1".parse().unwrap());
-    }
-    answer
+    axum::Json(body).into_response()
 }
 
 /// Reads a request and then writes `head` and, for as long as somebody reads, `more`;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
 use crate::probe;
 use crate::proxy::plane::DataPlane;
@@ -101,12 +102,22 @@ impl DataPlane {
                 None
             }
         };
-        if let Some(id) = constant
-            && let Err(error) = session_mark::set_constant(&self.db, resource_id, id).await
-        {
-            tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+        if let Some(id) = constant {
+            self.note_constant(resource_id, id).await;
         }
         *verdict = Some(Verdict { at: Instant::now(), constant });
         constant
+    }
+
+    /// Marks the id in the store, for every replica, and here at once.
+    async fn note_constant(&self, resource_id: &str, id: Digest) {
+        if let Err(error) = session_mark::set_constant(&self.db, resource_id, id).await {
+            tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+        }
+        self.snapshot.rcu(|snapshot| {
+            let mut snapshot = Snapshot::clone(snapshot);
+            snapshot.session_marks.entry(resource_id.to_owned()).or_default().constant = Some(id);
+            snapshot
+        });
     }
 }
