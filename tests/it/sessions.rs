@@ -444,6 +444,25 @@ async fn a_claim_that_was_never_sent_is_released() {
     .await;
 }
 
+/// A claim outlives no client who left while it was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_was_written_after_its_client_left_is_released() {
+    let backend = adopting().await;
+    let (proxy, ada, bob) = two_attendees(&backend).await;
+    // Known by now, so that only the claim has to wait for the store.
+    assert_eq!(ada.post(PING).await.status, 200);
+    let busy = proxy.store.db.write().await.unwrap();
+    let waiting = ada.post(PING).session("s-1").send().await;
+    proxy.are_open(1).await;
+    waiting.abort();
+    proxy.nothing_is_open().await;
+    drop(busy);
+    eventually("the claim is released", async || bob.post(PING).session("s-1").await.status == 200)
+        .await;
+    assert!(is_lost(&ada.post(PING).session("s-1").await));
+    assert_eq!(backend.requests().len(), 2);
+}
+
 /// Whose turn has not come, or who is over the cap, writes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_claims_nothing() {

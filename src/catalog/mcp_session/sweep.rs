@@ -67,8 +67,7 @@ async fn end_some(db: &Db, now: i64) -> Result<usize> {
     .bind(BATCH)
     .fetch_all(db.pool())
     .await?;
-    end_rows(db, &due, now).await?;
-    Ok(due.len())
+    end_rows(db, &due, now).await
 }
 
 /// Ends what the attendees have left idle for longest, where one has a live
@@ -95,15 +94,15 @@ pub async fn make_room(db: &Db, made: &[Session], now: i64) -> Result<()> {
 }
 
 /// Ends these sessions, whoever has them; a claim that was never proven goes without a
-/// tombstone.
-async fn end_rows(db: &Db, rows: &[AnyRow], now: i64) -> Result<()> {
+/// tombstone. Their number.
+async fn end_rows(db: &Db, rows: &[AnyRow], now: i64) -> Result<usize> {
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
         let endpoint = Digest::from_hex(&row.text("endpoint_digest")?);
         keys.extend(endpoint.zip(Digest::from_hex(&row.text("session_digest")?)));
     }
     if keys.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     // In one order, or replicas would wait for each other's rows in a circle.
     keys.sort_unstable();
@@ -117,7 +116,7 @@ async fn end_rows(db: &Db, rows: &[AnyRow], now: i64) -> Result<()> {
         named(&mut tx, end, keys, Some(now)).await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(keys.len())
 }
 
 /// Runs `statement` for the sessions named.

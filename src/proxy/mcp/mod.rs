@@ -27,7 +27,7 @@ use super::meter::{Meter, Operation};
 use super::relay::Relay;
 use super::resolve::Target;
 use super::{Call, ID_PATIENCE};
-use crate::catalog::session_mark;
+use crate::catalog::{Digest, session_mark};
 use crate::net::affinity::TooLarge;
 
 /// Everything that a call must hold to be forwarded.
@@ -67,14 +67,14 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
             read.unwrap_or_else(|_| Err(full.clone()))?
         }
     };
-    let id = session::presented(&mut call.head.headers)?.map(str::to_owned);
-    let mut looked = call.look_session(&caller, &target, id.as_deref()).await?;
+    let id = session::presented(&mut call.head.headers)?.map(digest);
+    let mut looked = call.look_session(&caller, &target, id).await?;
 
     let open = open?;
     let (caller, target) = if call.await_turn(&caller).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
-        looked = call.look_session(&caller, &target, id.as_deref()).await?;
+        looked = call.look_session(&caller, &target, id).await?;
         (caller, target)
     } else {
         (caller, target)
@@ -95,7 +95,7 @@ impl Call<'_> {
         &self,
         caller: &Caller,
         target: &Target,
-        id: Option<&str>,
+        id: Option<Digest>,
     ) -> Result<Option<Looked>, ProxyError> {
         let Some(id) = id.filter(|_| self.synthetic.is_none()) else { return Ok(None) };
         let looked = self.worker.plane.look_session(caller, target, id).await?;
@@ -201,6 +201,11 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     Ok(relay(call, response, (caller.endings, method), meter, open))
 }
 
+/// Under which a session is known: the id itself is kept nowhere.
+fn digest(id: &str) -> Digest {
+    Digest::sha256(id.as_bytes())
+}
+
 /// A request on its way to the backend, with what was taken for it. Dropped, it knows
 /// whether the backend may have seen the request.
 struct Sending {
@@ -245,7 +250,7 @@ async fn bind(
         return Ok(());
     }
     let Ok(id) = id.to_str() else { return Ok(()) };
-    call.worker.plane.bind_session(caller, target, id, affinity).await
+    call.worker.plane.bind_session(caller, target, digest(id), affinity).await
 }
 
 /// Has the resource's page say that its sessions may land elsewhere.

@@ -173,10 +173,10 @@ pub fn drop_empty(headers: &mut HeaderMap) {
     }
 }
 
-fn session(caller: &Caller, target: &Target, id: &str) -> Session {
+fn session(caller: &Caller, target: &Target, id: Digest) -> Session {
     Session {
         endpoint: target.resource.endpoint.origin_digest,
-        id: Digest::sha256(id.as_bytes()),
+        id,
         attendee_id: caller.live.attendee_id.clone(),
     }
 }
@@ -194,7 +194,7 @@ impl DataPlane {
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
-        id: &str,
+        id: Digest,
     ) -> Result<Looked, ProxyError> {
         let session = session(caller, target, id);
         if self.snapshot.load().is_constant(&target.resource.id, session.id) {
@@ -301,7 +301,7 @@ impl DataPlane {
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
-        id: &str,
+        id: Digest,
         affinity: Option<HeaderValue>,
     ) -> Result<(), ProxyError> {
         let session = session(caller, target, id);
