@@ -85,7 +85,7 @@ pub struct Report {
     pub tools: Vec<String>,
     /// The id of the session that it gives to everybody, if it does.
     #[serde(skip)]
-    pub constant_session: Option<HeaderValue>,
+    pub constant_session: Option<Box<HeaderValue>>,
     /// Milliseconds until the connection stood: DNS, TCP and TLS.
     pub connect_ms: u64,
     /// Milliseconds from the opening request to its answer.

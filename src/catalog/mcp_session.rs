@@ -146,7 +146,7 @@ pub async fn claim(db: &Db, session: &Session, now: i64) -> Result<Claim> {
         if let Some(mine) = touch(db, session, now).await? {
             return Ok(Claim::Mine(mine));
         }
-        if insert_claim(db, session, now).await? {
+        if insert_claim(db, session, false, now).await? {
             make_room(db, slice::from_ref(session), now).await?;
             return Ok(Claim::New);
         }
@@ -180,7 +180,7 @@ async fn touch(db: &Db, session: &Session, now: i64) -> Result<Option<Mine>> {
 
 /// Writes a claim, unless the id is in use at any origin. Claims are made one
 /// after the other, because no key of the table covers an id at two origins.
-async fn insert_claim(db: &Db, session: &Session, now: i64) -> Result<bool> {
+async fn insert_claim(db: &Db, session: &Session, is_proven: bool, now: i64) -> Result<bool> {
     let mut tx = db.write().await?;
     changes::lock(&mut tx).await?;
     sqlx::query(
@@ -197,7 +197,7 @@ async fn insert_claim(db: &Db, session: &Session, now: i64) -> Result<bool> {
         "insert into mcp_session (endpoint_digest, session_digest, attendee_id, created_at,
             last_seen_at, ended_at, proven)
          select cast($1 as text), cast($2 as text), cast($3 as text), cast($4 as bigint),
-            cast($4 as bigint), null, 0
+            cast($4 as bigint), null, cast($6 as bigint)
          where not exists (
             select 1 from mcp_session
             where session_digest = $2 and attendee_id <> $3 and ended_at is null
@@ -209,15 +209,17 @@ async fn insert_claim(db: &Db, session: &Session, now: i64) -> Result<bool> {
     .bind(session.attendee_id.to_string())
     .bind(now)
     .bind(now - IDLE_MS)
+    .bind(i64::from(is_proven))
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(inserted.rows_affected() > 0)
 }
 
-/// Notes that the backend has accepted a claimed session. `false` if it is not
-/// the attendee's any more.
-pub async fn prove(db: &Db, session: &Session) -> Result<bool> {
+/// Notes that the backend has accepted a claimed session, also if the request that
+/// had made the claim has released it meanwhile. `false` if it has ended, or is
+/// somebody else's by now.
+pub async fn prove(db: &Db, session: &Session, now: i64) -> Result<bool> {
     let proven = sqlx::query(
         "update mcp_session set proven = 1
          where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
@@ -228,7 +230,7 @@ pub async fn prove(db: &Db, session: &Session) -> Result<bool> {
     .bind(session.attendee_id.to_string())
     .execute(db.writer())
     .await?;
-    Ok(proven.rows_affected() > 0)
+    Ok(proven.rows_affected() > 0 || insert_claim(db, session, true, now).await?)
 }
 
 /// Takes back a claim that was `New`, unless it has been proven since.

@@ -21,7 +21,7 @@ const MOST_PAGES: usize = 50;
 pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
     let (session, report) = Session::open(target).await?;
     let tools = session.tools().await;
-    let constant_session = session.constant().await;
+    let constant_session = session.constant().await.map(Box::new);
     if constant_session.is_none() {
         // Whether it agrees is its affair.
         drop(session.leave().await);

@@ -64,7 +64,7 @@ async fn a_server_with_sessions_is_opened_listed_and_left() {
         ]
     );
     // It gave one session twice. To end that would end everybody's.
-    assert_eq!(report.constant_session.unwrap(), "5e55");
+    assert_eq!(*report.constant_session.unwrap(), "5e55");
 }
 
 /// A server that gives each session an id of its own.

@@ -93,6 +93,18 @@ async fn what_was_taken_over_at_one_replica_is_lost_at_every_other() {
     assert_eq!(bob.post(CALL).session("1").at(&other).await.status, 200);
 }
 
+/// A replica that has not heard yet that everybody has the session asks the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_everybody_has_is_known_to_the_other_replica_at_once() {
+    let (_backend, _proxy, other, ada, bob) = replicas().await;
+    for attendee in [&ada, &bob] {
+        assert_eq!(attendee.post(INITIALIZE).await.header("mcp-session-id"), Some("s-1"));
+        assert_eq!(attendee.post(CALL).session("s-1").await.status, 200);
+        assert_eq!(attendee.post(CALL).session("s-1").at(&other).await.status, 200);
+    }
+    assert_eq!(bob.delete("s-1").at(&other).await.status, 405);
+}
+
 /// The second request goes to the other replica, proves the claim of the first, and
 /// keeps it when that one is aborted.
 #[tokio::test(flavor = "multi_thread")]

@@ -135,11 +135,24 @@ async fn of_one_id_at_two_origins_nobody_has_what_another_holds(store: Store) {
 
 async fn a_proven_claim_is_not_released(store: Store) {
     assert_eq!(claim(&store, "s", "ada", NOW).await, Claim::New);
-    assert!(!mcp_session::prove(&store.db, &session("s", "bob")).await.unwrap());
-    assert!(mcp_session::prove(&store.db, &session("s", "ada")).await.unwrap());
+    assert!(!mcp_session::prove(&store.db, &session("s", "bob"), NOW).await.unwrap());
+    assert!(mcp_session::prove(&store.db, &session("s", "ada"), NOW).await.unwrap());
     release(&store, "s", "ada").await;
     assert_eq!(claim(&store, "s", "ada", NOW).await, mine(true));
     assert_eq!(claim(&store, "s", "bob", NOW).await, Claim::Foreign);
+
+    // The request that made it was not sent, while another was under way.
+    for (id, meanwhile) in [("free", false), ("taken", true)] {
+        assert_eq!(claim(&store, id, "ada", NOW).await, Claim::New);
+        release(&store, id, "ada").await;
+        if meanwhile {
+            assert_eq!(claim(&store, id, "bob", NOW).await, Claim::New);
+        }
+        let proven = mcp_session::prove(&store.db, &session(id, "ada"), NOW).await.unwrap();
+        assert_eq!(proven, !meanwhile, "{id}");
+    }
+    assert_eq!(claim(&store, "free", "ada", NOW).await, mine(true));
+    assert_eq!(claim(&store, "taken", "ada", NOW).await, Claim::Foreign);
 }
 
 async fn a_look_writes_nothing(store: Store) {
@@ -168,7 +181,7 @@ async fn a_session_is_taken_over_where_the_backend_issues_it_anew(store: Store) 
 
     claim(&store, "claimed", "ada", NOW).await;
     assert!(bind(&store, &[("claimed", "bob")], NOW).await[0], "a claim proves nothing");
-    assert!(!mcp_session::prove(&store.db, &session("claimed", "ada")).await.unwrap());
+    assert!(!mcp_session::prove(&store.db, &session("claimed", "ada"), NOW).await.unwrap());
     release(&store, "claimed", "ada").await;
     assert_eq!(claim(&store, "claimed", "bob", NOW).await, mine(true));
 }
@@ -298,9 +311,9 @@ async fn idle_sessions_end_and_tombstones_go_after_thirty_days(store: Store) {
     let claim = |id, now| claim(&store, id, &ada, now);
     for id in ["idle", "used", "unproven"] {
         assert_eq!(claim(id, NOW).await, Claim::New);
-        mcp_session::prove(&store.db, &session(if id == "unproven" { "" } else { id }, &ada))
-            .await
-            .unwrap();
+        if id != "unproven" {
+            assert!(mcp_session::prove(&store.db, &session(id, &ada), NOW).await.unwrap());
+        }
     }
     assert_eq!(claim("used", NOW + HOUR).await, mine(true), "noted as used");
     assert_eq!(claim("used", NOW).await, mine(true), "and not set back");

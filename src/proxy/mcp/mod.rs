@@ -181,7 +181,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
             response.headers().get(session::HEADER).filter(|id| presented.as_ref() != Some(id));
         if let Some(id) = issued {
             outgoing.collect_affinity(response.headers(), is_https);
-            bind(call, &caller, &target, id, outgoing)
+            bind(call, &caller, &target, id, outgoing.into_affinity())
                 .await
                 .inspect_err(|error| meter.answered(error.status()))?;
         } else if let Some(held) = &session
@@ -239,9 +239,9 @@ async fn bind(
     caller: &Caller,
     target: &Target,
     id: &HeaderValue,
-    outgoing: Outgoing,
+    affinity: Result<Option<HeaderValue>, TooLarge>,
 ) -> Result<(), ProxyError> {
-    let affinity = outgoing.into_affinity().unwrap_or_else(|TooLarge| {
+    let affinity = affinity.unwrap_or_else(|TooLarge| {
         note_large_affinity(call, target);
         None
     });

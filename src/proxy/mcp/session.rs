@@ -95,8 +95,10 @@ impl Held {
         if status.as_u16() < 400 && self.standing != Standing::Proven {
             self.standing = Standing::Unproven;
             let (plane, session) = (self.plane.clone(), self.session.clone());
-            let proof =
-                self.plane.on_control(async move { mcp_session::prove(&plane.db, &session).await });
+            let now_ms = clock::now_ms();
+            let proof = self
+                .plane
+                .on_control(async move { mcp_session::prove(&plane.db, &session, now_ms).await });
             // Where it could not be written, the next answer proves it.
             if proof.await.unwrap_or_default() {
                 self.standing = Standing::Proven;

@@ -28,27 +28,26 @@ pub async fn tend(plane: &Arc<DataPlane>) -> Result<(), Error> {
     write_renewed(plane).await
 }
 
+/// Each is waiting until it is written, also when this is given up on the way.
 async fn write_renewed(plane: &DataPlane) -> Result<(), Error> {
-    let mut renewed = std::mem::take(&mut *plane.renewed.lock()).into_iter();
-    loop {
-        let some: Vec<_> = renewed.by_ref().take(ROWS).collect();
-        if some.is_empty() {
-            return Ok(());
-        }
+    let waiting: Vec<_> =
+        plane.renewed.lock().iter().map(|(key, value)| (*key, value.clone())).collect();
+    for some in waiting.chunks(ROWS) {
         let mut rows = Vec::with_capacity(some.len());
-        for (_, (session, cookies)) in &some {
+        for (_, (session, cookies)) in some {
             let cookies = cookies.as_ref().and_then(|cookies| cookies.to_str().ok());
             let affinity =
                 cookies.map(|cookies| session.seal_affinity(&plane.vault, cookies)).transpose()?;
             rows.push(Issued { session: session.clone(), affinity });
         }
-        if let Err(error) = mcp_session::renew_affinity(&plane.db, &rows).await {
-            let mut waiting = plane.renewed.lock();
-            for (key, value) in some.into_iter().chain(renewed) {
-                // Unless there is a newer one by now.
-                waiting.entry(key).or_insert(value);
+        mcp_session::renew_affinity(&plane.db, &rows).await?;
+        let mut renewed = plane.renewed.lock();
+        for (key, (_, written)) in some {
+            // Unless there is a newer one by now.
+            if renewed.get(key).is_some_and(|(_, cookies)| cookies == written) {
+                renewed.remove(key);
             }
-            return Err(error);
         }
     }
+    Ok(())
 }
