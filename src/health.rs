@@ -10,14 +10,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-use crate::catalog::Digest;
 use crate::catalog::resource::{Credential, Endpoint, Resource, ResourceType};
+use crate::catalog::{Digest, session_mark};
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::db::Db;
 use crate::probe::{self, Failure, Report, Target};
 use crate::proxy::plane::DataPlane;
 use crate::turns::{Bounds, Full, Turns};
@@ -178,7 +180,7 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
             running.spawn(async move {
                 // Where there was none, it is due still.
                 if let Ok(_turn) = turns.take(&resource.owner_id).await {
-                    check(&health, &plane.config, &resource).await;
+                    check(&health, &plane, &resource).await;
                 }
                 id
             });
@@ -186,9 +188,15 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
     }
 }
 
-async fn check(health: &Health, config: &Config, resource: &Resource) {
+async fn check(health: &Health, plane: &DataPlane, resource: &Resource) {
+    let config = &plane.config;
     let verdict = match ask(config, &resource.endpoint, resource.credential()).await {
-        Ok(report) => Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms },
+        Ok(report) => {
+            if let Some(id) = &report.constant_session {
+                note_constant(&plane.db, &resource.id, id).await;
+            }
+            Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms }
+        }
         Err(failure) => Verdict::Fails(failure.to_string()),
     };
     let at = now_ms();
@@ -210,6 +218,15 @@ async fn ask(
         answer_timeout: ANSWER,
     };
     in_time(probe::check(&target), "the whole check").await?
+}
+
+/// Notes that the resource's server gives everybody one session, as a check found by
+/// opening two.
+pub async fn note_constant(db: &Db, resource_id: &str, id: &HeaderValue) {
+    let id = Digest::sha256(id.as_bytes());
+    if let Err(error) = session_mark::set_constant(db, resource_id, id).await {
+        tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+    }
 }
 
 async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result<T, Failure> {

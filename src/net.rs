@@ -1,6 +1,7 @@
 //! Addresses and sockets: which backend addresses may be connected to, how a
 //! peer that is gone is noticed, and where our own server is found.
 
+pub mod affinity;
 pub mod race;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

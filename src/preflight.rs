@@ -22,7 +22,6 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::catalog::event::Event;
-use crate::catalog::mcp_session;
 use crate::catalog::resource::ResourceType;
 use crate::clock::now_ms;
 use crate::proxy::plane::DataPlane;
@@ -281,10 +280,6 @@ async fn run(
     let both = async { tokio::join!(checks, lanes) };
     if tokio::time::timeout(LONGEST, both).await.is_err() {
         tracing::warn!(event = event.id, "a pre-flight was given up: it took too long");
-    }
-    // Of servers that do not let a session be ended, or never answered.
-    if let Err(error) = mcp_session::end_all(&plane.db, &who.id, now_ms()).await {
-        tracing::warn!(%error, "the sessions of a pre-flight could not be ended");
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! [`check`] connects as an MCP client does: it opens (`initialize`, or
 //! `server/discover` where the server speaks only the revision without
-//! sessions), lists the tools and leaves. What it says of a failure is the exact
+//! sessions), lists the tools, compares its session with a second one and leaves. What it says of a failure is the exact
 //! reason and never holds the backend key. The command line and a page's
-//! *Test connection* stand above; the data plane is not involved. A pre-flight
-//! holds the same [`Session`] by another [`Way`].
+//! *Test connection* stand above; calls of attendees do not go through here, but the data
+//! plane has [`constant_session`] tried. A pre-flight holds the same [`Session`] by another
+//! [`Way`].
 
 pub(crate) mod connect;
 mod exchange;
@@ -22,7 +23,7 @@ use url::Url;
 
 pub use exchange::{Answer, Content, read};
 pub use failure::Failure;
-pub use talk::{Called, Session};
+pub use talk::{Called, Session, constant_session};
 
 use crate::config::EndpointPolicy;
 
@@ -82,6 +83,9 @@ pub struct Report {
     pub protocol_version: String,
     /// The names of its tools, in its order.
     pub tools: Vec<String>,
+    /// The id of the session that it gives to everybody, if it does.
+    #[serde(skip)]
+    pub constant_session: Option<Box<HeaderValue>>,
     /// Milliseconds until the connection stood: DNS, TCP and TLS.
     pub connect_ms: u64,
     /// Milliseconds from the opening request to its answer.
@@ -116,8 +120,10 @@ pub async fn elsewhere(target: &Target, found: Failure) -> Failure {
         let path = || place.url.path().to_owned();
         match Session::open(&place).await {
             Ok((session, _)) => {
-                // Whether it agrees is its affair.
-                drop(session.leave().await);
+                if session.constant().await.is_none() {
+                    // Whether it agrees is its affair.
+                    drop(session.leave().await);
+                }
                 return Failure::WrongPath { path: target.url.path().to_owned(), works: path() };
             }
             Err(reason) if reason.may_pass() => silent = silent.or(Some((path(), reason))),

@@ -24,6 +24,21 @@ impl Digest {
         &self.0
     }
 
+    /// Reads what [`hex`](Self::hex) wrote.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut value = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 2 * value.len() {
+            return None;
+        }
+        for (byte, pair) in value.iter_mut().zip(digits.chunks_exact(2)) {
+            let (high, low) =
+                (char::from(pair[0]).to_digit(16)?, char::from(pair[1]).to_digit(16)?);
+            *byte = u8::try_from(high << 4 | low).ok()?;
+        }
+        Some(Self(value))
+    }
+
     /// 64 lower-case hexadecimal digits, as stored.
     pub fn hex(&self) -> String {
         hex(&self.0)
@@ -43,4 +58,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .flat_map(|byte| [byte >> 4, byte & 15])
         .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_was_written() {
+        let digest = Digest::sha256(b"x");
+        assert_eq!(Digest::from_hex(&digest.hex()), Some(digest));
+        for other in ["", "0", &"g".repeat(64), &"0".repeat(66)] {
+            assert_eq!(Digest::from_hex(other), None, "{other}");
+        }
+    }
 }

@@ -1,33 +1,38 @@
-//! Whose an MCP session is, for all replicas: the attendee's who opened it.
+//! Ownership of MCP sessions, shared by all replicas: a session belongs to the
+//! attendee whom the backend gave its id, or else to the first who used it.
 //!
-//! A binding that has ended stays as a tombstone, so that its id is not free
-//! for somebody else. Nobody but the backend, by issuing the id anew, gives it
-//! another life.
+//! A session is known by the origin of its server and its id. One that has ended
+//! stays as a tombstone, so that its id is not free for somebody else; only the
+//! backend, by issuing the id again, gives it to whomever it likes.
 
 use std::collections::HashSet;
 use std::slice;
 use std::sync::Arc;
 
-use sqlx::any::AnyArguments;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+use secrecy::SecretString;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row};
 
+use super::seal::{Place, Vault};
 use super::{Digest, Result};
 use crate::db::{Columns, Db, Parameters};
+
+pub mod changes;
+mod sweep;
+
+pub use sweep::{expire, make_room};
 
 type AnyQuery<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A binding unused for so long has ended.
+/// A session unused for this long has ended.
 const IDLE_MS: i64 = 24 * HOUR_MS;
 
-/// A tombstone is kept for so long.
-const TOMBSTONE_MS: i64 = 30 * 24 * HOUR_MS;
+pub(super) const TABLE: &str = "mcp_session";
+pub(super) const AFFINITY: &str = "affinity_sealed";
 
-/// Most live bindings of one attendee.
-const MAX_LIVE: i64 = 1_000;
-
-/// A session and whose it is, or is to be.
+/// A session and the attendee to whom it belongs, or is to belong.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Of the server's origin.
@@ -37,126 +42,203 @@ pub struct Session {
     pub attendee_id: Arc<str>,
 }
 
-/// Whose a session is that a client named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Session {
+    /// Seals the cookies by which a load balancer knows the session.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub fn seal_affinity(&self, vault: &Vault, cookies: &str) -> Result<String> {
+        let row = affinity_row(self);
+        Ok(vault.seal(Place { table: TABLE, row: &row, column: AFFINITY }, cookies)?)
+    }
+
+    /// Opens what [`seal_affinity`](Self::seal_affinity) sealed.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn open_affinity(&self, vault: &Vault, sealed: &str) -> Result<SecretString> {
+        let row = affinity_row(self);
+        Ok(vault.open(Place { table: TABLE, row: &row, column: AFFINITY }, sealed)?)
+    }
+}
+
+/// How `rekey` names the row, too.
+fn affinity_row(session: &Session) -> String {
+    format!("{}.{}", session.endpoint.hex(), session.id.hex())
+}
+
+/// What the store knows of a session id that an attendee presents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Mine(Mine),
+    /// Another attendee holds it, here or at another origin.
+    Foreign,
+    Ended,
+    /// The attendee may claim it.
+    Unseen,
+}
+
+/// A live session of the attendee who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mine {
+    /// Whether the backend is known to accept it; until then it may be released.
+    pub is_proven: bool,
+    /// Its load balancer's cookies, sealed.
+    pub affinity: Option<String>,
+}
+
+impl Mine {
+    fn of(row: &AnyRow) -> Result<Self> {
+        let affinity = row.try_get(AFFINITY)?;
+        Ok(Self { is_proven: row.flag("proven")?, affinity })
+    }
+}
+
+/// What came of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    Mine,
-    /// Never seen before; it is the attendee's now.
+    Mine(Mine),
+    /// Never seen before: the attendee's from now on, but not proven.
     New,
     Foreign,
     Ended,
 }
 
-/// Claims a session for an attendee who names it, before it is forwarded, and
-/// notes that it is in use. Of several who claim an unseen one at once, exactly
-/// one gets `New`.
-pub async fn claim(db: &Db, session: &Session, now: i64) -> Result<Claim> {
-    loop {
-        if touch(db, session, now).await? {
-            return Ok(Claim::Mine);
-        }
-        let inserted = sqlx::query(
-            "insert into mcp_session (endpoint_digest, session_digest, attendee_id, created_at,
-                last_seen_at, ended_at)
-             values ($1, $2, $3, $4, $4, null)
-             on conflict (endpoint_digest, session_digest) do nothing",
-        )
-        .bind(session.endpoint.hex())
-        .bind(session.id.hex())
-        .bind(session.attendee_id.to_string())
-        .bind(now)
-        .execute(db.writer())
-        .await?;
-        if inserted.rows_affected() > 0 {
-            make_room(db, slice::from_ref(session), now).await?;
-            return Ok(Claim::New);
-        }
-        if let Some(refusal) = look(db, session, now).await? {
-            return Ok(refusal);
-        }
-        // It was let go, or became the attendee's own, between the statements.
-    }
-}
-
-/// Notes the use of a live session of the attendee's; `false` where it is not.
-async fn touch(db: &Db, session: &Session, now: i64) -> Result<bool> {
-    let touched = sqlx::query(
-        "update mcp_session
-         set last_seen_at = case when last_seen_at < $4 then $4 else last_seen_at end
-         where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
-           and ended_at is null and last_seen_at >= $5",
-    )
-    .bind(session.endpoint.hex())
-    .bind(session.id.hex())
-    .bind(session.attendee_id.to_string())
-    .bind(now)
-    .bind(now - IDLE_MS)
-    .execute(db.writer())
-    .await?;
-    Ok(touched.rows_affected() > 0)
-}
-
-/// Why a session that is there cannot be claimed.
-async fn look(db: &Db, session: &Session, now: i64) -> Result<Option<Claim>> {
+/// Looks who holds a session, without writing anything.
+pub async fn look(db: &Db, session: &Session, now: i64) -> Result<Found> {
     let row = sqlx::query(
-        "select attendee_id, last_seen_at, ended_at from mcp_session
+        "select attendee_id, last_seen_at, ended_at, proven, affinity_sealed from mcp_session
          where endpoint_digest = $1 and session_digest = $2",
     )
     .bind(session.endpoint.hex())
     .bind(session.id.hex())
     .fetch_optional(db.pool())
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let has_ended = row.try_get::<Option<i64>, _>("ended_at")?.is_some();
-    if has_ended || row.int("last_seen_at")? < now - IDLE_MS {
-        return Ok(Some(Claim::Ended));
+    if let Some(row) = row {
+        let is_idle = row.int("last_seen_at")? < now - IDLE_MS;
+        if row.try_get::<Option<i64>, _>("ended_at")?.is_none() && !is_idle {
+            return match row.text("attendee_id")? == *session.attendee_id {
+                true => Ok(Found::Mine(Mine::of(&row)?)),
+                false => Ok(Found::Foreign),
+            };
+        }
+        if row.flag("proven")? {
+            return Ok(Found::Ended);
+        }
     }
-    Ok((row.text("attendee_id")? != *session.attendee_id).then_some(Claim::Foreign))
+    let elsewhere = sqlx::query(
+        "select attendee_id from mcp_session
+         where session_digest = $1 and attendee_id <> $2 and ended_at is null
+           and last_seen_at >= $3 limit 1",
+    )
+    .bind(session.id.hex())
+    .bind(session.attendee_id.to_string())
+    .bind(now - IDLE_MS)
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(if elsewhere.is_some() { Found::Foreign } else { Found::Unseen })
 }
 
-/// Binds session ids that backends issued, before their clients see them, in
-/// one statement; of each whether it is bound, `false` where it is live and
-/// another attendee's. None may be named twice.
-pub async fn bind(db: &mut AnyConnection, issued: &[Session], now: i64) -> Result<Vec<bool>> {
-    let mut parameters = Parameters::on(db);
-    // Made up with rows of nobody, the statement is of few lengths: it is
-    // prepared once for each.
-    let rows = issued.len().next_power_of_two();
-    let statement = format!(
+/// Notes that a session of the attendee's is in use, or claims one never seen
+/// before. If several claim one at once, exactly one gets `New`.
+pub async fn claim(db: &Db, session: &Session, now: i64) -> Result<Claim> {
+    loop {
+        if let Some(mine) = touch(db, session, now).await? {
+            return Ok(Claim::Mine(mine));
+        }
+        if insert_claim(db, session, false, now).await? {
+            make_room(db, slice::from_ref(session), now).await?;
+            return Ok(Claim::New);
+        }
+        match look(db, session, now).await? {
+            Found::Foreign => return Ok(Claim::Foreign),
+            Found::Ended => return Ok(Claim::Ended),
+            // It was released, or became the attendee's own, between the statements.
+            Found::Mine(_) | Found::Unseen => {}
+        }
+    }
+}
+
+/// Notes the use of a live session of the attendee's, if it is one.
+async fn touch(db: &Db, session: &Session, now: i64) -> Result<Option<Mine>> {
+    let touched = sqlx::query(
+        "update mcp_session
+         set last_seen_at = case when last_seen_at < $4 then $4 else last_seen_at end
+         where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
+           and ended_at is null and last_seen_at >= $5
+         returning proven, affinity_sealed",
+    )
+    .bind(session.endpoint.hex())
+    .bind(session.id.hex())
+    .bind(session.attendee_id.to_string())
+    .bind(now)
+    .bind(now - IDLE_MS)
+    .fetch_optional(db.writer())
+    .await?;
+    touched.as_ref().map(Mine::of).transpose()
+}
+
+/// Writes a claim, unless the id is in use at any origin. Claims are made one
+/// after the other, because no key of the table covers an id at two origins.
+async fn insert_claim(db: &Db, session: &Session, is_proven: bool, now: i64) -> Result<bool> {
+    let mut tx = db.write().await?;
+    changes::lock(&mut tx).await?;
+    sqlx::query(
+        "delete from mcp_session
+         where endpoint_digest = $1 and session_digest = $2 and proven = 0
+           and (ended_at is not null or last_seen_at < $3)",
+    )
+    .bind(session.endpoint.hex())
+    .bind(session.id.hex())
+    .bind(now - IDLE_MS)
+    .execute(&mut *tx)
+    .await?;
+    let inserted = sqlx::query(
         "insert into mcp_session (endpoint_digest, session_digest, attendee_id, created_at,
-            last_seen_at, ended_at)
-         select column1, column2, column3, {}, {}, null from (values {}) as issued
-         where column3 <> ''
-         on conflict (endpoint_digest, session_digest) do update
-            set attendee_id = excluded.attendee_id, created_at = excluded.created_at,
-                last_seen_at = excluded.last_seen_at, ended_at = null
-            where mcp_session.attendee_id = excluded.attendee_id
-               or mcp_session.ended_at is not null
-               or mcp_session.last_seen_at < {}
-         returning endpoint_digest, session_digest",
-        parameters.next(),
-        parameters.next(),
-        parameters.rows(3, rows),
-        parameters.next(),
-    );
-    let query = sqlx::query(AssertSqlSafe(statement)).bind(now).bind(now);
-    let query = bind_rows(query, issued, rows).bind(now - IDLE_MS);
-    // Read to the end: rows may come before the commit has succeeded.
-    let bound = query.fetch_all(db).await?;
-    let bound = bound
-        .iter()
-        .map(|row| Ok((row.text("endpoint_digest")?, row.text("session_digest")?)))
-        .collect::<Result<HashSet<_>>>()?;
-    let is_bound = |session: &Session| bound.contains(&(session.endpoint.hex(), session.id.hex()));
-    Ok(issued.iter().map(is_bound).collect())
+            last_seen_at, ended_at, proven)
+         select cast($1 as text), cast($2 as text), cast($3 as text), cast($4 as bigint),
+            cast($4 as bigint), null, cast($6 as bigint)
+         where not exists (
+            select 1 from mcp_session
+            where session_digest = $2 and attendee_id <> $3 and ended_at is null
+              and last_seen_at >= $5)
+         on conflict (endpoint_digest, session_digest) do nothing",
+    )
+    .bind(session.endpoint.hex())
+    .bind(session.id.hex())
+    .bind(session.attendee_id.to_string())
+    .bind(now)
+    .bind(now - IDLE_MS)
+    .bind(i64::from(is_proven))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(inserted.rows_affected() > 0)
 }
 
-/// Undoes a claim that was `New` and that the backend did not accept.
+/// Notes that the backend has accepted a claimed session, also if the request that
+/// had made the claim has released it meanwhile. `false` if it has ended, or is
+/// somebody else's by now.
+pub async fn prove(db: &Db, session: &Session, now: i64) -> Result<bool> {
+    let proven = sqlx::query(
+        "update mcp_session set proven = 1
+         where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
+           and ended_at is null",
+    )
+    .bind(session.endpoint.hex())
+    .bind(session.id.hex())
+    .bind(session.attendee_id.to_string())
+    .execute(db.writer())
+    .await?;
+    Ok(proven.rows_affected() > 0 || insert_claim(db, session, true, now).await?)
+}
+
+/// Takes back a claim that was `New`, unless it has been proven since.
 pub async fn release(db: &Db, session: &Session) -> Result<()> {
     sqlx::query(
         "delete from mcp_session
          where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
-           and ended_at is null",
+           and ended_at is null and proven = 0",
     )
     .bind(session.endpoint.hex())
     .bind(session.id.hex())
@@ -166,12 +248,92 @@ pub async fn release(db: &Db, session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Ends attendees' sessions in one statement; what remains are tombstones.
+/// A session that a backend has issued, with its load balancer's cookies, sealed.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    pub session: Session,
+    pub affinity: Option<String>,
+}
+
+impl From<Session> for Issued {
+    fn from(session: Session) -> Self {
+        Self { session, affinity: None }
+    }
+}
+
+/// Binds session ids that backends issued, before their clients see them, in
+/// one statement; `false` for each that another attendee holds live and proven,
+/// which only [`take_over`] overrides. None may be named twice.
+pub async fn bind(db: &mut AnyConnection, issued: &[Issued], now: i64) -> Result<Vec<bool>> {
+    let bound = upsert(db, issued, now, now - IDLE_MS).await?;
+    let is_bound =
+        |issued: &Issued| bound.contains(&(issued.session.endpoint.hex(), issued.session.id.hex()));
+    Ok(issued.iter().map(is_bound).collect())
+}
+
+/// Gives a session that the backend has issued to its attendee, whoever held the
+/// id before. Every replica learns of it.
+pub async fn take_over(db: &Db, issued: &Issued, now: i64) -> Result<()> {
+    let mut tx = db.write().await?;
+    changes::record(&mut tx, &[(issued.session.endpoint, issued.session.id)]).await?;
+    upsert(&mut tx, slice::from_ref(issued), now, i64::MAX).await?;
+    tx.commit().await?;
+    make_room(db, slice::from_ref(&issued.session), now).await
+}
+
+/// Writes issued sessions over what is free, or was last seen before `seen_before`;
+/// those that were written.
+async fn upsert(
+    db: &mut AnyConnection,
+    issued: &[Issued],
+    now: i64,
+    seen_before: i64,
+) -> Result<HashSet<(String, String)>> {
+    let mut parameters = Parameters::on(&*db);
+    // Made up with rows of nobody, the statement is of few lengths: it is
+    // prepared once for each.
+    let rows = issued.len().next_power_of_two();
+    let statement = format!(
+        "insert into mcp_session (endpoint_digest, session_digest, attendee_id, created_at,
+            last_seen_at, ended_at, proven, affinity_sealed)
+         select column1, column2, column3, {}, {}, null, 1, nullif(column4, '')
+         from (values {}) as issued
+         where column3 <> ''
+         on conflict (endpoint_digest, session_digest) do update
+            set attendee_id = excluded.attendee_id, created_at = excluded.created_at,
+                last_seen_at = excluded.last_seen_at, ended_at = null, proven = 1,
+                affinity_sealed = excluded.affinity_sealed
+            where mcp_session.attendee_id = excluded.attendee_id
+               or mcp_session.ended_at is not null
+               or mcp_session.proven = 0
+               or mcp_session.last_seen_at < {}
+         returning endpoint_digest, session_digest",
+        parameters.next(),
+        parameters.next(),
+        parameters.rows(4, rows),
+        parameters.next(),
+    );
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(now).bind(now);
+    let issued = issued.iter().map(|issued| (&issued.session, issued.affinity.clone()));
+    let query = bind_rows(query, issued.collect(), rows, 4).bind(seen_before);
+    // Read to the end: rows may come before the commit has succeeded.
+    let bound = query.fetch_all(db).await?;
+    bound
+        .iter()
+        .map(|row| Ok((row.text("endpoint_digest")?, row.text("session_digest")?)))
+        .collect()
+}
+
+/// Ends attendees' sessions in one statement; what remains are tombstones. Every
+/// replica learns of it.
 pub async fn end(db: &mut AnyConnection, sessions: &[Session], now: i64) -> Result<()> {
-    let mut parameters = Parameters::on(db);
+    let mut tx = db.begin().await?;
+    let keys: Vec<_> = sessions.iter().map(|session| (session.endpoint, session.id)).collect();
+    changes::record(&mut tx, &keys).await?;
+    let mut parameters = Parameters::on(&tx);
     let rows = sessions.len().next_power_of_two();
     let statement = format!(
-        "update mcp_session set ended_at = {}
+        "update mcp_session set ended_at = {}, proven = 1, affinity_sealed = null
          from (values {}) as gone
          where endpoint_digest = column1 and session_digest = column2 and attendee_id = column3
            and ended_at is null",
@@ -179,103 +341,52 @@ pub async fn end(db: &mut AnyConnection, sessions: &[Session], now: i64) -> Resu
         parameters.rows(3, rows)
     );
     let query = sqlx::query(AssertSqlSafe(statement)).bind(now);
-    bind_rows(query, sessions, rows).execute(db).await?;
+    let ended = sessions.iter().map(|session| (session, None));
+    bind_rows(query, ended.collect(), rows, 3).execute(&mut *tx).await?;
+    tx.commit().await?;
     Ok(())
 }
 
-/// Binds the sessions' columns, and so many rows of nobody that there are `rows`.
-fn bind_rows<'q>(mut query: AnyQuery<'q>, sessions: &[Session], rows: usize) -> AnyQuery<'q> {
+/// Replaces the cookies of sessions that are still live, in one statement.
+pub async fn renew_affinity(db: &Db, renewed: &[Issued]) -> Result<()> {
+    let mut connection = db.writer().acquire().await?;
+    let mut parameters = Parameters::on(&connection);
+    let rows = renewed.len().next_power_of_two();
+    let statement = format!(
+        "update mcp_session set affinity_sealed = nullif(column4, '')
+         from (values {}) as renewed
+         where endpoint_digest = column1 and session_digest = column2 and attendee_id = column3
+           and ended_at is null",
+        parameters.rows(4, rows)
+    );
+    let values = renewed.iter().map(|renewed| (&renewed.session, renewed.affinity.clone()));
+    let query = bind_rows(sqlx::query(AssertSqlSafe(statement)), values.collect(), rows, 4);
+    query.execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Binds the columns of the sessions, three of their own and perhaps a text beside,
+/// and as many rows of nobody as make up `rows`.
+fn bind_rows<'q>(
+    mut query: AnyQuery<'q>,
+    mut sessions: Vec<(&Session, Option<String>)>,
+    rows: usize,
+    columns: usize,
+) -> AnyQuery<'q> {
     // In one order, or replicas would wait for each other's rows in a circle.
-    let mut sessions: Vec<_> = sessions.iter().collect();
-    sessions.sort_unstable_by_key(|session| (session.endpoint, session.id));
-    for session in &sessions {
+    sessions.sort_unstable_by_key(|(session, _)| (session.endpoint, session.id));
+    let nobodys = (rows - sessions.len()) * columns;
+    for (session, text) in sessions {
         query = query
             .bind(session.endpoint.hex())
             .bind(session.id.hex())
             .bind(session.attendee_id.to_string());
+        if columns > 3 {
+            query = query.bind(text.unwrap_or_default());
+        }
     }
-    for _ in sessions.len()..rows {
-        query = query.bind("").bind("").bind("");
+    for _ in 0..nobodys {
+        query = query.bind("");
     }
     query
-}
-
-/// Ends every session of somebody's who is done.
-pub async fn end_all(db: &Db, attendee_id: &str, now: i64) -> Result<()> {
-    sqlx::query("update mcp_session set ended_at = $2 where attendee_id = $1 and ended_at is null")
-        .bind(attendee_id)
-        .bind(now)
-        .execute(db.writer())
-        .await?;
-    Ok(())
-}
-
-/// Ends the sessions that are idle, or whose attendee or event is over, and
-/// removes old tombstones.
-pub async fn expire(db: &Db, now: i64) -> Result<()> {
-    sqlx::query(
-        "update mcp_session set ended_at = $1
-         where ended_at is null and (last_seen_at < $2 or not exists (
-            select 1 from attendee join event on event.id = attendee.event_id
-            where attendee.id = mcp_session.attendee_id and attendee.active = 1
-              and event.active = 1 and event.ends_at >= $1))",
-    )
-    .bind(now)
-    .bind(now - IDLE_MS)
-    .execute(db.writer())
-    .await?;
-    sqlx::query("delete from mcp_session where ended_at < $1")
-        .bind(now - TOMBSTONE_MS)
-        .execute(db.writer())
-        .await?;
-    Ok(())
-}
-
-/// Ends what the attendees have left idle for longest, where one has a live
-/// binding too many besides the one just made. Runs after those are committed,
-/// so of several at once the last sees them all.
-pub async fn make_room(db: &Db, made: &[Session], now: i64) -> Result<()> {
-    for session in crowded(db, made).await? {
-        sqlx::query(
-            "update mcp_session set ended_at = $4
-             where (endpoint_digest, session_digest) in (
-                select endpoint_digest, session_digest from mcp_session
-                where attendee_id = $3 and ended_at is null
-                  and not (endpoint_digest = $1 and session_digest = $2)
-                order by last_seen_at desc, session_digest
-                limit $5 offset $5)",
-        )
-        .bind(session.endpoint.hex())
-        .bind(session.id.hex())
-        .bind(session.attendee_id.to_string())
-        .bind(now)
-        .bind(MAX_LIVE - 1)
-        .execute(db.writer())
-        .await?;
-    }
-    Ok(())
-}
-
-/// Those of the sessions whose attendees have too many. Only read, which waits
-/// for no writer: nearly nobody has.
-async fn crowded<'made>(db: &Db, made: &'made [Session]) -> Result<Vec<&'made Session>> {
-    let mut connection = db.pool().acquire().await?;
-    let mut parameters = Parameters::on(&connection);
-    let rows = made.len().next_power_of_two();
-    let statement = format!(
-        "select attendee_id from mcp_session
-         where ended_at is null and attendee_id in (values {})
-         group by attendee_id having count(*) > {}",
-        parameters.rows(1, rows),
-        parameters.next(),
-    );
-    let mut query = sqlx::query(AssertSqlSafe(statement));
-    let attendees = made.iter().map(|session| session.attendee_id.to_string());
-    for attendee_id in attendees.chain(std::iter::repeat(String::new())).take(rows) {
-        query = query.bind(attendee_id);
-    }
-    let crowded = query.bind(MAX_LIVE).fetch_all(&mut *connection).await?;
-    let crowded =
-        crowded.iter().map(|row| row.text("attendee_id")).collect::<Result<HashSet<_>, _>>()?;
-    Ok(made.iter().filter(|session| crowded.contains(&*session.attendee_id)).collect())
 }

@@ -18,6 +18,7 @@ pub mod rekey;
 pub mod resource;
 pub mod restore;
 pub mod seal;
+pub mod session_mark;
 pub mod snapshot;
 pub mod usage;
 mod validate;

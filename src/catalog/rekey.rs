@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use sqlx::any::AnyRow;
 
 use super::seal::{Place, Vault};
-use super::{Result, attendee, event, resource};
+use super::{Result, attendee, event, mcp_session, resource};
 use crate::db::{Columns, Db, Tx};
 
 /// Columns re-sealed by one run.
@@ -63,6 +63,17 @@ const API_KEYS: Column = Column {
              where id = $1 and api_key_sealed = $2",
 };
 
+/// Not counted among what was re-sealed: most are gone within hours.
+const AFFINITIES: Column = Column {
+    table: mcp_session::TABLE,
+    name: mcp_session::AFFINITY,
+    select: "select endpoint_digest || '.' || session_digest as id, affinity_sealed as sealed
+             from mcp_session where affinity_sealed not like $1 limit 100",
+    update: "update mcp_session set affinity_sealed = $3
+             where endpoint_digest = substr($1, 1, 64) and session_digest = substr($1, 66)
+               and affinity_sealed = $2",
+};
+
 /// Brings the whole store under the current master key.
 ///
 /// # Errors
@@ -74,6 +85,7 @@ pub async fn run(db: &Db, vault: &Vault) -> Result<Rekeyed> {
         shared_codes: column(db, vault, &SHARED_CODES).await?,
         api_keys: column(db, vault, &API_KEYS).await?,
     };
+    column(db, vault, &AFFINITIES).await?;
     vault.renew_check(db).await?;
     Ok(rekeyed)
 }

@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 
 use super::audit::{self, Actor};
 use super::seal::{self, Place, Vault};
-use super::{Error, Noun, Outcome, Result, Saved, change, new_id};
+use super::{Error, Noun, Outcome, Result, Saved, change, new_id, session_mark};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
@@ -195,6 +195,9 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
     if stored.as_ref().is_some_and(|stored| valid.is_stored(stored, key.as_ref())) {
         let id = stored.map(|stored| stored.id).unwrap_or_default();
         return Ok(Saved { id, outcome: Outcome::Unchanged });
+    }
+    if let Some(moved) = stored.as_ref().filter(|stored| stored.endpoint != valid.endpoint) {
+        session_mark::forget(tx, &moved.id).await?;
     }
     let outcome = if stored.is_some() { Outcome::Updated } else { Outcome::Created };
     let id = stored.map_or_else(new_id, |stored| stored.id);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::way::ThroughProxy;
 use super::{Board, Lane, Mark, Tick, ToolCall};
 use crate::catalog::resource::{Resource, ResourceType};
+use crate::health;
 use crate::probe::{self, Called, Failure, Session, Way};
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
@@ -59,9 +60,14 @@ pub async fn run(
         return;
     }
     let steps = Steps { board, lane: n };
+    let plane = worker.plane.clone();
     let conversation = async {
         match ThroughProxy::new(worker, who, &resource) {
-            Ok(way) => converse(&steps, &way, call).await,
+            Ok(way) => {
+                if let Some(id) = converse(&steps, &way, call).await {
+                    health::note_constant(&plane.db, &resource.id, &id).await;
+                }
+            }
             Err(failure) => {
                 steps.end(OPEN, None, Err(failure.to_string()));
                 steps.skip_rest();
@@ -73,7 +79,12 @@ pub async fn run(
     }
 }
 
-async fn converse(steps: &Steps, way: &ThroughProxy, call: Option<ToolCall>) {
+/// Takes the steps; the id of the session that the server gives to everybody, if it does.
+async fn converse(
+    steps: &Steps,
+    way: &ThroughProxy,
+    call: Option<ToolCall>,
+) -> Option<HeaderValue> {
     let has_call = call.is_some();
     let session = match steps.time(OPEN, Session::open(way)).await {
         (Ok((session, report)), took) => {
@@ -86,7 +97,8 @@ async fn converse(steps: &Steps, way: &ThroughProxy, call: Option<ToolCall>) {
         (Err(failure), took) => {
             let reason = explain(way, failure).await;
             steps.end(OPEN, Some(took), Err(reason));
-            return steps.skip_rest();
+            steps.skip_rest();
+            return None;
         }
     };
 
@@ -117,8 +129,18 @@ async fn converse(steps: &Steps, way: &ThroughProxy, call: Option<ToolCall>) {
     }
 
     let at = if has_call { CALL + 1 } else { CALL };
-    let (left, took) = steps.time(at, session.leave()).await;
+    let leaving = async {
+        match session.constant().await {
+            Some(id) => (Some(id), Ok(None)),
+            None => (None, session.leave().await),
+        }
+    };
+    let ((constant, left), took) = steps.time(at, leaving).await;
     match left {
+        Ok(None) if constant.is_some() => {
+            let said = "this server gives everybody one session, so it is not ended";
+            steps.end(at, Some(took), Ok(said.to_owned()));
+        }
         Ok(None) => steps.end(at, None, Ok("the server keeps no session".to_owned())),
         Ok(Some(status)) if status.is_success() => {
             steps.end(at, Some(took), Ok("its session is ended".to_owned()));
@@ -133,6 +155,7 @@ async fn converse(steps: &Steps, way: &ThroughProxy, call: Option<ToolCall>) {
         }
         Err(failure) => steps.warn(at, took, failure.to_string()),
     }
+    constant
 }
 
 fn said_of(tools: &[String]) -> String {

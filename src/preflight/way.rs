@@ -93,6 +93,8 @@ impl Way for ThroughProxy {
                 headers: head.headers,
                 content,
                 bytes,
+                // Kept and sent by the data plane.
+                affinity: None,
                 connected_in: Duration::ZERO,
                 answered_in: started.elapsed(),
             })

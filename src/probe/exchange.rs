@@ -11,6 +11,7 @@ use url::Url;
 
 use super::connect::{self, in_time};
 use super::{Failure, Target, sse};
+use crate::net::affinity;
 
 /// More than any list of tools; a backend that sends more is not read further.
 pub(super) const LARGEST_ANSWER: usize = 4 << 20;
@@ -26,6 +27,8 @@ pub struct Answer {
     pub content: Content,
     /// Bytes of the body that were read for it.
     pub bytes: usize,
+    /// The cookies that a load balancer set on it, and on redirects before it.
+    pub affinity: Option<HeaderValue>,
     /// Until the connection stood, and from then until the content was read.
     pub connected_in: Duration,
     pub answered_in: Duration,
@@ -46,12 +49,19 @@ pub enum Content {
 pub(super) async fn ask(
     target: &Target,
     method: Method,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     body: Option<&Value>,
 ) -> Result<Answer, Failure> {
     let mut url = target.url.clone();
+    let is_https = url.scheme() == "https";
     for _ in 0..=MOST_REDIRECTS {
-        let answer = ask_once(target, &url, method.clone(), headers.clone(), body).await?;
+        let mut answer = ask_once(target, &url, method.clone(), headers.clone(), body).await?;
+        let kept = headers.get(header::COOKIE);
+        // Too many to be kept by the data plane are not kept here either.
+        answer.affinity = affinity::collect(kept, &answer.headers, is_https).unwrap_or_default();
+        if let Some(affinity) = &answer.affinity {
+            headers.insert(header::COOKIE, affinity.clone());
+        }
         if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
@@ -105,6 +115,7 @@ async fn ask_once(
             headers: head.headers,
             content,
             bytes,
+            affinity: None,
             connected_in,
             answered_in: started.elapsed() - connected_in,
         })
@@ -131,7 +142,9 @@ fn request(
     let agent = HeaderValue::from_static(concat!("ai-proxy/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::USER_AGENT, agent);
     if let Some((name, value)) = &target.credential {
-        headers.insert(name, value.clone());
+        let kept = headers.get(name).filter(|_| *name == header::COOKIE);
+        let value = kept.map_or_else(|| value.clone(), |kept| affinity::beside(value, kept));
+        headers.insert(name, value);
     }
     Ok(request)
 }

@@ -21,9 +21,41 @@ const MOST_PAGES: usize = 50;
 pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
     let (session, report) = Session::open(target).await?;
     let tools = session.tools().await;
-    // Whether it agrees is its affair.
-    drop(session.leave().await);
-    Ok(Report { tools: tools?, ..report })
+    let constant_session = session.constant().await.map(Box::new);
+    if constant_session.is_none() {
+        // Whether it agrees is its affair.
+        drop(session.leave().await);
+    }
+    Ok(Report { tools: tools?, constant_session, ..report })
+}
+
+/// The id of the session that the server gives to everybody, if it does: two are opened,
+/// and ended again unless they are one.
+///
+/// # Errors
+/// Why the server cannot be asked.
+pub async fn constant_session(target: &Target) -> Result<Option<HeaderValue>, Failure> {
+    let answer = initialize(target).await?;
+    let first =
+        Session { id: session_id(&answer), affinity: answer.affinity, ..Session::new(target) };
+    let constant = first.constant().await;
+    if constant.is_none() {
+        drop(first.leave().await);
+    }
+    Ok(constant)
+}
+
+async fn initialize(way: &impl Way) -> Result<Answer, Failure> {
+    let params = json!({
+        "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
+    });
+    post(way, HeaderMap::new(), "initialize", params).await
+}
+
+/// The id of the session that an answer opens; an empty one is none.
+fn session_id(answer: &Answer) -> Option<HeaderValue> {
+    let id = answer.headers.get(SESSION_ID).filter(|_| answer.status.is_success());
+    id.filter(|id| !id.is_empty()).cloned()
 }
 
 /// Of the refusals to open in the one era and in the other, that which says more:
@@ -54,6 +86,7 @@ pub struct Session<'a, W> {
     way: &'a W,
     version: String,
     id: Option<HeaderValue>,
+    affinity: Option<HeaderValue>,
     has_tools: bool,
 }
 
@@ -67,6 +100,11 @@ pub struct Called {
 }
 
 impl<'a, W: Way> Session<'a, W> {
+    fn new(way: &'a W) -> Self {
+        let (id, affinity, has_tools) = (None, None, true);
+        Self { way, version: WITH_SESSIONS.to_owned(), id, affinity, has_tools }
+    }
+
     /// Opens in whichever way the server understands. The report names no tools yet.
     ///
     /// # Errors
@@ -81,10 +119,7 @@ impl<'a, W: Way> Session<'a, W> {
     }
 
     async fn initialize(way: &'a W) -> Result<(Self, Report), Refusal> {
-        let params = json!({
-            "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
-        });
-        let answer = post(way, HeaderMap::new(), "initialize", params).await?;
+        let answer = initialize(way).await?;
         let result = opening(way, "initialize", &answer).await?;
         let version = result["protocolVersion"].as_str().ok_or(Failure::Malformed {
             method: "initialize",
@@ -93,7 +128,8 @@ impl<'a, W: Way> Session<'a, W> {
         let session = Session {
             way,
             version: version.to_owned(),
-            id: answer.headers.get(SESSION_ID).cloned(),
+            id: session_id(&answer),
+            affinity: answer.affinity.clone(),
             has_tools: result["capabilities"].get("tools").is_some(),
         };
         let mut headers = common_headers();
@@ -106,7 +142,7 @@ impl<'a, W: Way> Session<'a, W> {
 
     async fn discover(way: &'a W) -> Result<(Self, Report), Refusal> {
         let version = WITHOUT_SESSIONS.to_owned();
-        let session = Session { way, version, id: None, has_tools: true };
+        let session = Session { version, ..Session::new(way) };
         let answer = session.ask("server/discover", json!({})).await?;
         let result = opening(way, "server/discover", &answer).await?;
         let has_tools = result["capabilities"].get("tools").is_some();
@@ -162,6 +198,24 @@ impl<'a, W: Way> Session<'a, W> {
         Ok(Called { is_error, text: plain(self.target(), text) })
     }
 
+    /// The session's id, if the server gives this one to everybody: another session is
+    /// opened to compare, and ended if it is another. A constant one must not be ended,
+    /// because everybody's would end with it.
+    pub async fn constant(&self) -> Option<HeaderValue> {
+        let id = self.id.as_ref()?;
+        let answer = initialize(self.way).await.ok()?;
+        let second = Session {
+            id: session_id(&answer),
+            affinity: answer.affinity,
+            ..Session::new(self.way)
+        };
+        if second.id.as_ref() == Some(id) {
+            return second.id;
+        }
+        drop(second.leave().await);
+        None
+    }
+
     /// Ends the session, so that the backend need not keep it: the status that it answers,
     /// where there was one to end.
     ///
@@ -204,6 +258,9 @@ impl<'a, W: Way> Session<'a, W> {
         }
         if let Some(id) = &self.id {
             headers.insert(SESSION_ID, id.clone());
+            if let Some(affinity) = &self.affinity {
+                headers.insert(header::COOKIE, affinity.clone());
+            }
         }
     }
 
@@ -213,6 +270,7 @@ impl<'a, W: Way> Session<'a, W> {
             server: Server { name: text("name"), version: text("version") },
             protocol_version: plain(self.target(), &self.version),
             tools: Vec::new(),
+            constant_session: None,
             connect_ms: millis(answer.connected_in),
             latency_ms: millis(answer.answered_in),
         }

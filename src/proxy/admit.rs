@@ -46,6 +46,11 @@ impl Permit {
         }
     }
 
+    /// Whether the call was handed to a connection.
+    pub fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
     /// The backend did not get it after all.
     pub fn unspend(&mut self) {
         if std::mem::replace(&mut self.is_spent, false) && self.taken.count > 0 {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode};
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use super::headers;
 use super::resolve::Target;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
+use crate::net::affinity::{self, TooLarge as LargeAffinity};
 
 /// Redirects followed for the client.
 const MAX_REDIRECTS: usize = 3;
@@ -36,6 +37,11 @@ pub struct Outgoing {
     pub body: RequestBody,
     /// Whether a backend that has seen it may see it once more.
     pub is_repeatable: bool,
+    /// The load balancer's cookies that go with it.
+    affinity: Option<HeaderValue>,
+    has_large_affinity: bool,
+    /// Of a resource that authenticates by a cookie.
+    key_cookie: Option<HeaderValue>,
 }
 
 impl Outgoing {
@@ -54,7 +60,52 @@ impl Outgoing {
         if let Some((name, value)) = resource.credential() {
             headers::put_credential(&mut headers, name, value);
         }
-        Self { method, headers, body, is_repeatable: false }
+        // The client's own was taken off: this can only be the backend key.
+        let key_cookie = headers.get(COOKIE).cloned();
+        Self {
+            method,
+            headers,
+            body,
+            is_repeatable: false,
+            affinity: None,
+            has_large_affinity: false,
+            key_cookie,
+        }
+    }
+
+    /// Sends these cookies with it, beside a backend key that is one.
+    pub fn set_affinity(&mut self, affinity: Option<HeaderValue>) {
+        let cookies = match (&affinity, &self.key_cookie) {
+            (Some(affinity), Some(key)) => Some(affinity::beside(key, affinity)),
+            (affinity, key) => affinity.clone().or_else(|| key.clone()),
+        };
+        match cookies {
+            Some(cookies) => drop(self.headers.insert(COOKIE, cookies)),
+            None => drop(self.headers.remove(COOKIE)),
+        }
+        self.affinity = affinity;
+    }
+
+    /// Takes up the cookies of an answer.
+    pub fn collect_affinity(&mut self, answer: &HeaderMap, is_https: bool) {
+        if self.has_large_affinity || !answer.contains_key(SET_COOKIE) {
+            return;
+        }
+        match affinity::collect(self.affinity.as_ref(), answer, is_https) {
+            Ok(affinity) => self.set_affinity(affinity),
+            Err(LargeAffinity) => {
+                self.has_large_affinity = true;
+                self.set_affinity(None);
+            }
+        }
+    }
+
+    /// The cookies that were collected.
+    ///
+    /// # Errors
+    /// They were too large to be kept.
+    pub fn into_affinity(self) -> Result<Option<HeaderValue>, LargeAffinity> {
+        if self.has_large_affinity { Err(LargeAffinity) } else { Ok(self.affinity) }
     }
 }
 
@@ -121,6 +172,8 @@ async fn follow(
         let next = location(&target.resource.endpoint, &path, answer.headers());
         match (again, next) {
             (Some(body), Some(next)) if keeps_method => {
+                let is_https = target.resource.endpoint.https;
+                outgoing.collect_affinity(answer.headers(), is_https);
                 outgoing.body = body;
                 path = next;
             }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -19,7 +19,8 @@ use super::dropped::Dropped;
 use super::error::ProxyError;
 use super::live::{Live, Lives};
 use super::mcp::binder::Binder;
-use super::mcp::session::Sessions;
+use super::mcp::constant::Trials;
+use super::mcp::session::{Renewed, Sessions};
 use super::origin::Origins;
 use super::refill::Refills;
 use super::tally::Tally;
@@ -70,7 +71,11 @@ pub struct DataPlane {
     pub keys: Keys,
     pub lives: Lives,
     pub sessions: Sessions,
+    /// All endings of sessions up to this one have reached `sessions`.
+    pub session_revision: AtomicI64,
+    pub renewed: Renewed,
     pub binder: Binder,
+    pub trials: Trials,
     pub refills: Refills,
     pub throttle: Throttle,
     pub guessers: Semaphore,
@@ -116,7 +121,11 @@ impl DataPlane {
                 Default::default(),
                 Default::default(),
             ),
+            // Not known yet: the first look has everything looked up again.
+            session_revision: AtomicI64::new(i64::MIN),
+            renewed: Renewed::default(),
             binder: Binder::default(),
+            trials: Trials::default(),
             refills: Refills::default(),
             throttle: Throttle::default(),
             guessers: Semaphore::new(GUESSERS),

@@ -3,14 +3,17 @@
 //! Their calls take every attendee's way from the path to the relay, and only the
 //! proof is spared: they are made inside the process, before the event is open, and
 //! no key can become one. What is kept of them while they are under way (lease,
-//! rate, ledger) is in no table, so nothing of it is counted, written or shown.
+//! rate, ledger, sessions) is in no table, so nothing of it is counted, written or shown,
+//! and no attendee's session is taken over or ended.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
+use parking_lot::Mutex;
 
 use super::authenticate::Caller;
 use super::body::{Body, RequestBody};
@@ -30,14 +33,27 @@ const LEASED: u32 = 1_000;
 /// Somebody who may call the resources of one event, whether it is open or not.
 #[derive(Debug)]
 pub struct Synthetic {
-    /// Instead of an attendee's id: whose the MCP sessions are.
+    /// Instead of an attendee's id, and in the names of their requests.
     pub id: String,
     event: Arc<Event>,
+    /// The affinity cookies of their MCP sessions, by the session's id.
+    affinities: Mutex<HashMap<HeaderValue, HeaderValue>>,
 }
 
 impl Synthetic {
     pub fn of(event: Arc<Event>) -> Self {
-        Self { id: format!("preflight-{}", catalog::new_id()), event }
+        let id = format!("preflight-{}", catalog::new_id());
+        Self { id, event, affinities: Mutex::default() }
+    }
+
+    pub(super) fn keep_affinity(&self, session_id: &HeaderValue, affinity: Option<HeaderValue>) {
+        if let Some(affinity) = affinity {
+            self.affinities.lock().insert(session_id.clone(), affinity);
+        }
+    }
+
+    pub(super) fn affinity(&self, session_id: &HeaderValue) -> Option<HeaderValue> {
+        self.affinities.lock().get(session_id).cloned()
     }
 
     /// Anew for each call: none waits for a turn that an earlier one took.

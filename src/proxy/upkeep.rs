@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::authenticate;
 use super::lease::DayCount;
 use super::live::Live;
+use super::mcp;
 use super::meter::Page;
 use super::plane::{DataPlane, STORE_LIMIT};
 use crate::catalog::change::{self, Changes, Noun};
@@ -49,7 +50,13 @@ enum Failure {
 /// Runs until it is aborted. Each part has its own turn: one that waits for the
 /// store, or has failed, holds up no other.
 pub async fn run(plane: Arc<DataPlane>) {
-    tokio::join!(sweeping(&plane), taking_in(&plane), writing(&plane), expiring(&plane));
+    tokio::join!(
+        sweeping(&plane),
+        taking_in(&plane),
+        tending(&plane),
+        writing(&plane),
+        expiring(&plane)
+    );
 }
 
 async fn sweeping(plane: &Arc<DataPlane>) {
@@ -66,6 +73,16 @@ async fn taking_in(plane: &Arc<DataPlane>) {
     loop {
         ticks.tick().await;
         part.turn(take_in_changes(plane, &mut revision)).await;
+    }
+}
+
+async fn tending(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("what became of MCP sessions"));
+    loop {
+        ticks.tick().await;
+        // Late, it is asked again on another connection: it survives being dropped.
+        let tend = tokio::time::timeout(REVISION_PATIENCE, mcp::tend::tend(plane));
+        part.turn(async { Ok(tend.await??) }).await;
     }
 }
 

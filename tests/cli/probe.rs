@@ -1,9 +1,10 @@
 //! What the probe says of servers that work and of those that do not.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ai_proxy::config::EndpointPolicy;
-use ai_proxy::probe::{Failure, Report, Target, check};
+use ai_proxy::probe::{self, Failure, Report, Target, check};
 use http::{HeaderName, HeaderValue, Response};
 use url::Url;
 
@@ -59,9 +60,57 @@ async fn a_server_with_sessions_is_opened_listed_and_left() {
             "POST /mcp notifications/initialized",
             "POST /mcp tools/list",
             "POST /mcp tools/list",
-            "DELETE /mcp "
+            "POST /mcp initialize"
         ]
     );
+    // It gave one session twice. To end that would end everybody's.
+    assert_eq!(*report.constant_session.unwrap(), "5e55");
+}
+
+/// A server that gives each session an id of its own.
+fn counting(asked: &Asked, count: &AtomicU32) -> Reply {
+    let result = match asked.rpc() {
+        "initialize" => {
+            serde_json::json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}})
+        }
+        _ => serde_json::json!({"tools": []}),
+    };
+    let id = &asked.message["id"];
+    let mut reply =
+        fake::json(200, &serde_json::json!({"jsonrpc": "2.0", "id": id, "result": result}));
+    if asked.rpc() == "initialize" {
+        let n = count.fetch_add(1, Ordering::Relaxed);
+        reply.headers_mut().insert("mcp-session-id", format!("s-{n}").parse().unwrap());
+        let cookie = format!("lb={n}; Path=/; HttpOnly");
+        reply.headers_mut().insert("set-cookie", cookie.parse().unwrap());
+    } else {
+        let session = asked.header("mcp-session-id").unwrap();
+        let cookie = asked.header("cookie").unwrap();
+        assert_eq!(session.strip_prefix("s-"), cookie.strip_prefix("lb="), "its own cookies");
+    }
+    reply
+}
+
+#[tokio::test]
+async fn both_sessions_of_a_server_are_ended_where_they_are_two() {
+    let count = AtomicU32::new(0);
+    let fake = Fake::start(move |asked| counting(asked, &count)).await;
+    assert_eq!(works(&target(fake.url("/mcp"))).await.constant_session, None);
+    let asked = fake.asked.lock();
+    assert_eq!(asked.iter().filter(|asked| *asked == "DELETE /mcp ").count(), 2, "{asked:?}");
+}
+
+#[tokio::test]
+async fn two_sessions_are_opened_to_find_a_constant_one() {
+    let fake = Fake::start(fake::legacy).await;
+    let constant = probe::constant_session(&target(fake.url("/mcp"))).await.unwrap();
+    assert_eq!(constant.unwrap(), "5e55");
+    assert_eq!(*fake.asked.lock(), ["POST /mcp initialize", "POST /mcp initialize"]);
+    let count = AtomicU32::new(0);
+    let fake = Fake::start(move |asked| counting(asked, &count)).await;
+    assert_eq!(probe::constant_session(&target(fake.url("/mcp"))).await.unwrap(), None);
+    let fake = Fake::start(fake::modern).await;
+    assert_eq!(probe::constant_session(&target(fake.url("/mcp"))).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod admission;
 mod adversary;
+mod affinity;
 mod backend_tls;
 mod browsers;
 mod connections;

@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use crate::harness::attendee::{Attendee, DEMO};
-use crate::harness::backend::Backend;
+use crate::harness::backend::{Backend, Nobody};
 use crate::harness::proxy::Proxy;
-use crate::harness::reply::Reply;
+use crate::harness::reply::{Reply, Request};
 use crate::harness::wire::Answer;
 use crate::harness::{CALL, INITIALIZE, PING, eventually};
 
@@ -267,23 +267,235 @@ async fn only_an_answer_that_went_well_issues_a_session() {
     }
 }
 
+/// A server that counts its sessions, and begins again at 1 for each count that is set.
+async fn counting(count: Arc<Mutex<u32>>) -> Backend {
+    Backend::answering(move |request| {
+        let reply = Reply::to(request);
+        if !request.calls("initialize") {
+            return reply;
+        }
+        let mut count = count.lock();
+        *count += 1;
+        reply.header("mcp-session-id", &count.to_string())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_anothers_is_not_handed_out() {
-    let backend = Backend::answering(|request| Reply::to(request).header("mcp-session-id", "s-1"));
+async fn the_newest_issue_of_an_id_wins() {
+    let count = Arc::new(Mutex::new(0));
+    let backend = counting(count.clone()).await;
+    let (mut proxy, ada, bob) = two_attendees(&backend).await;
+    let id = initialize(&ada).await;
+    // The server was restarted, and counts from the beginning.
+    *count.lock() = 0;
+    assert_eq!(initialize(&bob).await, id);
+    for _ in 0..2 {
+        assert_eq!(bob.post(PING).session(&id).await.status, 200);
+        assert!(is_lost(&ada.post(PING).session(&id).await));
+        proxy.stop().await;
+        proxy.start().await;
+    }
+    // What has ended may live again, with whomever the backend gives it to.
+    assert_eq!(bob.delete(&id).await.status, 200);
+    assert!(is_lost(&bob.post(PING).session(&id).await));
+    *count.lock() = 0;
+    assert_eq!(initialize(&ada).await, id);
+    assert_eq!(ada.post(PING).session(&id).await.status, 200);
+    assert!(is_lost(&bob.post(PING).session(&id).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_everybody_gets_is_nobodys() {
+    let backend = Backend::answering(|request| {
+        let reply = Reply::to(request);
+        match request.calls("initialize") {
+            true => reply.header("mcp-session-id", "stateless"),
+            false => reply,
+        }
+    })
+    .await;
+    let (mut proxy, ada, bob) = two_attendees(&backend).await;
+    for attendee in [&ada, &bob, &ada] {
+        assert_eq!(initialize(attendee).await, "stateless");
+    }
+    for _ in 0..2 {
+        let is_ended = |request: &Request| request.method == "DELETE";
+        for attendee in [&ada, &bob] {
+            assert_eq!(attendee.post(CALL).session("stateless").await.status, 200);
+            let answer = attendee.delete("stateless").await;
+            assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
+            assert_eq!(answer.header("allow"), Some("GET, POST"));
+        }
+        assert!(!backend.requests().iter().any(is_ended), "everybody's would have ended");
+        // The mark is durable.
+        proxy.stop().await;
+        proxy.start().await;
+    }
+    // Another id of the server is no constant.
+    assert_eq!(ada.post(CALL).session("other").await.status, 200);
+    assert!(is_lost(&bob.post(CALL).session("other").await));
+}
+
+/// Attendees cannot make the proxy believe that an id is everybody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_attendees_do_marks_no_id() {
+    let backend = adopting().await;
+    let (proxy, ada, bob) = two_attendees(&backend).await;
+    for _ in 0..3 {
+        assert_eq!(ada.post(CALL).session("s-1").await.status, 200);
+        assert!(is_lost(&bob.post(CALL).session("s-1").await));
+        assert!(is_lost(&bob.delete("s-1").await));
+    }
+    let marks = sqlx::query_scalar("select count(*) from session_mark");
+    let marks: i64 = marks.fetch_one(proxy.store.db.pool()).await.unwrap();
+    assert_eq!(marks, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_session_id_is_none() {
+    let backend = Backend::answering(|request| Reply::to(request).header("mcp-session-id", ""));
     let backend = backend.await;
     let (_proxy, ada, bob) = two_attendees(&backend).await;
-    let id = initialize(&ada).await;
-    let answer = bob.post(INITIALIZE).await;
-    assert_eq!((answer.status, answer.code().as_str()), (502, "backend_protocol_error"));
-    assert_eq!(answer.header("mcp-session-id"), None);
-    assert_eq!(initialize(&ada).await, id, "to whom it belongs it may be sent again");
+    for attendee in [&ada, &bob] {
+        let answer = attendee.post(INITIALIZE).await;
+        assert_eq!((answer.status, answer.header("mcp-session-id")), (200, None));
+        assert_eq!(attendee.post(CALL).session("").await.status, 200);
+    }
+    assert!(backend.requests().iter().all(|got| got.header("mcp-session-id").is_none()));
+}
 
-    // What has ended may live again, with whomever the backend gives it to.
-    assert_eq!(ada.delete(&id).await.status, 200);
-    assert!(is_lost(&ada.post(PING).session(&id).await));
-    assert_eq!(initialize(&bob).await, id);
-    assert!(is_lost(&ada.post(PING).session(&id).await));
-    assert_eq!(bob.post(PING).session(&id).await.status, 200);
+/// An answer to a second request proves the claim of the first, which then can come to
+/// nothing without taking the session away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_first_request_takes_no_proven_claim_away() {
+    let backend = Backend::acting(|mut visit| async move {
+        while let Some(request) = visit.next().await {
+            match request.target.as_str() {
+                "/mcp/hang" => std::future::pending::<()>().await,
+                _ => visit.reply(Reply::to(&request)).await,
+            }
+        }
+    })
+    .await;
+    let (proxy, ada, bob) = two_attendees(&backend).await;
+    let hanging = ada.post(CALL).session("s-1").to(&format!("{DEMO}/hang")).send().await;
+    eventually("the first request hangs", async || backend.requests().len() == 1).await;
+    assert_eq!(ada.post(CALL).session("s-1").await.status, 200);
+    hanging.abort();
+    proxy.nothing_is_open().await;
+    assert_eq!(ada.post(CALL).session("s-1").await.status, 200);
+    assert!(is_lost(&bob.post(CALL).session("s-1").await));
+
+    // One that was sent keeps its claim, also if nothing proved it and its client left.
+    let hanging = ada.post(CALL).session("s-2").to(&format!("{DEMO}/hang")).send().await;
+    eventually("another hangs", async || backend.requests().len() == 4).await;
+    hanging.abort();
+    proxy.nothing_is_open().await;
+    assert!(is_lost(&bob.post(CALL).session("s-2").await));
+    assert_eq!(ada.post(CALL).session("s-2").await.status, 200);
+}
+
+/// Which answers to a first request leave the id to the attendee.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_released_by_400_and_404_only() {
+    let backend = Backend::answering(|request| {
+        let status = request.target.rsplit('/').next().unwrap().parse().unwrap_or(200);
+        Reply::status(status)
+    })
+    .await;
+    let (_proxy, ada, bob) = two_attendees(&backend).await;
+    for (status, is_kept) in [
+        (200, true),
+        (401, true),
+        (406, true),
+        (429, true),
+        (500, true),
+        (400, false),
+        (404, false),
+    ] {
+        let id = format!("s-{status}");
+        let to = format!("{DEMO}/{status}");
+        assert_eq!(ada.post(CALL).session(&id).to(&to).await.status, status);
+        if is_kept {
+            assert!(is_lost(&bob.post(CALL).session(&id).await), "{status}");
+            assert_eq!(ada.post(CALL).session(&id).await.status, 200);
+        } else {
+            eventually("the claim is released", async || {
+                bob.post(CALL).session(&id).await.status == 200
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_was_never_sent_is_released() {
+    let nobody = Nobody::new();
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &nobody.url()).await;
+    let event = proxy.event().open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    assert_eq!(ada.post(CALL).session("s-1").await.code(), "backend_unreachable");
+    eventually("the claim is released", async || {
+        bob.post(CALL).session("s-1").await.code() == "backend_unreachable"
+    })
+    .await;
+}
+
+/// A claim outlives no client who left while it was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_was_written_after_its_client_left_is_released() {
+    let backend = adopting().await;
+    let (proxy, ada, bob) = two_attendees(&backend).await;
+    // Known by now, so that only the claim has to wait for the store.
+    assert_eq!(ada.post(PING).await.status, 200);
+    let busy = proxy.store.db.write().await.unwrap();
+    let waiting = ada.post(PING).session("s-1").send().await;
+    proxy.are_open(1).await;
+    waiting.abort();
+    proxy.nothing_is_open().await;
+    drop(busy);
+    eventually("the claim is released", async || bob.post(PING).session("s-1").await.status == 200)
+        .await;
+    assert!(is_lost(&ada.post(PING).session("s-1").await));
+    assert_eq!(backend.requests().len(), 2);
+}
+
+/// Whose turn has not come, or who is over the cap, writes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_claims_nothing() {
+    let backend = adopting().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().rate(1, 2).daily_cap(1).open().await;
+    let ada = event.attendee().await;
+    proxy.start().await;
+    assert_eq!(ada.post(CALL).session("s-0").await.status, 200);
+    assert_eq!(ada.post(CALL).session("s-1").await.code(), "daily_cap_reached");
+    assert_eq!(ada.post(CALL).session("s-2").await.code(), "rate_limited");
+    let rows = sqlx::query_scalar("select count(*) from mcp_session");
+    let rows: i64 = rows.fetch_one(proxy.store.db.pool()).await.unwrap();
+    assert_eq!(rows, 1);
+}
+
+/// One server under two spellings of its name has two origins and the same sessions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_session_is_not_claimed_at_another_spelling_of_its_server() {
+    let backend = server().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let other = format!("http://localhost:{}/mcp", backend.addr.port());
+    proxy.resource("other", &other).await;
+    let event = proxy.event().open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    let id = initialize(&ada).await;
+    let other = "/api/v1/mcp/other";
+    assert!(is_lost(&bob.post(CALL).session(&id).to(other).await));
+    assert_eq!(backend.requests().len(), 1);
+    assert_eq!(ada.post(CALL).session(&id).to(other).await.status, 200, "it is hers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +506,7 @@ async fn an_id_that_is_not_unmistakable_is_nobodys() {
     for request in [
         ada.post(CALL).session(&id).session(&other),
         ada.post(CALL).session(&id).session(&id),
-        ada.post(CALL).session(""),
+        ada.post(CALL).session("").session(&id),
         ada.post(CALL).session(&format!("{id}, {other}")),
         ada.post(CALL).session("caf\u{e9}"),
     ] {

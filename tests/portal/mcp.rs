@@ -35,12 +35,17 @@ impl Drop for Server {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::serve(answer).await
+        Self::giving(|n| format!("s-{n}"), answer).await
+    }
+
+    /// Gives everybody one session.
+    pub async fn with_one_session() -> Self {
+        Self::giving(|_| "stateless".to_owned(), answer).await
     }
 
     /// One whose list of tools has another page of so many bytes, and another.
     pub async fn with_pages_of(bytes: usize) -> Self {
-        Self::serve(move |rpc, message| match rpc {
+        let answer = move |rpc: &str, message: &Value| match rpc {
             "tools/list" => {
                 let tools = json!([{"name": "x", "description": "x".repeat(bytes)}]);
                 let result = json!({"tools": tools, "nextCursor": "more"});
@@ -48,12 +53,16 @@ impl Server {
                 axum::Json(body).into_response()
             }
             rpc => answer(rpc, message),
-        })
-        .await
+        };
+        Self::giving(|n| format!("s-{n}"), answer).await
     }
 
+    /// `id` is that of the `n`th session that it opens.
     #[expect(clippy::disallowed_methods, reason = "a backend whose one client is the proxy")]
-    async fn serve<A>(answer: A) -> Self
+    async fn giving<A>(
+        id: impl Fn(usize) -> String + Copy + Send + Sync + 'static,
+        answer: A,
+    ) -> Self
     where
         A: Fn(&str, &Value) -> axum::response::Response + Clone + Send + Sync + 'static,
     {
@@ -70,8 +79,14 @@ impl Server {
                 }
                 let message: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let rpc = message["method"].as_str().unwrap_or_default().to_owned();
-                log.lock().push(Asked { method, rpc: rpc.clone(), headers });
-                answer(&rpc, &message)
+                let mut log = log.lock();
+                log.push(Asked { method, rpc: rpc.clone(), headers });
+                let mut answer = answer(&rpc, &message);
+                if rpc == "initialize" {
+                    let n = log.iter().filter(|asked| asked.rpc == rpc).count();
+                    answer.headers_mut().insert("mcp-session-id", id(n).parse().unwrap());
+                }
+                answer
             },
         );
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -100,11 +115,7 @@ fn answer(rpc: &str, message: &Value) -> axum::response::Response {
         }
     };
     let body = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
-    let mut answer = axum::Json(body).into_response();
-    if rpc == "initialize" {
-        answer.headers_mut().insert("mcp-session-id", "s-1".parse().unwrap());
-    }
-    answer
+    axum::Json(body).into_response()
 }
 
 /// Reads a request and then writes `head` and, for as long as somebody reads, `more`;

@@ -136,18 +136,18 @@ async fn its_calls_are_an_attendees_to_the_backend_and_in_no_figures() {
     let rpcs: Vec<_> = asked.iter().take(5).map(|asked| asked.rpc.as_str()).collect();
     assert_eq!(
         rpcs,
-        ["initialize", "notifications/initialized", "tools/list", "tools/call", ""],
+        ["initialize", "notifications/initialized", "tools/list", "tools/call", "initialize"],
         "{asked:?}"
     );
-    assert_eq!(asked[4].method, http::Method::DELETE);
+    // A second session was opened to compare, and both were to be ended.
+    assert_eq!([&asked[5].method, &asked[6].method], [http::Method::DELETE; 2]);
     for asked in &asked {
         let header = |name| asked.headers.get(name).and_then(|value| value.to_str().ok());
         assert_eq!(header("api-key"), Some("backend-key"));
         assert!(header("x-request-id").unwrap().starts_with("preflight-"), "{asked:?}");
         assert!(header("user-agent").unwrap().contains("(pre-flight)"));
     }
-    // Both runs were given the one id that this server knows: the first let go of it.
-    assert_eq!(workshop.number("select count(*) from mcp_session where ended_at is null").await, 0);
+    assert_eq!(workshop.number("select count(*) from mcp_session").await, 0, "nobody's");
 
     // What is counted once a second is only the attendee's own call.
     workshop.comes_to(&key, "little", "ok").await;
@@ -160,6 +160,49 @@ async fn its_calls_are_an_attendees_to_the_backend_and_in_no_figures() {
     assert_eq!(workshop.number("select cast(sum(requests) as bigint) from usage").await, 1);
     assert_eq!(workshop.number("select count(*) from quota").await, 1);
     assert_eq!(workshop.number("select count(*) from attendee").await, 1);
+}
+
+/// What gives everybody one session is not ended, by no way of asking, and its page says so
+/// for as long as its endpoint stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_everybody_has_is_never_ended_and_the_resource_says_so() {
+    const SAID: &str = "This server gives everybody one session.";
+    for by_test in [true, false] {
+        let portal = Portal::with(UNWATCHED).await;
+        let ada = portal.administrator("Ada").await;
+        let workshop = Workshop::of(&portal, "Ada").await;
+        let server = Server::with_one_session().await;
+        let little = workshop.resource("little", &server.url(), &any_key()).await;
+        let resource = format!("/admin/resources/{little}");
+        assert!(!ada.get(&resource).await.body.contains(SAID));
+        let mut fields = vec![
+            ("id", &*little),
+            ("name", "little"),
+            ("deployment", "little"),
+            ("kind", "mcp-server"),
+            ("auth", "api-key"),
+            ("key", ""),
+            ("region", ""),
+        ];
+        let (url, moved) = (server.url(), server.url() + "?moved=1");
+        if by_test {
+            fields.push(("endpoint", &url));
+            let page = ada.post("/admin/resources/test", &fields).await;
+            assert!(page.body.contains(SAID), "{}", page.body);
+        } else {
+            let event = workshop.event(&[&little], |_| {}).await;
+            let page = run(&ada, &event, &[]).await;
+            let said = "this server gives everybody one session, so it is not ended";
+            assert_eq!(step(&page, 2, "Leave"), good(said));
+        }
+        assert!(ada.get(&resource).await.body.contains(SAID));
+        assert!(!server.asked.lock().iter().any(|asked| asked.method == http::Method::DELETE));
+
+        fields.retain(|(name, _)| *name != "endpoint");
+        fields.push(("endpoint", &moved));
+        ada.post_and_follow(&resource, &fields).await;
+        assert!(!ada.get(&resource).await.body.contains(SAID), "it was another endpoint");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

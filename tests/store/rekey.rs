@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ai_proxy::catalog::attendee;
 use ai_proxy::catalog::event::Draft;
 use ai_proxy::catalog::rekey::{self, Rekeyed};
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::snapshot::Snapshot;
+use ai_proxy::catalog::{Digest, attendee, mcp_session};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, master_key, on_both, resource_draft};
@@ -40,6 +40,14 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
     store.event().await;
     let issued = store.issue(&event, 250).await;
     let both = Arc::new(Vault::new(&master_key(2), Some(&master_key(1))));
+    let session = mcp_session::Session {
+        endpoint: Digest::sha256(b"origin"),
+        id: Digest::sha256(b"session"),
+        attendee_id: "ada".into(),
+    };
+    let affinity = Some(session.seal_affinity(&store.vault, "lb=1").unwrap());
+    let bound = mcp_session::Issued { session: session.clone(), affinity };
+    mcp_session::take_over(&store.db, &bound, 0).await.unwrap();
 
     let done = Arc::new(AtomicBool::new(false));
     let server = tokio::spawn({
@@ -68,6 +76,9 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
     new.check(&store.db).await.unwrap();
     store.vault.check(&store.db).await.unwrap_err();
     assert!(finds(&store, &new, &issued[0].api_key).await);
+    let sealed = sqlx::query_scalar("select affinity_sealed from mcp_session");
+    let sealed: String = sealed.fetch_one(store.db.pool()).await.unwrap();
+    assert_eq!(session.open_affinity(&new, &sealed).unwrap().expose_secret(), "lb=1");
     let opened = Snapshot::load(&store.db, &new).await.unwrap();
     let opened = &opened.events[&event.id];
     assert_eq!(opened.resources[0].key.as_ref().unwrap().expose_secret(), "backend-key");

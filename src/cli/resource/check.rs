@@ -138,7 +138,7 @@ impl Checked<'_> {
         let Some(report) = self.report else {
             return format!("{deployment}: FAILED: {}", self.reason.as_deref().unwrap_or_default());
         };
-        let Report { server, protocol_version, tools, connect_ms, latency_ms } = report;
+        let Report { server, protocol_version, tools, connect_ms, latency_ms, .. } = report;
         let mut text = format!(
             "{deployment}: ok: {} {}, MCP {protocol_version}, {}, connected in {connect_ms} ms, \
              answered in {latency_ms} ms",

@@ -12,8 +12,9 @@ use super::error::{ApiError, Problem};
 use super::{List, Saved};
 use crate::catalog::change;
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
+use crate::health;
 use crate::portal::Site;
-use crate::probe::Failure;
+use crate::probe::{Failure, Report};
 
 /// The fields of a resource. Creating, what is left out has its default; updating, it
 /// stays as it is.
@@ -220,6 +221,9 @@ pub async fn test(
     let asked = site.health.ask(&site.config, owner_id, &found.endpoint, found.credential()).await;
     if matches!(asked, Err(Failure::NoTurn)) {
         return Err(ApiError::busy());
+    }
+    if let Ok(Report { constant_session: Some(session), .. }) = &asked {
+        health::note_constant(&site.db, &found.id, session).await;
     }
     Ok(Json(match asked {
         Ok(report) => Tested {

@@ -10,7 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection};
 use tokio::sync::oneshot;
 
-use crate::catalog::mcp_session::Session;
+use crate::catalog::mcp_session::{Issued, Session};
 use crate::catalog::{self, mcp_session};
 use crate::clock;
 use crate::proxy::error::ProxyError;
@@ -35,7 +35,7 @@ pub struct Binder {
 }
 
 struct Order {
-    session: Session,
+    issued: Issued,
     change: Change,
     /// Dropped without an answer, it says that the store did not give one.
     answer: oneshot::Sender<bool>,
@@ -43,16 +43,16 @@ struct Order {
 
 impl DataPlane {
     /// Writes the session's change, also when the call that asked is gone; `false`
-    /// where it cannot be bound because it is somebody else's.
+    /// where it cannot be bound because somebody else holds it live.
     pub fn write_session(
         self: &Arc<Self>,
-        session: Session,
+        issued: Issued,
         change: Change,
     ) -> impl Future<Output = Result<bool, ProxyError>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = self.binder.waiting.lock();
-            waiting.push(Order { session, change, answer });
+            waiting.push(Order { issued, change, answer });
             waiting.len() == 1
         };
         if is_first {
@@ -75,7 +75,7 @@ impl Order {
 }
 
 fn sessions(orders: &[Order]) -> Vec<Session> {
-    orders.iter().map(|order| order.session.clone()).collect()
+    orders.iter().map(|order| order.issued.session.clone()).collect()
 }
 
 /// Writes all that waits once there is a connection.
@@ -119,7 +119,8 @@ async fn write_all(mut connection: PoolConnection<Any>, mut waiting: Vec<Order>)
 /// How many of the orders one batch takes: none of a session that is in it already.
 fn batch(orders: &[Order]) -> usize {
     let mut named = HashSet::new();
-    let is_new = |order: &&Order| named.insert((order.session.endpoint, order.session.id));
+    let is_new =
+        |order: &&Order| named.insert((order.issued.session.endpoint, order.issued.session.id));
     orders.iter().take(ROWS).take_while(is_new).count()
 }
 
@@ -136,7 +137,8 @@ async fn bind(connection: &mut AnyConnection, issued: Vec<Order>) -> catalog::Re
     if issued.is_empty() {
         return Ok(issued);
     }
-    let are_bound = mcp_session::bind(connection, &sessions(&issued), clock::now_ms()).await?;
+    let rows: Vec<_> = issued.iter().map(|order| order.issued.clone()).collect();
+    let are_bound = mcp_session::bind(connection, &rows, clock::now_ms()).await?;
     let mut bound = Vec::with_capacity(issued.len());
     for (order, is_bound) in issued.into_iter().zip(are_bound) {
         match is_bound {
@@ -157,7 +159,8 @@ mod tests {
         let order = |id: &str| {
             let digest = Digest::sha256(id.as_bytes());
             let session = Session { endpoint: digest, id: digest, attendee_id: "ada".into() };
-            Order { session, change: Change::Bind, answer: oneshot::channel().0 }
+            let issued = session.into();
+            Order { issued, change: Change::Bind, answer: oneshot::channel().0 }
         };
         let named = |ids: &[&str]| batch(&ids.iter().map(|id| order(id)).collect::<Vec<_>>());
         assert_eq!(named(&["a", "b", "c"]), 3);

@@ -3,8 +3,10 @@
 
 pub mod binder;
 pub mod coding;
+pub mod constant;
 pub mod peek;
 pub mod session;
+pub mod tend;
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use http::{HeaderValue, Method, Response};
 use smallvec::SmallVec;
 
 use self::peek::Peek;
-use self::session::Held;
+use self::session::{Held, Looked};
 use super::admit::Permit;
 use super::authenticate::Caller;
 use super::backend::Incoming;
@@ -25,6 +27,8 @@ use super::meter::{Meter, Operation};
 use super::relay::Relay;
 use super::resolve::Target;
 use super::{Call, ID_PATIENCE};
+use crate::catalog::{Digest, session_mark};
+use crate::net::affinity::TooLarge;
 
 /// Everything that a call must hold to be forwarded.
 struct Admitted {
@@ -64,20 +68,24 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
             read.unwrap_or_else(|_| Err(full.clone()))?
         }
     };
-    let session = match session::presented(&call.head.headers)? {
-        Some(id) => Some(plane.hold_session(&caller, &target, id).await?),
-        None => None,
-    };
+    let id = session::presented(&mut call.head.headers)?.map(digest);
+    let mut looked = call.look_session(&caller, &target, id).await?;
 
     let open = open?;
     let (caller, target) = if call.await_turn(&caller).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
+        looked = call.look_session(&caller, &target, id).await?;
         (caller, target)
     } else {
         (caller, target)
     };
     let permit = plane.admit(&caller, peek.counts).await?;
+    // Written last, when nothing else stands against the call.
+    let session = match looked {
+        Some(looked) => plane.hold_session(looked).await?,
+        None => None,
+    };
     let (is_repeatable, operations) = (is_repeatable(&peek), peek.operations);
     Ok(Admitted { caller, target, session, operations, open, permit, is_repeatable })
 }
@@ -90,6 +98,24 @@ fn is_repeatable(peek: &Peek) -> bool {
             || (method.ends_with("/list") && !method.starts_with("notifications/"))
     };
     peek.counts == 0 && peek.operations.iter().all(|operation| is_harmless(&operation.method))
+}
+
+impl Call<'_> {
+    /// Looks whose the session is that the request names, if it names one. The proxy's
+    /// own calls are asked nothing: nobody else has their sessions.
+    async fn look_session(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        id: Option<Digest>,
+    ) -> Result<Option<Looked>, ProxyError> {
+        let Some(id) = id.filter(|_| self.synthetic.is_none()) else { return Ok(None) };
+        let looked = self.worker.plane.look_session(caller, target, id).await?;
+        if matches!(looked, Looked::Constant) && self.head.method == Method::DELETE {
+            return Err(ProxyError::MethodNotAllowed { allow: "GET, POST" });
+        }
+        Ok(Some(looked))
+    }
 }
 
 /// What the request asks for: its body, or, where none is meant, its method.
@@ -119,8 +145,8 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
 }
 
 async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Body>, ProxyError> {
-    let Admitted { caller, target, mut session, operations, open, mut permit, is_repeatable } =
-        admitted;
+    let Admitted { caller, target, session, operations, open, permit, is_repeatable } = admitted;
+    let mut sending = Sending { permit, session };
     let worker = call.worker;
     let method = call.head.method.clone();
     if worker.plane.is_draining() {
@@ -141,9 +167,16 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     let (body, dropped) = (call.body.take(), &worker.plane.dropped);
     let mut outgoing = Outgoing::new(method.clone(), headers, &target, body, dropped);
     outgoing.is_repeatable = is_repeatable;
+    let affinity = match (&call.synthetic, &sending.session) {
+        (None, held) => held.as_ref().and_then(Held::affinity),
+        (Some(who), _) => presented.as_ref().and_then(|id| who.affinity(id)),
+    };
+    if affinity.is_some() {
+        outgoing.set_affinity(affinity);
+    }
     let called = tokio::select! {
         biased;
-        called = forward::call(worker, &target, &mut outgoing, &mut permit) => called,
+        called = forward::call(worker, &target, &mut outgoing, &mut sending.permit) => called,
         () = caller.endings.of(&method).ended() => Err(worker.plane.why_ended(&caller)),
     };
     let mut response = match called {
@@ -153,21 +186,26 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
             return Err(error);
         }
     };
-    drop(permit);
+    let mut session = sending.answered();
 
     let status = response.status();
-    if !status.is_client_error()
-        && let Some(held) = &mut session
-    {
-        held.keep();
+    session::drop_empty(response.headers_mut());
+    if let Some(held) = &mut session {
+        held.answered(status).await;
     }
     if status.is_success() {
+        let is_https = target.resource.endpoint.https;
         let issued =
             response.headers().get(session::HEADER).filter(|id| presented.as_ref() != Some(id));
         if let Some(id) = issued {
-            bind(call, &caller, &target, id)
+            outgoing.collect_affinity(response.headers(), is_https);
+            bind(call, &caller, &target, id, outgoing.into_affinity())
                 .await
                 .inspect_err(|error| meter.answered(error.status()))?;
+        } else if let Some(held) = &session
+            && !held.renew_affinity(response.headers(), is_https)
+        {
+            note_large_affinity(call, &target);
         }
         if method == Method::DELETE
             && let Some(held) = session
@@ -181,22 +219,69 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     Ok(relay(call, response, (caller.endings, method), meter, open))
 }
 
-/// Binds the session id that the backend issued, before the client sees it.
+/// Under which a session is known: the id itself is kept nowhere.
+fn digest(id: &str) -> Digest {
+    Digest::sha256(id.as_bytes())
+}
+
+/// A request on its way to the backend, with what was taken for it. Dropped, it knows
+/// whether the backend may have seen the request.
+struct Sending {
+    permit: Permit,
+    session: Option<Held>,
+}
+
+impl Sending {
+    /// The backend has answered.
+    fn answered(mut self) -> Option<Held> {
+        let mut session = self.session.take();
+        if let Some(held) = &mut session {
+            held.sent();
+        }
+        session
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(held) = self.session.as_mut().filter(|_| self.permit.is_spent()) {
+            held.sent();
+        }
+    }
+}
+
+/// Binds the session id that the backend issued, before the client sees it, with
+/// the cookies by which its load balancer knows it.
 async fn bind(
     call: &Call<'_>,
     caller: &Caller,
     target: &Target,
     id: &HeaderValue,
+    affinity: Result<Option<HeaderValue>, TooLarge>,
 ) -> Result<(), ProxyError> {
-    let Ok(id) = id.to_str() else { return Ok(()) };
-    if call.worker.plane.bind_session(caller, target, id).await? {
+    let affinity = affinity.unwrap_or_else(|TooLarge| {
+        note_large_affinity(call, target);
+        None
+    });
+    if let Some(who) = &call.synthetic {
+        who.keep_affinity(id, affinity);
         return Ok(());
     }
-    tracing::warn!(
-        deployment = %target.resource.deployment,
-        "an MCP server issued a session id that another attendee holds"
-    );
-    Err(ProxyError::BackendProtocol { deployment: target.resource.deployment.to_string() })
+    let Ok(id) = id.to_str() else { return Ok(()) };
+    call.worker.plane.bind_session(caller, target, digest(id), affinity).await
+}
+
+/// Has the resource's page say that its sessions may land elsewhere.
+fn note_large_affinity(call: &Call<'_>, target: &Target) {
+    let (plane, resource_id) = (call.worker.plane.clone(), target.resource.id.clone());
+    if plane.snapshot.load().session_marks.get(&resource_id).is_some_and(|m| m.has_large_affinity) {
+        return;
+    }
+    call.worker.plane.control.spawn(async move {
+        if let Err(error) = session_mark::set_large_affinity(&plane.db, &resource_id).await {
+            tracing::warn!(%error, "that affinity cookies are too large could not be noted");
+        }
+    });
 }
 
 fn relay(

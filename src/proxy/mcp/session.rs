@@ -3,16 +3,23 @@
 //! All attendees share the backend's key, so only the proxy can keep their
 //! sessions apart. A session is known by the digests of its server's origin and of
 //! its id; the rows are the truth for all replicas, the table here answers warm calls.
+//! Only what is proven stands in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
-use http::header::{HeaderMap, HeaderName};
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use secrecy::ExposeSecret;
 
-use crate::catalog::Digest;
-use crate::catalog::mcp_session::{self, Claim, Session};
+use crate::catalog::mcp_session::changes::Key;
+use crate::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
+use crate::catalog::{Digest, session_mark};
 use crate::clock;
+use crate::net::affinity::{self, TooLarge};
 use crate::proxy::authenticate::Caller;
 use crate::proxy::error::ProxyError;
 use crate::proxy::mcp::binder::Change;
@@ -25,44 +32,117 @@ pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// often its use is written there; far below the 24 h after which it expires.
 const FRESH_MS: i64 = 10 * 60_000;
 
-/// The server's origin and the id, both as digests.
-type SessionKey = (Digest, Digest);
-
 /// What this replica knows of a session.
 pub struct Binding {
     attendee_id: Arc<str>,
-    checked: AtomicI64,
+    /// When the store was asked, UTC milliseconds.
+    checked: i64,
+    affinity: Option<HeaderValue>,
 }
 
 pub type Sessions =
-    Cache<SessionKey, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
+    Cache<Key, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
 
-/// The session that a request was found to belong to. A claim that was made
-/// for this very request is taken back on drop, unless it is [kept](Held::keep).
+/// Affinity cookies that the store does not have yet. Some load balancers send new ones
+/// with each answer, so they are written once a second.
+pub type Renewed = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+
+/// What a look at a presented session id found, before anything was written.
+pub enum Looked {
+    /// Everybody has this session: it is nobody's.
+    Constant,
+    /// The caller's, as this replica knows.
+    Known(Session, Arc<Binding>),
+    /// The caller's as the store knows, or to be claimed.
+    InStore(Session),
+}
+
+/// How sure it is that the backend accepts the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Proven,
+    /// Another request of the attendee's has claimed it.
+    Unproven,
+    /// This very request has claimed it.
+    Claimed,
+}
+
+/// The session that a request was found to belong to. A claim that was made for this
+/// very request is released on drop if the request was not [sent](Held::sent).
 pub struct Held {
     plane: Arc<DataPlane>,
     session: Session,
-    is_unproven: bool,
+    affinity: Option<HeaderValue>,
+    standing: Standing,
+    /// Whether a claim outlives the request.
+    is_kept: bool,
 }
 
 impl Held {
-    /// The backend knows the session.
-    pub fn keep(&mut self) {
-        self.is_unproven = false;
+    /// The cookies that go with the session's requests.
+    pub fn affinity(&self) -> Option<HeaderValue> {
+        self.affinity.clone()
+    }
+
+    /// The backend may have seen the request.
+    pub fn sent(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// What the backend's answer says of the session: below 400 it accepts it, with 400
+    /// and 404 it does not know it. Any other refusal says nothing.
+    pub async fn answered(&mut self, status: StatusCode) {
+        if status.as_u16() < 400 && self.standing != Standing::Proven {
+            self.standing = Standing::Unproven;
+            let (plane, session) = (self.plane.clone(), self.session.clone());
+            let now_ms = clock::now_ms();
+            let proof = self
+                .plane
+                .on_control(async move { mcp_session::prove(&plane.db, &session, now_ms).await });
+            // Where it could not be written, the next answer proves it.
+            if proof.await.unwrap_or_default() {
+                self.standing = Standing::Proven;
+            }
+        }
+        if matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+            self.is_kept = false;
+        }
+    }
+
+    /// Takes up cookies of the session that a later answer sets; `false` if they have
+    /// become too large to be kept.
+    pub fn renew_affinity(&self, answer: &HeaderMap, is_https: bool) -> bool {
+        let Some(kept) = &self.affinity else { return true };
+        if !answer.contains_key(SET_COOKIE) {
+            return true;
+        }
+        let renewed = match affinity::renew(kept, answer, is_https) {
+            Ok(None) => return true,
+            Ok(renewed) => renewed,
+            Err(TooLarge) => None,
+        };
+        let fits = renewed.is_some();
+        let (plane, key) = (&self.plane, key(&self.session));
+        let as_of = plane.session_revision.load(Ordering::Acquire);
+        if let Some(binding) = plane.sessions.get(&key)
+            && binding.attendee_id == self.session.attendee_id
+        {
+            plane.remember(&self.session, as_of, binding.checked, renewed.clone());
+        }
+        plane.renewed.lock().insert(key, (self.session.clone(), renewed));
+        fits
     }
 
     /// The backend ended the session: its id is nobody's from here on.
-    pub async fn end(mut self) -> Result<(), ProxyError> {
-        self.keep();
+    pub async fn end(self) -> Result<(), ProxyError> {
         self.plane.sessions.remove(&key(&self.session));
-        self.plane.write_session(self.session.clone(), Change::End).await.map(drop)
+        self.plane.write_session(self.session.clone().into(), Change::End).await.map(drop)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.is_unproven {
-            self.plane.sessions.remove(&key(&self.session));
+        if self.standing == Standing::Claimed && !self.is_kept {
             let (plane, session) = (self.plane.clone(), self.session.clone());
             self.plane.control.spawn(async move {
                 if let Err(error) = mcp_session::release(&plane.db, &session).await {
@@ -73,84 +153,198 @@ impl Drop for Held {
     }
 }
 
-/// The session id that a request carries. One that is not unmistakable is
-/// nobody's.
-pub fn presented(headers: &HeaderMap) -> Result<Option<&str>, ProxyError> {
+/// The session id that a request carries; an empty one is none. One that is not
+/// unmistakable is nobody's.
+pub fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
+    drop_empty(headers);
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let id =
-        value.to_str().ok().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic()));
+    let id = value.to_str().ok().filter(|id| id.bytes().all(|b| b.is_ascii_graphic()));
     match (id, values.next()) {
         (Some(id), None) => Ok(Some(id)),
         _ => Err(ProxyError::SessionNotFound),
     }
 }
 
-fn session(caller: &Caller, target: &Target, id: &str) -> Session {
+/// Takes away a session id that is none.
+pub fn drop_empty(headers: &mut HeaderMap) {
+    if headers.get(HEADER).is_some_and(HeaderValue::is_empty)
+        && headers.get_all(HEADER).iter().all(HeaderValue::is_empty)
+    {
+        headers.remove(HEADER);
+    }
+}
+
+fn session(caller: &Caller, target: &Target, id: Digest) -> Session {
     Session {
         endpoint: target.resource.endpoint.origin_digest,
-        id: Digest::sha256(id.as_bytes()),
+        id,
         attendee_id: caller.live.attendee_id.clone(),
     }
 }
 
-fn key(session: &Session) -> SessionKey {
+fn key(session: &Session) -> Key {
     (session.endpoint, session.id)
 }
 
 impl DataPlane {
-    /// Proves that the session is the caller's, claiming one never seen before.
-    pub async fn hold_session(
+    /// Looks whether the caller may use the session, without writing anything.
+    ///
+    /// # Errors
+    /// It has ended, or is somebody else's.
+    pub async fn look_session(
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
-        id: &str,
-    ) -> Result<Held, ProxyError> {
+        id: Digest,
+    ) -> Result<Looked, ProxyError> {
         let session = session(caller, target, id);
+        if self.snapshot.load().is_constant(&target.resource.id, session.id) {
+            return Ok(Looked::Constant);
+        }
         let now_ms = clock::now_ms();
         if let Some(binding) = self.sessions.get(&key(&session))
-            && now_ms - binding.checked.load(Ordering::Relaxed) < FRESH_MS
+            && now_ms - binding.checked < FRESH_MS
         {
-            if binding.attendee_id != session.attendee_id {
-                return Err(ProxyError::SessionNotFound);
-            }
-            return Ok(Held { plane: self.clone(), session, is_unproven: false });
+            return match binding.attendee_id == session.attendee_id {
+                true => Ok(Looked::Known(session, binding)),
+                false => self.constant_or_refused(target, session.id).await,
+            };
         }
-        let (plane, claimed) = (self.clone(), session.clone());
-        let claim = self
-            .on_control(async move { mcp_session::claim(&plane.db, &claimed, now_ms).await })
-            .await?;
-        match claim {
-            Claim::Mine | Claim::New => {
-                self.remember(&session, now_ms);
-                let is_unproven = claim == Claim::New;
-                Ok(Held { plane: self.clone(), session, is_unproven })
-            }
-            Claim::Foreign | Claim::Ended => Err(ProxyError::SessionNotFound),
+        let (plane, asked) = (self.clone(), session.clone());
+        let look = async move { mcp_session::look(&plane.db, &asked, now_ms).await };
+        match self.on_control(look).await? {
+            Found::Mine(_) | Found::Unseen => Ok(Looked::InStore(session)),
+            Found::Foreign | Found::Ended => self.constant_or_refused(target, session.id).await,
         }
     }
 
-    /// Binds the id that the backend issued; `false` where it is somebody
-    /// else's and must not reach this caller.
+    /// The answer where the session is not the caller's: the snapshot may not have heard
+    /// yet that it is everybody's.
+    async fn constant_or_refused(
+        self: &Arc<Self>,
+        target: &Target,
+        id: Digest,
+    ) -> Result<Looked, ProxyError> {
+        let (plane, resource_id) = (self.clone(), target.resource.id.clone());
+        let mark =
+            self.on_control(async move { session_mark::of(&plane.db, &resource_id).await }).await?;
+        match mark.constant == Some(id) {
+            true => Ok(Looked::Constant),
+            false => Err(ProxyError::SessionNotFound),
+        }
+    }
+
+    /// Holds the session for a request that is about to be sent: notes its use in the
+    /// store from time to time, and claims it if nobody has ever had it.
+    ///
+    /// # Errors
+    /// Somebody else was faster.
+    pub async fn hold_session(
+        self: &Arc<Self>,
+        looked: Looked,
+    ) -> Result<Option<Held>, ProxyError> {
+        let session = match looked {
+            Looked::Constant => return Ok(None),
+            Looked::Known(session, binding) => {
+                let affinity = binding.affinity.clone();
+                return Ok(Some(self.held(session, affinity, Standing::Proven)));
+            }
+            Looked::InStore(session) => session,
+        };
+        let as_of = self.session_revision.load(Ordering::Acquire);
+        let plane = self.clone();
+        // Held from within the work, so that a claim is released also where the caller
+        // is gone by the time it is written.
+        let work = async move {
+            let now_ms = clock::now_ms();
+            Ok(match mcp_session::claim(&plane.db, &session, now_ms).await? {
+                Claim::Mine(Mine { is_proven, affinity }) => {
+                    let affinity = plane.open_affinity(&session, affinity);
+                    if is_proven {
+                        plane.remember(&session, as_of, now_ms, affinity.clone());
+                    }
+                    let standing = if is_proven { Standing::Proven } else { Standing::Unproven };
+                    Some(plane.held(session, affinity, standing))
+                }
+                Claim::New => Some(plane.held(session, None, Standing::Claimed)),
+                Claim::Foreign | Claim::Ended => None,
+            })
+        };
+        self.on_control(work).await?.ok_or(ProxyError::SessionNotFound).map(Some)
+    }
+
+    fn held(
+        self: &Arc<Self>,
+        session: Session,
+        affinity: Option<HeaderValue>,
+        standing: Standing,
+    ) -> Held {
+        Held { plane: self.clone(), session, affinity, standing, is_kept: false }
+    }
+
+    fn open_affinity(&self, session: &Session, sealed: Option<String>) -> Option<HeaderValue> {
+        let opened = session.open_affinity(&self.vault, &sealed?);
+        let opened = opened.inspect_err(|error| {
+            tracing::warn!(%error, "the affinity cookies of a session could not be opened");
+        });
+        let mut cookies = HeaderValue::from_str(opened.ok()?.expose_secret()).ok()?;
+        cookies.set_sensitive(true);
+        Some(cookies)
+    }
+
+    /// Binds the id that the backend issued to the caller, whoever had it before: a
+    /// backend that gives it away again has forgotten them. One that gives everybody
+    /// this id is found out by a trial, and then it is nobody's.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
     pub async fn bind_session(
         self: &Arc<Self>,
         caller: &Caller,
         target: &Target,
-        id: &str,
-    ) -> Result<bool, ProxyError> {
+        id: Digest,
+        affinity: Option<HeaderValue>,
+    ) -> Result<(), ProxyError> {
         let session = session(caller, target, id);
-        let now_ms = clock::now_ms();
-        let is_bound = self.write_session(session.clone(), Change::Bind).await?;
-        if is_bound {
-            self.remember(&session, now_ms);
+        if self.snapshot.load().is_constant(&target.resource.id, session.id) {
+            return Ok(());
         }
-        Ok(is_bound)
+        let as_of = self.session_revision.load(Ordering::Acquire);
+        let now_ms = clock::now_ms();
+        let sealed = match affinity.as_ref().and_then(|affinity| affinity.to_str().ok()) {
+            Some(cookies) => {
+                let sealed = session.seal_affinity(&self.vault, cookies);
+                Some(sealed.map_err(|_| ProxyError::StoreUnavailable)?)
+            }
+            None => None,
+        };
+        let issued = Issued { session: session.clone(), affinity: sealed };
+        if !self.write_session(issued.clone(), Change::Bind).await? {
+            if self.is_everybodys(target, session.id).await {
+                return Ok(());
+            }
+            tracing::info!(
+                deployment = %target.resource.deployment,
+                "a session id of one attendee was issued to another by the MCP server"
+            );
+            let plane = self.clone();
+            let take = async move { mcp_session::take_over(&plane.db, &issued, now_ms).await };
+            self.on_control(take).await?;
+        }
+        self.remember(&session, as_of, now_ms, affinity);
+        Ok(())
     }
 
-    fn remember(&self, session: &Session, now_ms: i64) {
+    /// Keeps what was read or written when the sessions stood `as_of`; not if one may
+    /// have ended since, whose ending would come too early to be heard.
+    fn remember(&self, session: &Session, as_of: i64, checked: i64, affinity: Option<HeaderValue>) {
         let attendee_id = session.attendee_id.clone();
-        let binding = Binding { attendee_id, checked: AtomicI64::new(now_ms) };
+        let binding = Binding { attendee_id, checked, affinity };
         self.sessions.insert(key(session), Arc::new(binding));
+        if self.session_revision.load(Ordering::Acquire) != as_of {
+            self.sessions.remove(&key(session));
+        }
     }
 }
 
@@ -165,11 +359,12 @@ mod tests {
             for value in values {
                 headers.append(HEADER, value.parse().unwrap());
             }
-            presented(&headers).map(|id| id.map(str::to_owned))
+            presented(&mut headers).map(|id| id.map(str::to_owned))
         };
         assert_eq!(with(&[]), Ok(None));
+        assert_eq!(with(&[""]), Ok(None), "an empty one is none");
         assert_eq!(with(&["abc-1"]), Ok(Some("abc-1".into())));
-        for bad in [&["a", "b"][..], &[""], &["a b"], &["\u{e9}"]] {
+        for bad in [&["a", "b"][..], &["a", ""], &["", "a"], &["a b"], &["\u{e9}"]] {
             assert_eq!(with(bad), Err(ProxyError::SessionNotFound), "{bad:?}");
         }
     }

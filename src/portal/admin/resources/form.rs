@@ -8,6 +8,7 @@ use super::test::Outcome;
 use super::{PATH, type_name};
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
+use crate::catalog::session_mark::Mark;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::Problems;
@@ -167,6 +168,8 @@ pub struct Page<'a> {
     outcome: Option<Outcome>,
     /// Names of request headers that did not pass, and how often.
     dropped: Vec<(String, u64)>,
+    /// What the proxy has found out about its sessions.
+    mark: Mark,
 }
 
 impl<'a> Page<'a> {
@@ -194,11 +197,16 @@ impl<'a> Page<'a> {
             problems: retype_key(typed, problems),
             outcome: None,
             dropped: Vec::new(),
+            mark: Mark::default(),
         }
     }
 
     pub fn with_dropped(self, dropped: Vec<(String, u64)>) -> Self {
         Self { dropped, ..self }
+    }
+
+    pub fn with_mark(self, mark: Mark) -> Self {
+        Self { mark, ..self }
     }
 
     /// After a test nothing is wrong with the form, even if the key is missing from it.

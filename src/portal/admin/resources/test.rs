@@ -4,6 +4,7 @@ use axum::extract::State;
 
 use super::form::{Page, Typed, add_all};
 use crate::catalog::resource::{Resource, ResourceType};
+use crate::health;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
@@ -32,6 +33,7 @@ pub struct Works {
     pub tools: Vec<String>,
     /// Tools beyond those named.
     pub more: usize,
+    pub gives_one_session: bool,
 }
 
 impl From<Report> for Works {
@@ -44,6 +46,7 @@ impl From<Report> for Works {
             protocol: short(&report.protocol_version),
             connect_ms: report.connect_ms,
             latency_ms: report.latency_ms,
+            gives_one_session: report.constant_session.is_some(),
             more: report.tools.len() - tools.len(),
             tools,
         }
@@ -84,7 +87,16 @@ async fn ask(
         return Ok(Err(Problems::one("kind", "cannot be tested yet: only MCP servers can")));
     }
     Ok(Ok(match site.health.ask(&site.config, owner_id, &endpoint, credential).await {
-        Ok(report) => Outcome::Works(report.into()),
+        Ok(report) => {
+            // Of a copy, or another endpoint, the stored resource has nothing to note.
+            let tested = source.filter(|stored| {
+                draft.id.as_ref() == Some(&stored.id) && stored.endpoint == endpoint
+            });
+            if let (Some(stored), Some(id)) = (tested, &report.constant_session) {
+                health::note_constant(&site.db, &stored.id, id).await;
+            }
+            Outcome::Works(report.into())
+        }
         Err(failure) => Outcome::Fails(failure.to_string()),
     }))
 }

@@ -1,0 +1,123 @@
+//! Some servers give everybody one session id. Whether one does is never judged by what
+//! attendees do, but tried by the proxy itself: it opens two sessions and compares.
+//!
+//! Here that is asked when a server issues an id that another attendee holds. Either it
+//! is such a server, or it has begun to count again and has forgotten the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::catalog::snapshot::Snapshot;
+use crate::catalog::{Digest, session_mark};
+use crate::probe;
+use crate::proxy::plane::DataPlane;
+use crate::proxy::resolve::Target;
+
+/// How long an answer of the server may take, and all of a trial.
+const ANSWER: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a verdict holds: after a restart, a room full of people opens new sessions.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Servers that are tried at once.
+const AT_ONCE: usize = 8;
+
+/// What a trial found: the id, if the server gave the same one twice.
+struct Verdict {
+    at: Instant,
+    constant: Option<Digest>,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Verdict>>>;
+
+/// The last trial of each server, by its resource and endpoint.
+pub struct Trials {
+    slots: Mutex<HashMap<(String, Digest), Slot>>,
+    places: Semaphore,
+}
+
+impl Default for Trials {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+    }
+}
+
+impl Trials {
+    /// The place of one server's verdict. Old verdicts are forgotten on the way.
+    fn slot(&self, server: (String, Digest)) -> Slot {
+        let mut slots = self.slots.lock();
+        let is_used = |slot: &Slot| {
+            let verdict = slot.try_lock();
+            verdict.map_or(true, |verdict| {
+                verdict.as_ref().is_some_and(|verdict| verdict.at.elapsed() < FRESH)
+            }) || Arc::strong_count(slot) > 1
+        };
+        slots.retain(|_, slot| is_used(slot));
+        slots.entry(server).or_default().clone()
+    }
+}
+
+impl DataPlane {
+    /// Whether the server gives everybody the session `id`. One that does not say so
+    /// in time does not.
+    pub async fn is_everybodys(self: &Arc<Self>, target: &Target, id: Digest) -> bool {
+        let mut url = target.resource.endpoint.url.clone();
+        url.set_path(target.path.path());
+        let server = probe::Target {
+            url,
+            credential: target.resource.credential(),
+            policy: self.config.endpoint_policy,
+            connect_timeout: self.config.connect_timeout.0,
+            answer_timeout: ANSWER,
+        };
+        let (plane, resource_id) = (self.clone(), target.resource.id.clone());
+        let trial = self.control.spawn(async move { plane.try_server(&resource_id, server).await });
+        let constant = tokio::time::timeout(PATIENCE, trial).await;
+        constant.ok().and_then(Result::ok).flatten() == Some(id)
+    }
+
+    /// Opens two sessions, unless somebody else has just done so. Runs to its end also
+    /// if nobody waits.
+    async fn try_server(&self, resource_id: &str, server: probe::Target) -> Option<Digest> {
+        let key = (
+            resource_id.to_owned(),
+            Digest::sha256(server.url.origin().ascii_serialization().as_bytes()),
+        );
+        let slot = self.trials.slot(key);
+        let mut verdict = slot.lock().await;
+        if let Some(verdict) = verdict.as_ref().filter(|verdict| verdict.at.elapsed() < FRESH) {
+            return verdict.constant;
+        }
+        // The semaphore is never closed.
+        let _place = self.trials.places.acquire().await;
+        let constant = match probe::constant_session(&server).await {
+            Ok(id) => id.map(|id| Digest::sha256(id.as_bytes())),
+            Err(reason) => {
+                tracing::debug!(%reason, "a server could not be asked for two sessions");
+                None
+            }
+        };
+        if let Some(id) = constant {
+            self.note_constant(resource_id, id).await;
+        }
+        *verdict = Some(Verdict { at: Instant::now(), constant });
+        constant
+    }
+
+    /// Marks the id in the store, for every replica, and here at once.
+    async fn note_constant(&self, resource_id: &str, id: Digest) {
+        if let Err(error) = session_mark::set_constant(&self.db, resource_id, id).await {
+            tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+        }
+        self.snapshot.rcu(|snapshot| {
+            let mut snapshot = Snapshot::clone(snapshot);
+            snapshot.session_marks.entry(resource_id.to_owned()).or_default().constant = Some(id);
+            snapshot
+        });
+    }
+}
