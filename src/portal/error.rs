@@ -3,12 +3,14 @@
 use std::any::Any;
 
 use askama::Template;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::csrf::ProtectionError;
 
-use super::page;
+use super::{api, page};
 use crate::catalog;
 
 /// Why a handler shows another page than its own.
@@ -109,6 +111,18 @@ struct DeadEnd<'a> {
 fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
     let page = DeadEnd { status: status.as_u16(), title, text };
     page::with_status(status, &page).unwrap_or_else(|_| status.into_response())
+}
+
+/// Nothing has a NUL in its id or name, and PostgreSQL takes none in a text.
+pub async fn without_nul(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if !uri.path_and_query().is_some_and(|target| target.as_str().contains("%00")) {
+        return next.run(request).await;
+    }
+    match uri.path().starts_with(api::BASE) {
+        true => api::error::not_found().await.into_response(),
+        false => PageError::NotFound.into_response(),
+    }
 }
 
 pub async fn not_found() -> PageError {
