@@ -104,6 +104,11 @@ impl Incoming {
         is_cut: bool,
     ) -> Response<Self> {
         let Begun { response, framing, keeps_alive, rest: bytes } = begun;
+        // A backend that has said no wants no more of it (RFC 9112 §9.5), and may
+        // read none; the client's connection takes what still comes.
+        let is_wanted = response.status().is_success();
+        let is_cut = is_cut || (upload.is_some() && !is_wanted);
+        let upload = upload.filter(|_| is_wanted);
         let mut incoming = Self {
             connection: Some(connection),
             framing,

@@ -31,7 +31,7 @@ struct Admitted {
     caller: Caller,
     target: Target,
     session: Option<Held>,
-    operations: SmallVec<[Operation; 1]>,
+    operations: SmallVec<[(Operation, u32); 1]>,
     open: OpenRequest,
     permit: Permit,
 }
@@ -69,7 +69,7 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     };
 
     let open = open?;
-    let (caller, target) = if call.await_turn(&caller).await? {
+    let (caller, target) = if call.await_turn(&caller, peek.messages).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
         (caller, target)
@@ -90,7 +90,8 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
             _ => "(stream)",
         };
         let operation = Operation { method: method.into(), name: String::new() };
-        return Ok(Peek { operations: SmallVec::from_iter([operation]), ..Peek::default() });
+        let operations = SmallVec::from_iter([(operation, 1)]);
+        return Ok(Peek { operations, messages: 1, ..Peek::default() });
     }
     if !coding::is_plain(&call.head.headers) {
         return Err(ProxyError::UnsupportedMediaType);
