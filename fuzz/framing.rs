@@ -24,8 +24,13 @@ fuzz_target!(|input: (&[u8], u16)| {
     let cut = usize::from(cut).min(bytes.len());
     let mut at_once = Vec::new();
     let mut framing = Framing::default();
-    framing.read(&bytes[..cut], |is_ambiguous| at_once.push(is_ambiguous));
-    framing.read(&bytes[cut..], |is_ambiguous| at_once.push(is_ambiguous));
+    for mut part in [&bytes[..cut], &bytes[cut..]] {
+        while !part.is_empty() {
+            let taken = framing.read(part, |is_ambiguous| at_once.push(is_ambiguous));
+            assert!(taken > 0, "the guard does not get on");
+            part = &part[taken..];
+        }
+    }
     let bytewise: Vec<bool> = judged.iter().map(|(_, is_ambiguous)| *is_ambiguous).collect();
     assert_eq!(at_once, bytewise, "cutting makes a difference");
 

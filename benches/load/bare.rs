@@ -13,13 +13,14 @@ use ai_proxy::config::EndpointPolicy;
 use ai_proxy::proxy::backend::{self, Dialer, Head, Pool};
 use ai_proxy::proxy::body::{Body, BoxError, RequestBody};
 use ai_proxy::proxy::headers;
+use ai_proxy::proxy::received::Received;
 use ai_proxy::server::connection::{Connections, Serve};
+use ai_proxy::server::linger::Lingering;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,6 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         open: TaskTracker::new(),
         header_timeout: Duration::from_secs(10),
         max_header_bytes: 64 * 1024,
+        lingering: Lingering::new(Vec::new()),
         drain: CancellationToken::new(),
     };
     Arc::new(connections).serve(listener, Arc::new(bare), CancellationToken::new()).await;
@@ -64,7 +66,7 @@ struct Bare {
 }
 
 impl Bare {
-    async fn forward(&self, request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
+    async fn forward(&self, request: Request<Received>) -> anyhow::Result<Response<Body>> {
         let (mut head, incoming) = request.into_parts();
         let mut body = RequestBody::new(incoming, MAX_BODY);
         body.read_ahead().await.ok().context("the body broke off")?;
@@ -81,7 +83,7 @@ impl Bare {
 }
 
 impl Serve for Bare {
-    async fn serve(&self, _: IpAddr, _: bool, request: Request<Incoming>) -> Response<Body> {
+    async fn serve(&self, _: IpAddr, _: bool, request: Request<Received>) -> Response<Body> {
         self.forward(request).await.unwrap_or_else(|_| {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::BAD_GATEWAY;

@@ -13,7 +13,9 @@ impl Message {
     /// Whether some parser may take it for a call that counts.
     pub fn counts(&self) -> bool {
         self.methods.iter().any(|method| {
-            let is_protocol = matches!(&**method, "initialize" | "ping" | "server/discover");
+            // Where strings end at a NUL, what follows it is not read.
+            let method = method.split('\0').next().unwrap_or_default();
+            let is_protocol = matches!(method, "initialize" | "ping" | "server/discover");
             !is_protocol && !method.starts_with("notifications/") && !method.ends_with("/list")
         })
     }
@@ -165,5 +167,6 @@ impl Reader<'_> {
 }
 
 fn is_method(name: Option<&str>) -> bool {
-    name.is_some_and(|name| name.eq_ignore_ascii_case("method"))
+    let without_control = |name: &str| name.replace(char::is_control, "");
+    name.is_some_and(|name| without_control(name).eq_ignore_ascii_case("method"))
 }

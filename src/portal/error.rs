@@ -3,6 +3,8 @@
 use std::any::Any;
 
 use askama::Template;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -10,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::csrf::ProtectionError;
 
 use super::intake::Unread;
-use super::page;
+use super::{api, page};
 use crate::catalog;
 use crate::turns::Full;
 
@@ -159,6 +161,18 @@ fn busy() -> Response {
     let mut response = dead_end(StatusCode::SERVICE_UNAVAILABLE, "Too busy right now", text);
     response.headers_mut().insert(RETRY_AFTER, BUSY_SECONDS.into());
     response
+}
+
+/// Nothing has a NUL in its id or name, and PostgreSQL takes none in a text.
+pub async fn without_nul(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if !uri.path_and_query().is_some_and(|target| target.as_str().contains("%00")) {
+        return next.run(request).await;
+    }
+    match uri.path().starts_with(api::BASE) {
+        true => api::error::not_found().await.into_response(),
+        false => PageError::NotFound.into_response(),
+    }
 }
 
 pub async fn not_found() -> PageError {

@@ -42,13 +42,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Handle;
 
 use self::visitor::Peer;
 use crate::app::App;
+use crate::proxy::received::Received;
 
 /// What handlers share.
 pub type Site = Arc<App>;
@@ -68,7 +68,7 @@ impl Portal {
     }
 
     /// Answers on the control runtime, to the end even if the client leaves.
-    pub async fn serve(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Body> {
+    pub async fn serve(&self, peer: IpAddr, request: Request<Received>) -> Response<Body> {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let service = TowerToHyperService::new(self.router.clone());

@@ -120,6 +120,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         // After what guards cookies: it takes none.
         .nest(api::BASE, api::router().route_layer(door(Crowd::Programs)))
         .route("/api/admin/{*rest}", any(api::error::not_found))
+        .layer(axum::middleware::from_fn(error::without_nul))
         .layer(from_fn_with_state(site.clone(), page::finish))
         .with_state(site);
     Ok(router)

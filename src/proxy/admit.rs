@@ -20,12 +20,17 @@ impl Caller {
         self.live.open(limit).ok_or(ProxyError::TooManyOpenRequests { limit })
     }
 
-    /// How long until this call's turn comes.
-    pub fn turn(&self, since_start: Duration) -> Result<Duration, ProxyError> {
+    /// How long until the turn of the last of so many messages comes.
+    pub fn turn(&self, since_start: Duration, messages: u32) -> Result<Duration, ProxyError> {
         let (per_minute, burst) = (self.event.requests_per_minute, self.event.burst);
-        self.live.rate.reserve(since_start, per_minute, burst).map_err(|TooFar { retry_after }| {
-            ProxyError::RateLimited { retry_after: retry_after.as_secs() + 1 }
-        })
+        if messages > burst.max(1) {
+            return Err(ProxyError::BatchOverBurst { burst: burst.max(1) });
+        }
+        self.live.rate.reserve(since_start, messages, per_minute, burst).map_err(
+            |TooFar { retry_after }| ProxyError::RateLimited {
+                retry_after: retry_after.as_secs() + 1,
+            },
+        )
     }
 }
 

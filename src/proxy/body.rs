@@ -1,6 +1,7 @@
 //! Bodies on their way: what the client sends, read ahead a little and streamed
 //! beyond that, and what it is given.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +10,9 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::error::ProxyError;
+use super::received::Received;
 use super::relay::Relay;
 
 /// How much of a request is read before it is forwarded, in bytes: enough for
@@ -84,7 +85,7 @@ pub struct RequestBody {
     ahead: Bytes,
     /// Further chunks, to be joined with it.
     gathered: BytesMut,
-    rest: Option<Incoming>,
+    rest: Option<Received>,
     /// Bytes that may still come after those read ahead.
     allowance: u64,
     limit: u64,
@@ -109,13 +110,8 @@ impl Drop for Waiting {
     }
 }
 
-/// The body outgrew its limit while it was being streamed.
-#[derive(Debug, thiserror::Error)]
-#[error("the request body is larger than {0} bytes")]
-pub struct TooLarge(pub u64);
-
 impl RequestBody {
-    pub fn new(incoming: Incoming, limit: u64) -> Self {
+    pub fn new(incoming: Received, limit: u64) -> Self {
         let rest = Some(incoming).filter(|body| !body.is_end_stream());
         Self { rest, allowance: limit, limit, ..Self::empty() }
     }
@@ -145,6 +141,11 @@ impl RequestBody {
         }
     }
 
+    /// Whether the client is yet to be asked for it, if it waits for that.
+    pub fn is_untouched(&self) -> bool {
+        self.rest.is_some() && self.ahead.is_empty() && self.gathered.is_empty()
+    }
+
     /// Reads until the body's end or until [`READ_AHEAD`] bytes are here. May be
     /// dropped and called again: nothing that was read is lost.
     pub async fn read_ahead(&mut self) -> Result<(), ReadError> {
@@ -162,7 +163,7 @@ impl RequestBody {
                 self.rest = None;
                 return Ok(());
             }
-            Some(frame) => frame.map_err(|_| ReadError::Broken)?,
+            Some(frame) => frame.map_err(ReadError::from)?,
         };
         if rest.is_end_stream() {
             self.rest = None;
@@ -241,18 +242,36 @@ impl RequestBody {
 }
 
 /// Why a body could not be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
+    #[error("the request body is larger than {0} bytes")]
     TooLarge(u64),
-    /// The client broke off.
-    Broken,
+    #[error("the request body has malformed chunks")]
+    Malformed,
+    #[error("the client broke off")]
+    BrokeOff,
+}
+
+impl From<hyper::Error> for ReadError {
+    fn from(error: hyper::Error) -> Self {
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
+                return ReadError::Malformed;
+            }
+            cause = error.source();
+        }
+        ReadError::BrokeOff
+    }
 }
 
 impl From<ReadError> for ProxyError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::TooLarge(limit) => ProxyError::BodyTooLarge { limit },
-            ReadError::Broken => ProxyError::AmbiguousFraming,
+            ReadError::Malformed => ProxyError::AmbiguousFraming,
+            ReadError::BrokeOff => ProxyError::BodyIncomplete,
         }
     }
 }
@@ -278,13 +297,17 @@ impl HttpBody for RequestBody {
             let Poll::Ready(frame) = polled else { return Poll::Pending };
             match frame {
                 None => return Poll::Ready(None),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Err(error)) => {
+                    return Poll::Ready(Some(Err(ReadError::from(error).into())));
+                }
                 Some(Ok(frame)) => {
                     // Trailers are hop-by-hop here: no MCP peer sends them.
                     let Ok(data) = frame.into_data() else { continue };
                     match self.allowance.checked_sub(data.len() as u64) {
                         Some(left) => self.allowance = left,
-                        None => return Poll::Ready(Some(Err(TooLarge(self.limit).into()))),
+                        None => {
+                            return Poll::Ready(Some(Err(ReadError::TooLarge(self.limit).into())));
+                        }
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }

@@ -39,24 +39,58 @@ pub enum ProxyError {
     OriginNotAllowed,
     RouteNotFound,
     EventNotFound,
-    DeploymentNotFound { deployment: String, available: Vec<String> },
-    DeploymentOff { deployment: String, organizer: Organizer },
+    DeploymentNotFound {
+        deployment: String,
+        available: Vec<String>,
+    },
+    DeploymentOff {
+        deployment: String,
+        organizer: Organizer,
+    },
     SessionNotFound,
     InvalidPath,
     AmbiguousFraming,
+    BodyIncomplete,
     BodyNotAllowed,
-    MethodNotAllowed { allow: &'static str },
-    BodyTooLarge { limit: u64 },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
+    BodyTooLarge {
+        limit: u64,
+    },
     UnsupportedMediaType,
-    RateLimited { retry_after: u64 },
-    TooManyOpenRequests { limit: u32 },
-    TooManyAttempts { retry_after: u64 },
-    DailyCapReached { used: u64, limit: u64 },
-    BackendRedirect { deployment: String },
-    BackendClosed { deployment: String },
-    BackendProtocol { deployment: String },
-    BackendUnreachable { deployment: String },
-    BackendTimeout { deployment: String },
+    RateLimited {
+        retry_after: u64,
+    },
+    /// A batch of more messages than may ever go at once.
+    BatchOverBurst {
+        burst: u32,
+    },
+    TooManyOpenRequests {
+        limit: u32,
+    },
+    TooManyAttempts {
+        retry_after: u64,
+    },
+    DailyCapReached {
+        used: u64,
+        limit: u64,
+    },
+    BackendRedirect {
+        deployment: String,
+    },
+    BackendClosed {
+        deployment: String,
+    },
+    BackendProtocol {
+        deployment: String,
+    },
+    BackendUnreachable {
+        deployment: String,
+    },
+    BackendTimeout {
+        deployment: String,
+    },
     StoreUnavailable,
     ShuttingDown,
 }
@@ -111,11 +145,14 @@ impl ProxyError {
             | DeploymentNotFound { .. }
             | DeploymentOff { .. }
             | SessionNotFound => StatusCode::NOT_FOUND,
-            InvalidPath | AmbiguousFraming | BodyNotAllowed => StatusCode::BAD_REQUEST,
+            InvalidPath | AmbiguousFraming | BodyNotAllowed | BodyIncomplete => {
+                StatusCode::BAD_REQUEST
+            }
             MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             RateLimited { .. }
+            | BatchOverBurst { .. }
             | TooManyOpenRequests { .. }
             | TooManyAttempts { .. }
             | DailyCapReached { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -149,10 +186,11 @@ impl ProxyError {
             InvalidPath => "invalid_path",
             AmbiguousFraming => "ambiguous_framing",
             BodyNotAllowed => "body_not_allowed",
+            BodyIncomplete => "body_incomplete",
             MethodNotAllowed { .. } => "method_not_allowed",
             BodyTooLarge { .. } => "body_too_large",
             UnsupportedMediaType => "unsupported_media_type",
-            RateLimited { .. } => "rate_limited",
+            RateLimited { .. } | BatchOverBurst { .. } => "rate_limited",
             TooManyOpenRequests { .. } => "too_many_open_requests",
             TooManyAttempts { .. } => "too_many_attempts",
             DailyCapReached { .. } => "daily_cap_reached",
@@ -225,9 +263,15 @@ impl ProxyError {
             InvalidPath => "The path has an empty, dot or encoded-slash segment, a backslash or a \
                             control character. Send it plainly."
                 .into(),
-            AmbiguousFraming => "The request cannot be framed safely: it has both Content-Length \
-                                 and Transfer-Encoding, or lines that do not end in CRLF."
-                .into(),
+            AmbiguousFraming => {
+                "The request cannot be framed safely: it says its length more than \
+                                  once, or has lines that do not end in CRLF. Send one \
+                                  Content-Length or Transfer-Encoding: chunked."
+                    .into()
+            }
+            BodyIncomplete => {
+                "The request ended before all of its body had arrived. Send it again.".into()
+            }
             BodyNotAllowed => "GET and DELETE requests may not have a body here. Send the request \
                                without one."
                 .into(),
@@ -244,6 +288,10 @@ impl ProxyError {
             }
             RateLimited { retry_after } => format!(
                 "You are calling faster than your event allows. Try again in {retry_after} s."
+            ),
+            BatchOverBurst { burst } => format!(
+                "This batch has more messages than your event allows at once. Send at most {burst} \
+                 in one batch."
             ),
             TooManyOpenRequests { limit } => format!(
                 "You have {limit} requests and streams open, the most your event allows. Close some."
@@ -327,7 +375,7 @@ impl ProxyError {
         use ProxyError::*;
         match self {
             RateLimited { retry_after } | TooManyAttempts { retry_after } => Some(*retry_after),
-            TooManyOpenRequests { .. } => Some(1),
+            TooManyOpenRequests { .. } | BatchOverBurst { .. } => Some(1),
             DailyCapReached { .. } => Some(clock::seconds_to_midnight(clock::now_ms())),
             BackendUnreachable { .. } | BackendTimeout { .. } | StoreUnavailable => Some(5),
             ShuttingDown => Some(5),

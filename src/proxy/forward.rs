@@ -15,7 +15,7 @@ use url::Url;
 
 use super::admit::Permit;
 use super::backend::{Failed, Head, Incoming};
-use super::body::{BoxError, RequestBody, TooLarge};
+use super::body::{BoxError, ReadError, RequestBody};
 use super::dropped::Dropped;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
@@ -257,8 +257,8 @@ async fn send(
 /// The failure of a request of which the backend may have seen something.
 fn broken(reason: &BoxError, deployment: String) -> ProxyError {
     tracing::debug!(deployment, %reason, "a backend call failed");
-    match reason.downcast_ref() {
-        Some(TooLarge(limit)) => ProxyError::BodyTooLarge { limit: *limit },
+    match reason.downcast_ref::<ReadError>() {
+        Some(error) => (*error).into(),
         None => ProxyError::BackendProtocol { deployment },
     }
 }

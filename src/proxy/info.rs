@@ -83,7 +83,7 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
 pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let caller = call.authenticate().await?;
     let _open = caller.open()?;
-    call.await_turn(&caller).await?;
+    call.await_turn(&caller, 1).await?;
     let plane = call.worker.plane.clone();
     let day = clock::today(clock::now_ms());
     let attendee_id = caller.live.attendee_id.clone();

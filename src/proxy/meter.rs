@@ -32,7 +32,7 @@ const REFUSALS: usize = 10;
 const OTHER: &str = "(other)";
 
 /// What was called: a method of the protocol, and the tool or prompt it named.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Operation {
     pub method: String,
     pub name: String,
@@ -177,7 +177,7 @@ fn cut(name: &str) -> &str {
 pub struct Meter {
     live: Arc<Live>,
     resource: Arc<Resource>,
-    operations: SmallVec<[Operation; 1]>,
+    operations: SmallVec<[(Operation, u32); 1]>,
     tally: Arc<Tally>,
     started: Instant,
     status: Option<StatusCode>,
@@ -188,7 +188,7 @@ impl Meter {
     pub fn start(
         live: Arc<Live>,
         resource: Arc<Resource>,
-        operations: SmallVec<[Operation; 1]>,
+        operations: SmallVec<[(Operation, u32); 1]>,
         tally: Arc<Tally>,
     ) -> Self {
         let (started, status, failed) = (Instant::now(), None, false);
@@ -214,9 +214,9 @@ impl Drop for Meter {
         let is_error = self.failed || self.status.is_some_and(|status| status.as_u16() >= 400);
         {
             let mut ledger = self.live.ledger.lock();
-            for operation in &self.operations {
+            for (operation, calls) in &self.operations {
                 let figures = ledger.figures(&self.resource, operation, now_ms);
-                figures.add_call(elapsed, is_error);
+                figures.add_calls(*calls, elapsed, is_error);
             }
         }
         if self.status.is_none() {

@@ -24,6 +24,7 @@ pub mod meter;
 pub mod origin;
 pub mod plane;
 pub mod rate;
+pub mod received;
 pub mod refill;
 pub mod relay;
 pub mod resolve;
@@ -38,14 +39,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, Entry, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
-use hyper::body::Incoming;
 
 use self::authenticate::Caller;
 use self::body::{Body, RequestBody};
 use self::error::{ProxyError, Shape};
+use self::received::Received;
 use self::route::Route;
 use self::synthetic::Synthetic;
 use self::worker::Worker;
@@ -89,10 +90,10 @@ impl<'w> Call<'w> {
         Ok(caller)
     }
 
-    /// Waits for the caller's turn under the burst limit. Whether there was a
+    /// Waits for the turn of so many messages under the burst limit. Whether there was a
     /// wait: then what was checked before must be checked again.
-    pub async fn await_turn(&self, caller: &Caller) -> Result<bool, ProxyError> {
-        let wait = caller.turn(self.worker.plane.started.elapsed())?;
+    pub async fn await_turn(&self, caller: &Caller, messages: u32) -> Result<bool, ProxyError> {
+        let wait = caller.turn(self.worker.plane.started.elapsed(), messages)?;
         if wait.is_zero() {
             return Ok(false);
         }
@@ -109,7 +110,7 @@ pub async fn serve(
     worker: &Arc<Worker>,
     peer: IpAddr,
     is_ambiguous: bool,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> Response<Body> {
     let started = Instant::now();
     let (mut head, incoming) = request.into_parts();
@@ -219,12 +220,19 @@ async fn shape(call: &mut Call<'_>, route: Route<'_>) -> Shape {
     if call.head.method != Method::POST {
         return Shape::JsonRpc { id: None };
     }
-    if call.rpc_id.is_none() {
+    let waits = call.body.is_untouched() && expects_continue(&call.head.headers);
+    if call.rpc_id.is_none() && !waits {
         // What was read until then will do; of a broken body, too.
         let _ = tokio::time::timeout(ID_PATIENCE, call.body.read_ahead()).await;
         call.rpc_id = mcp::peek::id(call.body.ahead());
     }
     Shape::JsonRpc { id: call.rpc_id.take() }
+}
+
+/// Whether the client holds its body back until it is asked for it, which a
+/// refusal does not do (RFC 9110 §10.1.1).
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn note_refusal(call: &Call<'_>, error: &ProxyError) {

@@ -25,15 +25,21 @@ pub struct TooFar {
 }
 
 impl Rate {
-    /// Reserves the next turn and says how long to wait for it: zero within
-    /// the burst. `now` is the time since the process's start.
-    pub fn reserve(&self, now: Duration, per_minute: u32, burst: u32) -> Result<Duration, TooFar> {
+    /// Reserves the next turns, all or none, and says how long to wait for the
+    /// last of them: zero within the burst. `now` is the time since the process's start.
+    pub fn reserve(
+        &self,
+        now: Duration,
+        turns: u32,
+        per_minute: u32,
+        burst: u32,
+    ) -> Result<Duration, TooFar> {
         let now = nanos(now);
         let interval = 60_000_000_000 / u64::from(per_minute.max(1));
         let tolerance = interval * u64::from(burst.max(1));
         let mut arrival = self.arrival.load(Ordering::Relaxed);
         loop {
-            let next = arrival.max(now) + interval;
+            let next = arrival.max(now) + interval * u64::from(turns);
             let wait = Duration::from_nanos(next.saturating_sub(now + tolerance));
             if wait > MAX_WAIT {
                 return Err(TooFar { retry_after: wait - MAX_WAIT });
@@ -64,21 +70,31 @@ mod tests {
         let rate = Rate::default();
         let now = Duration::from_secs(100);
         for _ in 0..60 {
-            assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::ZERO));
+            assert_eq!(rate.reserve(now, 1, 600, 60), Ok(Duration::ZERO));
         }
-        assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::from_millis(100)));
-        assert_eq!(rate.reserve(now, 600, 60), Ok(Duration::from_millis(200)));
+        assert_eq!(rate.reserve(now, 1, 600, 60), Ok(Duration::from_millis(100)));
+        assert_eq!(rate.reserve(now, 1, 600, 60), Ok(Duration::from_millis(200)));
     }
 
     #[test]
     fn a_turn_beyond_ten_seconds_is_refused_and_not_reserved() {
         let rate = Rate::default();
         let now = Duration::from_secs(100);
-        let granted = (0..1000).filter(|_| rate.reserve(now, 60, 5).is_ok()).count();
+        let granted = (0..1000).filter(|_| rate.reserve(now, 1, 60, 5).is_ok()).count();
         assert_eq!(granted, 15, "a burst of 5 and ten seconds of one a second");
-        let TooFar { retry_after } = rate.reserve(now, 60, 5).unwrap_err();
+        let TooFar { retry_after } = rate.reserve(now, 1, 60, 5).unwrap_err();
         assert_eq!(retry_after, Duration::from_secs(1));
-        assert!(rate.reserve(now + retry_after, 60, 5).is_ok());
+        assert!(rate.reserve(now + retry_after, 1, 60, 5).is_ok());
+    }
+
+    #[test]
+    fn many_messages_take_as_many_turns_all_or_none() {
+        let rate = Rate::default();
+        let now = Duration::from_secs(100);
+        assert_eq!(rate.reserve(now, 60, 600, 60), Ok(Duration::ZERO));
+        assert_eq!(rate.reserve(now, 60, 600, 60), Ok(Duration::from_secs(6)));
+        assert!(rate.reserve(now, 60, 600, 60).is_err());
+        assert_eq!(rate.reserve(now, 1, 600, 60), Ok(Duration::from_millis(6100)));
     }
 
     #[test]
@@ -86,7 +102,7 @@ mod tests {
         let rate = Rate::default();
         for second in [100, 200] {
             for _ in 0..5 {
-                assert_eq!(rate.reserve(Duration::from_secs(second), 60, 5), Ok(Duration::ZERO));
+                assert_eq!(rate.reserve(Duration::from_secs(second), 1, 60, 5), Ok(Duration::ZERO));
             }
         }
     }

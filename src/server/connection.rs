@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -21,9 +22,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::head_guard::{Carrier, HeadGuard, Progress, Serving, Verdict};
+use super::head_guard::{Carrier, HeadGuard};
+use super::linger::{Lingering, Streams};
+use super::progress::{Progress, Serving, Verdict};
 use crate::net;
 use crate::proxy::body::{Body, BoxError};
+use crate::proxy::received::Received;
 
 /// Header lines of a request at most.
 const MAX_HEADERS: usize = 128;
@@ -46,7 +50,7 @@ pub trait Serve: Send + Sync + 'static {
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
     /// Once a second: lets go of what lay idle for too long.
@@ -61,6 +65,8 @@ pub struct Connections {
     pub open: TaskTracker,
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
+    /// Those that are closed but for what their clients still send.
+    pub lingering: Arc<Lingering>,
     /// Tells open connections to close once nothing is under way.
     pub drain: CancellationToken,
 }
@@ -160,15 +166,21 @@ impl Connections {
             let (faces, serving) = (faces.clone(), progress.begin());
             // HTTP/1.0 knows no chunks: its answers may end with the connection.
             let has_chunks = request.version() > Version::HTTP_10;
+            let request = request.map(|body| Received::new(body, progress.clone()));
             // Boxed: hyper keeps room for it as long as the connection is open, also
             // while an answer streams; and few calls are on their way at any instant,
             // so that all use the same warm memory.
             Box::pin(async move {
-                let response = faces.serve(peer, serving.is_ambiguous, request).await;
+                let mut response = faces.serve(peer, serving.is_ambiguous, request).await;
+                if serving.is_coming_in() {
+                    // Nobody knows whether the rest will be read.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks }))
             })
         });
-        let io = TokioIo::new(HeadGuard::new(stream, progress.clone()));
+        let io =
+            TokioIo::new(HeadGuard::new(stream, progress.clone(), peer, self.lingering.clone()));
         // Time-outs of heads are the guard's: hyper's would also cut idle
         // connections short, and costs a timer for each request.
         let connection = http1::Builder::new()
@@ -187,8 +199,11 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let progress = Progress::new();
+        let streams = Streams::new(self.lingering.clone(), peer);
         let service = service_fn(|request: Request<Incoming>| {
-            let (faces, serving) = (faces.clone(), progress.begin_framed());
+            let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
+            let (faces, serving) = (faces.clone(), progress.begin_framed(lengths > 1));
+            let request = request.map(|body| Received::new(body, streams.clone()));
             async move {
                 let response = faces.serve(peer, serving.is_ambiguous, request).await;
                 Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks: true }))

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 
 use super::connection::Serve;
 use crate::portal::Portal;
 use crate::proxy;
 use crate::proxy::body::Body;
+use crate::proxy::received::Received;
 use crate::proxy::route;
 use crate::proxy::tally::Family;
 use crate::proxy::worker::Worker;
@@ -27,7 +27,7 @@ impl Serve for Faces {
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> Response<Body> {
         if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
             return proxy::serve(&self.worker, peer, is_ambiguous, request).await;
@@ -42,7 +42,7 @@ impl Serve for Faces {
 }
 
 impl Faces {
-    async fn page(&self, peer: IpAddr, mut request: Request<Incoming>) -> Response<Body> {
+    async fn page(&self, peer: IpAddr, mut request: Request<Received>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());
         let version = request.version();

@@ -18,6 +18,8 @@ pub struct Framing {
     length: Option<u64>,
     is_chunked: bool,
     is_ambiguous: bool,
+    /// The client holds its body back until it is asked for it.
+    awaits_continue: bool,
 }
 
 /// What the next byte belongs to.
@@ -84,18 +86,49 @@ impl Framing {
         self.at == At::Head || (self.at == At::Between && self.line.length > 0)
     }
 
-    /// Reads on. `head` is told of every head that ends here, and whether two
-    /// readers could frame its request differently.
-    pub fn read(&mut self, mut bytes: &[u8], mut head: impl FnMut(bool)) {
+    /// Whether a head has come whole and its body has not.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.at, At::Body(_) | At::Chunk(_) | At::ChunkSize | At::Trailers)
+    }
+
+    /// Whether all that has come is whole requests.
+    pub fn is_between(&self) -> bool {
+        self.at == At::Between
+    }
+
+    /// Whether more of what has begun may be on its way: nobody knows that of
+    /// a request that is not plain, and a client that waits to be asked for its
+    /// body sends none.
+    pub fn is_unfinished(&self) -> bool {
+        !self.awaits_continue && (self.at == At::Lost || self.is_in_head() || self.is_in_body())
+    }
+
+    /// Whether the client waits to be asked for its body (RFC 9110 §10.1.1).
+    pub fn awaits_continue(&self) -> bool {
+        self.awaits_continue
+    }
+
+    /// The client was asked for its body.
+    pub fn continued(&mut self) {
+        self.awaits_continue = false;
+    }
+
+    /// Reads on, to the end of a request at most, and says how many bytes that
+    /// took. `head` is told of a head that ends here, and whether two readers
+    /// could frame its request differently.
+    pub fn read(&mut self, all: &[u8], mut head: impl FnMut(bool)) -> usize {
+        let mut bytes = all;
         while !bytes.is_empty() {
+            let was_between = self.at == At::Between;
             match self.at {
-                At::Lost => return,
+                At::Lost => return all.len(),
                 At::Body(left) => bytes = self.skip(bytes, left, At::Body, At::Between),
                 At::Chunk(left) => bytes = self.skip(bytes, left, At::Chunk, At::ChunkSize),
                 At::Between | At::Head | At::ChunkSize | At::Trailers => {
+                    self.awaits_continue &= self.at != At::ChunkSize;
                     let Some(end) = memchr::memchr(b'\n', bytes) else {
                         self.line.add(bytes);
-                        return;
+                        return all.len();
                     };
                     let (part, rest) = (&bytes[..end], &bytes[end + 1..]);
                     let mut line = std::mem::take(&mut self.line);
@@ -109,7 +142,11 @@ impl Framing {
                     bytes = rest;
                 }
             }
+            if self.at == At::Between && !was_between {
+                break;
+            }
         }
+        all.len() - bytes.len()
     }
 
     fn skip<'b>(
@@ -119,6 +156,7 @@ impl Framing {
         within: impl Fn(u64) -> At,
         after: At,
     ) -> &'b [u8] {
+        self.awaits_continue = false;
         let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
         let left = left - taken as u64;
         self.at = if left > 0 { within(left) } else { after };
@@ -143,6 +181,7 @@ impl Framing {
                     Some(length) if length > 0 => At::Body(length),
                     _ => At::Between,
                 };
+                self.awaits_continue &= self.is_in_body();
                 (self.length, self.is_chunked) = (None, false);
                 head(is_ambiguous);
             }
@@ -172,6 +211,8 @@ impl Framing {
             let is_plain = value.eq_ignore_ascii_case(b"chunked") && !line.is_cut;
             self.is_ambiguous |= self.is_chunked || !is_plain;
             self.is_chunked = true;
+        } else if name.trim_ascii().eq_ignore_ascii_case(b"expect") {
+            self.awaits_continue = value.eq_ignore_ascii_case(b"100-continue");
         }
     }
 }
@@ -205,8 +246,13 @@ mod tests {
         let mut found = Vec::new();
         for cut in 0..=bytes.len() {
             let (mut framing, mut heads) = (Framing::default(), Vec::new());
-            framing.read(&bytes[..cut], |is_ambiguous| heads.push(is_ambiguous));
-            framing.read(&bytes[cut..], |is_ambiguous| heads.push(is_ambiguous));
+            for mut part in [&bytes[..cut], &bytes[cut..]] {
+                while !part.is_empty() {
+                    let taken = framing.read(part, |is_ambiguous| heads.push(is_ambiguous));
+                    assert!(taken > 0, "{stream:?} is not read to its end");
+                    part = &part[taken..];
+                }
+            }
             found.push(heads);
         }
         found.dedup();
@@ -229,6 +275,33 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n";
         let chunks = "2;x=\"y\"\r\n\r\n\r\nA \r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n";
         assert_eq!(heads(&format!("{chunked}{chunks}{GET}")), [false; 2]);
+    }
+
+    #[test]
+    fn each_request_is_read_to_its_end_and_no_further() {
+        let sized = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+        for first in [GET, sized, chunked] {
+            for next in ["x", "\r\n", GET] {
+                let taken = Framing::default().read(format!("{first}{next}").as_bytes(), |_| {});
+                assert_eq!(taken, first.len(), "{first:?} before {next:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_is_expected_of_what_has_begun_unless_the_client_waits_to_be_asked() {
+        let is_unfinished = |sent: &str| {
+            let mut framing = Framing::default();
+            framing.read(sent.as_bytes(), |_| {});
+            framing.is_unfinished()
+        };
+        let head = "POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        assert!(!is_unfinished("") && !is_unfinished(GET) && !is_unfinished(head));
+        assert!(is_unfinished("GET / HTTP/1.1\r\n"));
+        assert!(is_unfinished(&format!("{head}{{")), "it did not wait");
+        assert!(is_unfinished(&head.replace("Expect", "X")));
+        assert!(is_unfinished("GET / HTTP/1.1\n\n"), "nobody knows");
     }
 
     #[test]

@@ -1,135 +1,36 @@
 //! Watches a client's connection before the HTTP parser: for requests that two
-//! readers could frame differently, and for clients that never get to the end
-//! of a head. Closes it so that a cut answer never looks whole.
+//! readers could frame differently, for clients that never get to the end of a
+//! head, and for clients that leave. To see that at once, what a client sends
+//! after its request is held back, within a bound, until that is answered. Closes
+//! the connection so that a cut answer never looks whole, and an answer is not
+//! lost to a client that is still sending.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::framing::Framing;
+use super::linger::{Allowance, Lingering};
+use super::progress::Progress;
 
-/// How long a connection may lie idle between two requests.
-const IDLE: Duration = Duration::from_secs(75);
+/// Bytes of further requests that are held back while one is served. Of a
+/// client that has sent more it is not noticed that it leaves.
+const MOST_HELD: usize = 32 * 1024;
 
-/// What the guard, the service and the watch of one connection share.
-pub struct Progress(Mutex<State>);
+/// Bytes that are read at once of what is held back or dropped.
+const PIECE: usize = 16 * 1024;
 
-struct State {
-    /// Heads that have come whole.
-    heads: u64,
-    /// Which of them, counted from 0, is not plain; nothing after it is judged.
-    ambiguous: Option<u64>,
-    /// Requests that are or were served, and those it is done with.
-    begun: u64,
-    served: u64,
-    is_in_head: bool,
-    /// An answer broke off that only a reset can tell from a whole one.
-    must_reset: bool,
-    /// When the last request was done with, or the head that is coming in began.
-    since: Instant,
-}
-
-/// What is to become of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Keep,
-    /// It lies idle: close it when nothing is under way.
-    Idle,
-    /// Its head does not come to an end, or it did not close when it was asked to.
-    Stalled,
-}
-
-/// A request that is being served, until it is dropped.
-pub struct Serving {
-    /// Two readers could frame it differently, or nobody saw its head.
-    pub is_ambiguous: bool,
-    progress: Arc<Progress>,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let mut state = self.progress.0.lock();
-        state.served += 1;
-        state.since = Instant::now();
-    }
-}
-
-impl Serving {
-    /// Its answer broke off, and it had no framing but the connection's end: a
-    /// reset is to end that, for whatever reads it as HTTP/1.0.
-    pub fn broke_off(&self) {
-        self.progress.0.lock().must_reset = true;
-    }
-}
-
-impl Progress {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            heads: 0,
-            ambiguous: None,
-            begun: 0,
-            served: 0,
-            is_in_head: false,
-            must_reset: false,
-            since: Instant::now(),
-        })))
-    }
-
-    fn head(&self, is_ambiguous: bool) {
-        let mut state = self.0.lock();
-        if is_ambiguous && state.ambiguous.is_none() {
-            state.ambiguous = Some(state.heads);
-        }
-        state.heads += 1;
-    }
-
-    fn is_in_head(&self, is_in_head: bool) {
-        let mut state = self.0.lock();
-        if is_in_head && !state.is_in_head {
-            state.since = Instant::now();
-        }
-        state.is_in_head = is_in_head;
-    }
-
-    /// The next request in the order of their heads is to be served.
-    pub fn begin(self: &Arc<Self>) -> Serving {
-        let mut state = self.0.lock();
-        let number = state.begun;
-        state.begun += 1;
-        let is_plain = number < state.heads && state.ambiguous.is_none_or(|first| number < first);
-        Serving { is_ambiguous: !is_plain, progress: self.clone() }
-    }
-
-    /// As [`begin`](Self::begin), where the protocol frames requests (HTTP/2).
-    pub fn begin_framed(self: &Arc<Self>) -> Serving {
-        self.head(false);
-        self.begin()
-    }
-
-    /// Judges the connection by how long a head may take.
-    pub fn verdict(&self, header_timeout: Duration) -> Verdict {
-        let state = self.0.lock();
-        let time = state.since.elapsed();
-        let is_waited_for = state.is_in_head || state.served == 0 || state.served != state.heads;
-        if state.served < state.begun {
-            Verdict::Keep
-        } else if (is_waited_for && time >= header_timeout) || time >= 2 * IDLE {
-            Verdict::Stalled
-        } else if time >= IDLE {
-            Verdict::Idle
-        } else {
-            Verdict::Keep
-        }
-    }
-}
+/// How an informational answer begins by which a client is asked for its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
 /// What carries a client's connection.
 pub trait Carrier: AsyncRead + AsyncWrite + Unpin {
@@ -153,17 +54,143 @@ pub struct HeadGuard<S: Carrier> {
     stream: S,
     progress: Arc<Progress>,
     framing: Framing,
+    /// What came after the request that is being served.
+    held: Vec<u8>,
+    peer: IpAddr,
+    lingering: Arc<Lingering>,
+    /// What may still be read and dropped of a body that nobody wants.
+    allowance: Option<Box<Allowance>>,
+    is_shut: bool,
 }
 
 impl<S: Carrier> HeadGuard<S> {
-    pub fn new(stream: S, progress: Arc<Progress>) -> Self {
-        Self { stream, progress, framing: Framing::default() }
+    pub fn new(
+        stream: S,
+        progress: Arc<Progress>,
+        peer: IpAddr,
+        lingering: Arc<Lingering>,
+    ) -> Self {
+        Self {
+            stream,
+            progress,
+            framing: Framing::default(),
+            held: Vec::new(),
+            peer,
+            lingering,
+            allowance: None,
+            is_shut: false,
+        }
+    }
+
+    /// While a request is served: holds back what comes after it, and is ready
+    /// with nothing when the client leaves.
+    fn watch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.held.len() < MOST_HELD {
+            let mut space = [const { MaybeUninit::uninit() }; PIECE];
+            let mut piece = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
+                    self.held.extend_from_slice(piece.filled());
+                }
+                left => return left,
+            }
+        }
+        if !self.held.is_empty() {
+            self.progress.wake_when_served(cx.waker());
+        }
+        Poll::Pending
+    }
+
+    /// Reads on within the request, or begins the next one.
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.held.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        } else {
+            let length = self.held.len().min(buf.remaining());
+            buf.put_slice(&self.held[..length]);
+            self.held.drain(..length);
+        }
+        let came = &buf.filled()[before..];
+        let taken = self.framing.read(came, |is_ambiguous| self.progress.head(is_ambiguous));
+        if taken < came.len() {
+            self.held.splice(..0, came[taken..].iter().copied());
+            buf.set_filled(before + taken);
+        }
+        self.progress.is_in(self.framing.is_in_head(), self.framing.is_in_body());
+        Poll::Ready(Ok(()))
+    }
+
+    /// What may still be dropped; nothing where too many linger already.
+    fn allowance(&mut self) -> &mut Allowance {
+        let begin = || Box::new(self.lingering.allowance(self.peer));
+        self.allowance.get_or_insert_with(begin)
+    }
+
+    /// Reads and drops what has come of a body that nobody reads. An error once
+    /// the client has left, or has sent more than anybody would bear.
+    fn drop_unread(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let mut space = [const { MaybeUninit::uninit() }; PIECE];
+            let mut piece = ReadBuf::uninit(&mut space);
+            match self.poll_dropped(cx, &mut piece) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether another piece was dropped; else the client has ended, or may
+    /// send no more.
+    fn poll_dropped(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        if !self.allowance().is_granted() {
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut self.stream).poll_read(cx, piece))?;
+        let came = piece.filled();
+        // What follows the body is not answered any more.
+        let _ = self.framing.read(came, |_| {});
+        Poll::Ready(Ok(!came.is_empty() && self.allowance().takes(came.len())))
+    }
+
+    /// After our end of the connection is shut: waits, within bounds, for the
+    /// client's, since closing before would destroy what it has yet to read.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_expected = self.framing.is_unfinished() || !self.held.is_empty();
+        if !is_expected || !self.allowance().is_granted() {
+            return Poll::Ready(());
+        }
+        self.progress.lingers();
+        loop {
+            if self.allowance().poll_over(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut space = [const { MaybeUninit::uninit() }; PIECE];
+            let mut piece = ReadBuf::uninit(&mut space);
+            if !matches!(ready!(self.poll_dropped(cx, &mut piece)), Ok(true)) {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Notes that the client is asked for its body.
+    fn wrote(&mut self, bytes: &[u8]) {
+        if self.framing.awaits_continue() && bytes.starts_with(CONTINUE) {
+            self.framing.continued();
+        }
     }
 }
 
 impl<S: Carrier> Drop for HeadGuard<S> {
     fn drop(&mut self) {
-        if self.progress.0.lock().must_reset
+        if self.progress.must_reset()
             && let Err(reason) = self.stream.socket().set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%reason, "a connection could not be reset");
@@ -178,11 +205,14 @@ impl<S: Carrier> AsyncRead for HeadGuard<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        this.framing.read(&buf.filled()[before..], |is_ambiguous| this.progress.head(is_ambiguous));
-        this.progress.is_in_head(this.framing.is_in_head());
-        Poll::Ready(Ok(()))
+        if this.allowance.is_some() {
+            // Some of the body is dropped already: the parser would lose the thread.
+            return Poll::Pending;
+        }
+        if this.framing.is_between() && this.progress.is_serving() {
+            return this.watch(cx);
+        }
+        this.read(cx, buf)
     }
 }
 
@@ -192,15 +222,27 @@ impl<S: Carrier> AsyncWrite for HeadGuard<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        this.wrote(buf);
+        Pin::new(&mut this.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let may_be_unread = this.framing.is_in_body() || this.allowance.is_some();
+        if may_be_unread && !this.is_shut && this.progress.is_unread() {
+            this.drop_unread(cx)?;
+        }
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.is_shut = true;
+        }
+        this.poll_linger(cx).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -208,45 +250,14 @@ impl<S: Carrier> AsyncWrite for HeadGuard<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        if let Some(first) = bufs.first() {
+            this.wrote(first);
+        }
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_must_send_its_heads_in_time() {
-        let progress = Progress::new();
-        assert_eq!(progress.verdict(Duration::ZERO), Verdict::Stalled, "nothing comes");
-        progress.head(false);
-        let serving = progress.begin();
-        assert_eq!(progress.verdict(Duration::ZERO), Verdict::Keep, "it is being served");
-        drop(serving);
-        assert_eq!(progress.verdict(Duration::ZERO), Verdict::Keep, "kept alive");
-        progress.is_in_head(true);
-        assert_eq!(progress.verdict(Duration::ZERO), Verdict::Stalled, "a head does not end");
-    }
-
-    #[test]
-    fn a_head_that_the_parser_does_not_take_is_not_waited_for() {
-        let progress = Progress::new();
-        progress.head(false);
-        assert_eq!(progress.verdict(Duration::ZERO), Verdict::Stalled);
-    }
-
-    #[test]
-    fn only_requests_before_the_first_ambiguous_one_are_plain() {
-        let progress = Progress::new();
-        for is_ambiguous in [false, true, false] {
-            progress.head(is_ambiguous);
-        }
-        let judged = [(); 4].map(|()| progress.begin().is_ambiguous);
-        assert_eq!(judged, [false, true, true, true]);
     }
 }

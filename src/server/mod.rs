@@ -9,8 +9,10 @@ pub mod connection;
 mod dispatch;
 pub mod framing;
 mod head_guard;
+pub mod linger;
 mod listener;
 mod metrics;
+mod progress;
 mod tls;
 
 use std::net::SocketAddr;
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::Connections;
 use self::dispatch::Faces;
+use self::linger::Lingering;
 use crate::app::App;
 use crate::health;
 use crate::portal::Portal;
@@ -70,6 +73,7 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
         open: TaskTracker::new(),
         header_timeout: config.header_timeout.0,
         max_header_bytes: config.max_header_bytes,
+        lingering: Lingering::new(config.trusted_proxies.clone()),
         drain: CancellationToken::new(),
     });
 

@@ -55,6 +55,77 @@ async fn a_client_that_leaves_amid_its_own_body_does_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_sends_ahead_does_not_hide_that_it_leaves() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    let next = String::from_utf8(ada.post(PING).bytes()).unwrap();
+    for ahead in ["\r\n", "G", &next, &next.repeat(20)] {
+        for at_once in [false, true] {
+            for with_head in [false, true] {
+                let mut wire = proxy.wire().await;
+                let request = String::from_utf8(ada.post(CALL).bytes()).unwrap();
+                let now = if at_once { ahead } else { "" };
+                wire.send(request + now).await.unwrap();
+                let (mut visit, _) = visits.request().await;
+                if !at_once {
+                    wire.send(ahead).await.unwrap();
+                }
+                if with_head {
+                    visit.begin_events().await;
+                    wire.head().await.unwrap();
+                }
+                drop(wire);
+                let took = visit.left().await;
+                assert!(took < AT_ONCE, "{ahead:?}, at once {at_once}, {with_head}: {took:?}");
+                proxy.nothing_is_open().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_sent_ahead_are_answered_in_their_order() {
+    let backend = Backend::answering(Reply::to).await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    // More than is held back, and cut at odd places.
+    let pad = "x".repeat(50_000);
+    let requests: Vec<u8> = (0..8)
+        .flat_map(|id| {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping","pad":"{pad}"}}"#);
+            ada.post(&body).bytes()
+        })
+        .collect();
+    let mut wire = proxy.wire().await;
+    let mut parts = requests.chunks(70_001);
+    wire.send(parts.next().unwrap()).await.unwrap();
+    for id in 0..8 {
+        if let Some(part) = parts.next() {
+            wire.send(part).await.unwrap();
+        }
+        let answer = wire.answer().await.unwrap();
+        assert_eq!((answer.status, &answer.json()["id"]), (200, &id.into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_off_is_not_said_to_have_framed_its_request_badly() {
+    let (_backend, visits) = Backend::by_hand().await;
+    let (proxy, ada) = Proxy::serving(&_backend).await;
+    drop(visits);
+    for lines in ["content-length: 1000\r\n", "transfer-encoding: chunked\r\n"] {
+        let mut wire = proxy.wire().await;
+        wire.send(ada.head("POST", DEMO, lines) + "3\r\n{\"a").await.unwrap();
+        proxy.are_open(1).await;
+        drop(wire);
+        proxy.nothing_is_open().await;
+    }
+    let usage = ada.usage().await;
+    let codes: Vec<_> =
+        usage["last_refusals"].as_array().unwrap().iter().map(|r| &r["code"]).collect();
+    assert_eq!(codes, ["body_incomplete", "body_incomplete"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_before_the_call_was_forwarded_is_never_forwarded() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;

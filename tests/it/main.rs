@@ -8,6 +8,7 @@ mod browsers;
 mod connections;
 mod counting;
 mod drain;
+mod early_answers;
 mod endings;
 mod guessing;
 mod harness;

@@ -24,6 +24,24 @@ fn ping(id: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_message_of_a_batch_takes_a_turn() {
+    let backend = Backend::start().await;
+    // Five at once, then one in 200 ms.
+    let (_proxy, attendees) = limited(&backend, 300, 5).await;
+    let batch = |messages: usize| format!("[{}]", vec![PING; messages].join(","));
+    let refused = attendees[0].post(&batch(6)).await;
+    assert_eq!((refused.status, &*refused.code()), (429, "rate_limited"));
+    assert!(refused.text().contains("at most 5"), "{}", refused.text());
+    let began = Instant::now();
+    assert_eq!(attendees[0].post(&batch(5)).await.status, 202, "nothing was taken before");
+    assert_eq!(attendees[0].post(&batch(5)).await.status, 202);
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    let usage = attendees[0].usage().await;
+    assert_eq!((&usage["used"], usage["usage"].as_array().unwrap().len()), (&0.into(), 1));
+    assert_eq!(usage["usage"][0]["requests"], 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn above_the_burst_requests_wait_in_order() {
     let backend = Backend::start().await;
     // Three at once, then one in 100 ms.

@@ -23,13 +23,13 @@ use crate::harness::wire::Wire;
 use crate::harness::{CALL, CHANGE};
 
 /// A certificate that nobody signed, and who trusts it.
-struct Certificate {
+pub struct Certificate {
     files: TempDir,
     der: CertificateDer<'static>,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let files = TempDir::new().unwrap();
         std::fs::write(files.path().join("cert.pem"), made.cert.pem()).unwrap();
@@ -37,12 +37,12 @@ impl Certificate {
         Self { files, der: made.cert.der().clone() }
     }
 
-    fn set(&self, config: &mut Config) {
+    pub fn set(&self, config: &mut Config) {
         config.tls_cert = Some(self.files.path().join("cert.pem"));
         config.tls_key = Some(self.files.path().join("key.pem"));
     }
 
-    async fn connect(&self, proxy: &Proxy, protocol: &str) -> TlsStream<TcpStream> {
+    pub async fn connect(&self, proxy: &Proxy, protocol: &str) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -218,6 +218,7 @@ async fn http_2_requests_are_judged_as_any_other() {
         (ask("PUT", DEMO, &[key]), 405),
         (ask("GET", "/api/v1/mcp/demo/a/../b", &[key]), 400),
         (ask("GET", "/api/v1/mcp/nobody", &[key]), 404),
+        (ask("GET", DEMO, &[key, ("content-length", "0"), ("content-length", "0")]), 400),
     ] {
         let sent = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
         let answer = sender.send_request(request).await.unwrap();

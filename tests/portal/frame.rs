@@ -114,3 +114,28 @@ async fn every_link_leads_to_a_page() {
     }
     assert!(paths.iter().any(|path| path.ends_with("/deactivate")), "{paths:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nul_is_in_nobodys_name() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    for path in [
+        "/admin/events/%00",
+        "/admin/events/a%00b/attendees/%00",
+        "/admin/events/%00/metrics/usage.csv",
+        "/admin/resources/%00",
+        "/admin/setup/%00",
+        "/admin/tokens/%00/revoke",
+        "/admin/backup/restore/%00",
+        "/admin/audit?before=%00",
+        "/claim?code=%00",
+        "/assets/%00",
+    ] {
+        assert_eq!(ada.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["events/%00", "events/%00/attendees/%00", "resources/%00"] {
+        let answer = ada.get(&format!("/api/admin/v1/{path}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(answer.body.contains("\"code\""), "{path}: {}", answer.body);
+    }
+}

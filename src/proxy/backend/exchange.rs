@@ -156,6 +156,9 @@ pub struct Incoming {
 impl Incoming {
     fn new(connection: Connection, begun: Begun, upload: Option<Upload>) -> Response<Self> {
         let Begun { response, framing, keeps_alive, announced, rest: bytes } = begun;
+        // A backend that has said no wants no more of it (RFC 9112 §9.5), and may
+        // read none; the client's connection takes what still comes.
+        let upload = upload.filter(|_| response.status().is_success());
         let mut incoming = Self {
             connection: Some(connection),
             framing,

@@ -8,12 +8,13 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 /// Whether the body is to be read as it lies there: as UTF-8, without a
-/// content coding. JSON has no other charset (RFC 8259 §8.1).
+/// content coding. JSON has no other charset (RFC 8259 §8.1). A value that is no
+/// visible ASCII is read by each backend in its own way, hence as anything.
 pub fn is_plain(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(CONTENT_ENCODING).iter();
     let types = headers.get_all(CONTENT_TYPE).iter();
     codings.map(|value| value.to_str().unwrap_or("?")).all(is_identity)
-        && types.map(|value| value.to_str().unwrap_or_default()).all(has_utf8_only)
+        && types.map(|value| value.to_str()).all(|value| value.is_ok_and(has_utf8_only))
 }
 
 fn is_identity(codings: &str) -> bool {
@@ -62,6 +63,14 @@ mod tests {
             &["application/json; charset*=utf-7''x"],
         ] {
             assert!(!judge("content-type", bad), "{bad:?}");
+        }
+        for name in ["content-type", "content-encoding"] {
+            let value = b"application/json; x=\"\xe9\"; charset=utf-7";
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                http::HeaderValue::from_bytes(value).unwrap(),
+            )]);
+            assert!(!is_plain(&headers), "{name}");
         }
         assert!(judge("content-encoding", &[]));
         assert!(judge("content-encoding", &["identity", "Identity, identity"]));

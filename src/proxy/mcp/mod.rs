@@ -35,7 +35,7 @@ struct Admitted {
     caller: Caller,
     target: Target,
     session: Option<Held>,
-    operations: SmallVec<[Operation; 1]>,
+    operations: SmallVec<[(Operation, u32); 1]>,
     open: OpenRequest,
     permit: Permit,
     is_repeatable: bool,
@@ -72,7 +72,7 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     let mut looked = call.look_session(&caller, &target, id).await?;
 
     let open = open?;
-    let (caller, target) = if call.await_turn(&caller).await? {
+    let (caller, target) = if call.await_turn(&caller, peek.messages).await? {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
         looked = call.look_session(&caller, &target, id).await?;
@@ -97,7 +97,7 @@ fn is_repeatable(peek: &Peek) -> bool {
         matches!(method, "initialize" | "ping" | "server/discover")
             || (method.ends_with("/list") && !method.starts_with("notifications/"))
     };
-    peek.counts == 0 && peek.operations.iter().all(|operation| is_harmless(&operation.method))
+    peek.counts == 0 && peek.operations.iter().all(|(operation, _)| is_harmless(&operation.method))
 }
 
 impl Call<'_> {
@@ -130,7 +130,8 @@ async fn read(call: &mut Call<'_>) -> Result<Peek, ProxyError> {
             _ => "(stream)",
         };
         let operation = Operation { method: method.into(), name: String::new() };
-        return Ok(Peek { operations: SmallVec::from_iter([operation]), ..Peek::default() });
+        let operations = SmallVec::from_iter([(operation, 1)]);
+        return Ok(Peek { operations, messages: 1, ..Peek::default() });
     }
     call.body.check_length()?;
     call.body.read_ahead().await?;

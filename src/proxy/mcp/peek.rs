@@ -5,8 +5,10 @@
 //! `method` members wins, some match names in any case, Python reads UTF-16 and
 //! NaN), so whatever this reader is not sure of counts.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use foldhash::fast::RandomState;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -26,7 +28,10 @@ pub struct Peek {
     pub id: Option<Box<str>>,
     /// How many requests of the daily cap it takes.
     pub counts: u32,
-    pub operations: SmallVec<[Operation; 1]>,
+    /// How many turns of the rate limit it takes: one for each message.
+    pub messages: u32,
+    /// Each with the number of messages that ask for it.
+    pub operations: SmallVec<[(Operation, u32); 1]>,
 }
 
 /// What the first bytes of a body say of its form.
@@ -39,8 +44,8 @@ enum Form {
 
 /// Reads `body`, which is `complete` or the beginning of a longer one.
 ///
-/// `None`: a batch (or what may be one) of which only the beginning is here, so
-/// that its members cannot be counted.
+/// `None`: a batch (or what may be one, or several messages one after another) of
+/// which only the beginning is here, so that its members cannot be counted.
 pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
     let form = form(body);
     if form != Form::Object && !complete {
@@ -48,14 +53,31 @@ pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
     }
     let mut messages = Vec::new();
     let mut parser = serde_json::Deserializer::from_slice(body);
-    let is_whole = Messages(&mut messages).deserialize(&mut parser).is_ok() && parser.end().is_ok();
+    let mut values = 0;
+    let is_whole = loop {
+        if Messages(&mut messages).deserialize(&mut parser).is_err() {
+            break false;
+        }
+        values += 1;
+        if parser.end().is_ok() {
+            break true;
+        }
+    };
+    let is_single = is_whole && values == 1;
+    if !complete && values > 0 && !is_single {
+        return None;
+    }
 
+    let read = u32::try_from(messages.len()).unwrap_or(u32::MAX);
     let counts = if is_whole && complete && !messages.is_empty() {
-        messages.iter().map(|message| u32::from(!message.is_free())).sum()
+        let calls: u32 = messages.iter().map(|message| u32::from(!message.is_free())).sum();
+        // Several values one after another are no message that is known for certain.
+        calls.max(u32::from(values > 1))
     } else {
         // No member of a body that cannot be read for certain is free, and there
         // cannot be more members than opening braces, in whatever encoding.
         match form {
+            Form::Object if values > 0 => top_level_objects(body),
             Form::Object => 1,
             Form::Batch | Form::Unclear => {
                 let braces = memchr::memchr_iter(b'{', body).count();
@@ -64,12 +86,55 @@ pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
         }
     };
     let id = messages.iter_mut().find_map(|message| message.id.take());
-    let mut operations: SmallVec<[Operation; 1]> =
-        messages.into_iter().map(Message::into_operation).collect();
+    let mut operations = added_up(messages);
     if operations.is_empty() {
-        operations.push(Operation { method: UNKNOWN.into(), name: String::new() });
+        operations.push((Operation { method: UNKNOWN.into(), name: String::new() }, 1));
     }
-    Some(Peek { id, counts, operations })
+    Some(Peek { id, counts, messages: read.max(counts).max(1), operations })
+}
+
+/// What the messages ask for, equal operations as one.
+fn added_up(messages: Vec<Message>) -> SmallVec<[(Operation, u32); 1]> {
+    if messages.len() < 2 {
+        return messages.into_iter().map(|message| (message.into_operation(), 1)).collect();
+    }
+    let mut counts: HashMap<Operation, u32, RandomState> = HashMap::default();
+    for message in messages {
+        *counts.entry(message.into_operation()).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
+/// How many JSON objects begin in `body` that are not inside of another: some
+/// backends read one after the other.
+fn top_level_objects(body: &[u8]) -> u32 {
+    let (mut objects, mut depth, mut rest) = (0, 0_u32, body);
+    while let Some(at) = memchr::memchr3(b'{', b'}', b'"', rest) {
+        let byte = rest[at];
+        rest = &rest[at + 1..];
+        match byte {
+            b'{' => {
+                objects += u32::from(depth == 0);
+                depth += 1;
+            }
+            b'}' => depth = depth.saturating_sub(1),
+            _ => rest = after_string(rest),
+        }
+    }
+    objects
+}
+
+/// What follows a JSON string of which the opening quote has been read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let skipped = if rest[at] == b'"' { 1 } else { 2 };
+        let next = rest.get(at + skipped..).unwrap_or_default();
+        if skipped == 1 {
+            return next;
+        }
+        rest = next;
+    }
+    &[]
 }
 
 /// The id that a refusal of `body`, or of what is here of it, echoes.
@@ -101,7 +166,7 @@ struct Message {
     id: Option<Box<str>>,
     /// It has a `result` or an `error`.
     is_answer: bool,
-    /// `method` is repeated, not a string, or written in another case.
+    /// `method` is repeated, not a string, or written in another way.
     is_unsure: bool,
 }
 
@@ -113,6 +178,8 @@ impl Message {
         }
         match self.method.as_deref() {
             Some("initialize" | "ping" | "server/discover") => true,
+            // `tools/call\0/list` is a call where strings end at a NUL.
+            Some(method) if !method.chars().all(is_plain) => false,
             Some(method) => method.starts_with("notifications/") || method.ends_with("/list"),
             None => self.is_answer,
         }
@@ -153,6 +220,11 @@ impl Message {
     }
 }
 
+/// Whether no reader takes the character of a method's name for anything else.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | '$')
+}
+
 /// The name with its control characters replaced: PostgreSQL takes no NUL, and
 /// nobody wants the others on a page or in a table.
 fn storable(name: String) -> String {
@@ -170,7 +242,8 @@ enum Member {
     Params,
     /// A `result` or an `error`.
     Answer,
-    /// `method` in another case, which some backends take for it.
+    /// `method` in another case or with other characters in it, or any name with
+    /// control characters: some backends take such a name for `method`.
     Unsure,
     Other,
 }
@@ -182,10 +255,19 @@ impl Member {
             "id" => Member::Id,
             "params" => Member::Params,
             "result" | "error" => Member::Answer,
-            other if other.eq_ignore_ascii_case("method") => Member::Unsure,
+            other if may_be_method(other) => Member::Unsure,
             _ => Member::Other,
         }
     }
+}
+
+fn may_be_method(name: &str) -> bool {
+    let mut letters = name.chars().filter(char::is_ascii_alphanumeric);
+    name.contains(char::is_control)
+        || ("method"
+            .chars()
+            .all(|known| letters.next().is_some_and(|c| c.eq_ignore_ascii_case(&known)))
+            && letters.next().is_none())
 }
 
 /// What a member's name, its escapes decoded, means; the name is not kept.
@@ -320,7 +402,7 @@ mod tests {
 
     fn operation(body: &str) -> (String, String) {
         let peek = peek(body.as_bytes(), true).unwrap();
-        let first = peek.operations.into_iter().next().unwrap();
+        let (first, _) = peek.operations.into_iter().next().unwrap();
         (first.method, first.name)
     }
 
@@ -351,7 +433,17 @@ mod tests {
             r#"{"method":["ping"]}"#,
             r#"{"id":1}"#,
             r#"{"method":"ping"} {"method":"tools/call"}"#,
+            r#"{"method":"ping"} {"method":"ping"}"#,
             r#"{"method":"ping","x":NaN}"#,
+            r#"{"method":"ping","x":{"a":"{","b":[{}]},"y":NaN}"#,
+            r#"{"method":"ping","method\u0000":"tools/call"}"#,
+            r#"{"method":"ping","\u0001method":"tools/call"}"#,
+            r#"{"method":"ping","x\n":"tools/call"}"#,
+            r#"{"method":"ping"," Method ":"tools/call"}"#,
+            r#"{"method":"tools/call\u0000/list"}"#,
+            r#"{"method":"notifications/\u0008x"}"#,
+            r#"{"method":"tools/call /list"}"#,
+            r#"{"method":"ping"}x"#,
             r#"{"method":"ping""#,
             "",
             "null",
@@ -359,6 +451,27 @@ mod tests {
         ] {
             assert_eq!(counts(body), 1, "{body}");
         }
+    }
+
+    #[test]
+    fn several_messages_one_after_another_count_each() {
+        let ping = r#"{"method":"ping","params":{"x":"}{\\\""}}"#;
+        let call = r#"{"method":"tools/call"}"#;
+        assert_eq!(counts(&format!("{call}\n{ping}\n{call}\n")), 2);
+        assert_eq!(counts(&format!("[{call},{call}] {call}")), 3);
+        assert_eq!(counts(&format!(r#"{ping}{call}{{"x":NaN}}"#)), 3);
+        assert_eq!(peek(format!("{ping}{ping}").as_bytes(), false), None, "more may follow");
+    }
+
+    #[test]
+    fn each_message_takes_a_turn_and_equal_ones_are_one_line() {
+        let ping = r#"{"method":"ping"}"#;
+        let call = r#"{"id":1,"method":"tools/call","params":{"name":"echo"}}"#;
+        let peek = peek(format!("[{ping},{call},{ping},{ping}]").as_bytes(), true).unwrap();
+        assert_eq!((peek.messages, peek.counts, peek.operations.len()), (4, 1, 2));
+        let pings = peek.operations.iter().find(|(operation, _)| operation.method == "ping");
+        assert_eq!(pings.unwrap().1, 3);
+        assert_eq!(super::peek(b"", true).unwrap().messages, 1);
     }
 
     #[test]
@@ -387,7 +500,7 @@ mod tests {
         let peek = peek(start, false).unwrap();
         assert_eq!(peek.counts, 1);
         assert_eq!(peek.id.as_deref(), Some(r#""a""#));
-        assert_eq!(peek.operations[0].name, "echo");
+        assert_eq!(peek.operations[0].0.name, "echo");
         assert_eq!(super::peek(br#"{"method":"ping","pad":"#, false).unwrap().counts, 1);
     }
 

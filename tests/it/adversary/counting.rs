@@ -149,3 +149,16 @@ async fn bodies_in_another_coding_than_plain_utf_8_are_refused() {
         assert_eq!(cost(&ada, headers, CALL.as_bytes()).await.0.status, 200, "{headers}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_media_type_that_only_some_can_decode_is_refused() {
+    let backend = Backend::saying(ANSWER).await;
+    let (_proxy, ada) = Proxy::serving(&backend).await;
+    let body = br#"{"+AG0-ethod":"tools/call","method":"ping"}"#;
+    for media_type in
+        ["application/json; x=\"\u{e9}\"; charset=utf-7", "application/json;\u{e9}", "\u{e9}"]
+    {
+        let (answer, cost) = cost(&ada, &format!("content-type: {media_type}\r\n"), body).await;
+        assert_eq!((answer.status, cost), (415, 0), "{media_type}");
+    }
+}

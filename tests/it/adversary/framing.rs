@@ -24,6 +24,8 @@ async fn requests_with_two_ends_are_refused_and_reach_nobody() {
         format!("Transfer-Encoding:\tchunked\r\ncontent-length: {length}\r\n"),
         format!("content-length: {length}\r\ncontent-length: 0\r\n"),
         format!("content-length: 0\r\ncontent-length: {length}\r\n"),
+        format!("content-length: {length}\r\ncontent-length: {length}\r\n"),
+        format!("content-length: {length}, {length}\r\n"),
         format!("content-length: {length}, 0\r\n"),
         format!("content-length: +{length}\r\n"),
         format!("content-length: -{length}\r\n"),
