@@ -18,6 +18,7 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
+pub mod guesses;
 pub mod registration;
 mod window;
 
@@ -265,11 +266,15 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let Some(name) = name else {
         return Err(Error::NotFound { noun: Noun::Event, name: id.to_owned() });
     };
-    // Their keys are cached by replicas, and may come back with a restored event.
-    let attendees: Vec<String> = sqlx::query_scalar("select id from attendee where event_id = $1")
-        .bind(id)
-        .fetch_all(&mut *tx)
-        .await?;
+    // Their keys are cached by replicas, and may come back with a restored event. Those
+    // who were deleted before are cached by their user id.
+    let attendees: Vec<String> = sqlx::query_scalar(
+        "select id from attendee where event_id = $1
+         union all select user_id from deleted_attendee where event_id = $1",
+    )
+    .bind(id)
+    .fetch_all(&mut *tx)
+    .await?;
     let attendees: Vec<&str> = attendees.iter().map(String::as_str).collect();
     change::record_all(&mut tx, Noun::Attendee, &attendees).await?;
     for statement in [

@@ -10,10 +10,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use super::backend::Dialer;
 use super::error::ProxyError;
+use super::guessing::Guesses;
 use super::live::{Live, Lives};
 use super::mcp::binder::Binder;
 use super::mcp::session::Sessions;
@@ -34,9 +34,6 @@ const KEYS: usize = 65_536;
 
 /// MCP sessions cached at most.
 const SESSIONS: usize = 262_144;
-
-/// Look-ups that guessing sources may have under way together.
-const GUESSERS: usize = 2;
 
 /// How long a call waits for the store; a connection that broke while a query
 /// was under way may not be noticed for minutes.
@@ -66,7 +63,7 @@ pub struct DataPlane {
     pub binder: Binder,
     pub refills: Refills,
     pub throttle: Throttle,
-    pub guessers: Semaphore,
+    pub guesses: Guesses,
     pub origins: Origins,
     pub dialer: Dialer,
     pub started: Instant,
@@ -111,7 +108,7 @@ impl DataPlane {
             binder: Binder::default(),
             refills: Refills::default(),
             throttle: Throttle::default(),
-            guessers: Semaphore::new(GUESSERS),
+            guesses: Guesses::default(),
             started: Instant::now(),
             tallies: Mutex::default(),
             unwritten: tokio::sync::Mutex::default(),

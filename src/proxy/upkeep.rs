@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authenticate;
+use super::guessing;
 use super::lease::DayCount;
 use super::live::Live;
 use super::meter::Page;
@@ -51,6 +52,7 @@ async fn second(
     take_in_changes(plane, revision).await?;
     return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
     flush(plane).await?;
+    guessing::report(plane).await?;
     if look_for_expired {
         mcp_session::expire(&plane.db, clock::now_ms()).await?;
         usage::forget_batches(&plane.db, clock::now_ms()).await?;
