@@ -22,7 +22,7 @@ pub mod guesses;
 pub mod registration;
 mod window;
 
-pub use draft::Draft;
+pub use draft::{Draft, propose_code};
 pub use registration::Shut;
 pub use window::Window;
 
@@ -183,6 +183,21 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
 
 /// [`save`] as a part of a transaction of [`change::write`].
 pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    write_in(tx, vault, by, draft, true).await
+}
+
+/// The same for an event of a backup, which keeps its shared code however short it is.
+pub async fn restore_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    write_in(tx, vault, by, draft, false).await
+}
+
+async fn write_in(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+    is_code_new: bool,
+) -> Result<Saved> {
     let valid = draft.validate()?;
     check_resources(tx, by, &draft.resources).await?;
     let stored = match &draft.id {
@@ -200,6 +215,9 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
         Some(_) => Outcome::Updated,
         None => Outcome::Created,
     };
+    if is_code_new {
+        valid.check_new_code(stored.as_ref())?;
+    }
     let id = match &draft.id {
         Some(id) => id.clone(),
         None => free_id(tx).await?,

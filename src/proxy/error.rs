@@ -42,21 +42,45 @@ pub enum ProxyError {
     /// For what clients probe to find a sign-in.
     NoSignIn,
     EventNotFound,
-    DeploymentNotFound { deployment: String, available: Vec<String> },
+    DeploymentNotFound {
+        deployment: String,
+        available: Vec<String>,
+    },
     SessionNotFound,
     InvalidPath,
     AmbiguousFraming,
-    MethodNotAllowed { allow: &'static str },
-    BodyTooLarge { limit: u64 },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
+    BodyTooLarge {
+        limit: u64,
+    },
     UnsupportedMediaType,
-    RateLimited { retry_after: u64 },
-    TooManyOpenRequests { limit: u32 },
-    TooManyAttempts { retry_after: u64 },
-    DailyCapReached { used: u64, limit: u64 },
-    BackendRedirect { deployment: String },
-    BackendProtocol { deployment: String },
-    BackendUnreachable { deployment: String },
-    BackendTimeout { deployment: String },
+    RateLimited {
+        retry_after: u64,
+    },
+    TooManyOpenRequests {
+        limit: u32,
+    },
+    TooManyAttempts {
+        retry_after: u64,
+    },
+    DailyCapReached {
+        used: u64,
+        limit: u64,
+    },
+    BackendRedirect {
+        deployment: String,
+    },
+    BackendProtocol {
+        deployment: String,
+    },
+    BackendUnreachable {
+        deployment: String,
+    },
+    BackendTimeout {
+        deployment: String,
+    },
     StoreUnavailable,
     ShuttingDown,
 }
@@ -107,9 +131,11 @@ impl ProxyError {
             | EventNotStarted(..)
             | EventEnded(..) => StatusCode::UNAUTHORIZED,
             OriginNotAllowed => StatusCode::FORBIDDEN,
-            RouteNotFound | NoSignIn | EventNotFound | DeploymentNotFound { .. } | SessionNotFound => {
-                StatusCode::NOT_FOUND
-            }
+            RouteNotFound
+            | NoSignIn
+            | EventNotFound
+            | DeploymentNotFound { .. }
+            | SessionNotFound => StatusCode::NOT_FOUND,
             InvalidPath | AmbiguousFraming => StatusCode::BAD_REQUEST,
             MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -206,10 +232,12 @@ impl ProxyError {
             RouteNotFound => "There is nothing at this path. MCP servers are under \
                               /api/v1/mcp/{deployment}."
                 .into(),
-            NoSignIn => "There is no sign-in here. The API key of the request before was missing or \
+            NoSignIn => {
+                "There is no sign-in here. The API key of the request before was missing or \
                          refused: check the key in your client's settings, in an api-key header or \
                          as Authorization: Bearer."
-                .into(),
+                    .into()
+            }
             EventNotFound => "There is no event with this id. Check the link.".into(),
             DeploymentNotFound { deployment, available } if available.is_empty() => format!(
                 "Your event has no deployment named \"{deployment}\", and none of this type at all."

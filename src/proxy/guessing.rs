@@ -115,7 +115,8 @@ impl Guesses {
     /// Forgets the doors at which nothing happens.
     fn sweep(&self, now_ms: i64) {
         let minute = now_ms.div_euclid(MINUTE_MS);
-        self.doors.retain(|_, door| Arc::strong_count(door) > 1 || door.0.lock().minute >= minute - 1);
+        self.doors
+            .retain(|_, door| Arc::strong_count(door) > 1 || door.0.lock().minute >= minute - 1);
     }
 }
 

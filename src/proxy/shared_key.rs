@@ -123,7 +123,9 @@ mod tests {
     fn spellings_of_a_key_are_one_text() {
         let plain = shared("a1b2-c3d4@welcome1/ada lovelace");
         assert!(matches!(plain.normal, Some(Cow::Borrowed(_))), "the common one costs nothing");
-        for other in ["WelCome1/Ada%20Lovelace", "welcome1/  Ada  lovelace", "welcome1/%41da Lovelace"] {
+        for other in
+            ["WelCome1/Ada%20Lovelace", "welcome1/  Ada  lovelace", "welcome1/%41da Lovelace"]
+        {
             assert_eq!(shared(&format!("a1b2-c3d4@{other}")).normal, plain.normal, "{other}");
         }
         assert_ne!(shared("A1b2-c3d4@welcome1/ada lovelace").normal, plain.normal);

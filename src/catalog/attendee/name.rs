@@ -58,7 +58,10 @@ mod tests {
     #[test]
     fn every_spelling_of_a_name_is_one_name() {
         for (spellings, expected) in [
-            (&["Ada Lovelace", "ada%20lovelace", " ADA   Lovelace ", "Ada\u{a0}Lovelace"][..], "ada lovelace"),
+            (
+                &["Ada Lovelace", "ada%20lovelace", " ADA   Lovelace ", "Ada\u{a0}Lovelace"][..],
+                "ada lovelace",
+            ),
             (&["Zoë Müller", "Zoe\u{308} Mu\u{308}ller", "ZO%C3%8B%20M%c3%bcller"], "zoë müller"),
             (&["李小龍", "%E6%9D%8E%E5%B0%8F%E9%BE%8D"], "李小龍"),
             (&["Ada@Example.org", "ada%40example.org"], "ada@example.org"),
