@@ -211,6 +211,7 @@ async fn every_rule_is_told_beside_its_field_and_what_was_typed_is_kept() {
         ("max_token_cap", "0", "Max token cap must be from 1 to 100000."),
         ("daily_request_cap", "-1", &format!("Daily request cap {number}")),
         ("requests_per_minute", "100001", "Requests a minute must be from 1 to 100000."),
+        ("shared_code", "seven77", code),
         ("shared_code", "abcd", code),
         ("shared_code", "with space", code),
         ("shared_code_limit", "0", "Most people who may use it must be from 1 to 100000."),
