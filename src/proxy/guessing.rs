@@ -48,7 +48,7 @@ pub struct Guesses {
     tries: Mutex<HashMap<(String, i64), u32>>,
 }
 
-/// By which one source presents codes of one event.
+/// Counts the wrong codes of one source for one event, and has the rest wait.
 #[derive(Default)]
 pub struct Door(Mutex<State>);
 
@@ -65,7 +65,7 @@ struct State {
     is_attended: bool,
 }
 
-/// What became of a code.
+/// The result of presenting a code.
 pub enum Tried {
     Right,
     Wrong,

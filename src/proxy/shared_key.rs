@@ -47,7 +47,7 @@ impl<'sent> Key<'sent> {
         std::str::from_utf8(sent).ok().filter(|_| is_key).map(Key::Issued)
     }
 
-    /// By which it is cached, where it can be.
+    /// The text whose digest it is cached under; `None`: it cannot be cached.
     pub fn normal(&self) -> Option<&str> {
         match self {
             Key::Issued(key) => Some(key),

@@ -38,7 +38,7 @@ pub fn normal(sent: &[u8]) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(lower))
 }
 
-/// What most clients send, and what costs nothing to tell.
+/// Whether the name is normal already and needs no allocation: most clients send it so.
 fn is_normal_ascii(text: &str) -> bool {
     let is_kept = |byte: u8| {
         (byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && byte != b'%') || byte == b' '
