@@ -287,8 +287,11 @@ mod tests {
         assert_eq!(served, 10);
         assert!(began.elapsed() <= PATIENCE);
         // Calls whose client has left take no turn.
-        let left = door.turn(&Handle::current(), false);
-        drop(left);
-        assert!(door.turn(&Handle::current(), false).await);
+        let control = Handle::current();
+        let left = tokio::time::timeout(TURN / 2, door.turn(&control, false)).await;
+        assert!(left.is_err(), "it was served at once");
+        let began = Instant::now();
+        assert!(door.turn(&control, false).await);
+        assert!(began.elapsed() <= TURN, "{:?}", began.elapsed());
     }
 }

@@ -229,10 +229,14 @@ async fn who_came_by_the_shared_code_is_offered_only_what_works_for_them() {
     let user_id = page.attribute("#deleted [name=user_id]", "value").unwrap();
     let bob = portal.owner("Bob").await;
     let let_in = format!("{list}/deleted");
-    let foreign = bob.post(&let_in, &[("user_id", &user_id)]).await;
+    let foreign = bob.post(&let_in, &[("user_id", user_id.as_str())]).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
-    portal.visitor().post(&let_in, &[("user_id", &user_id)]).await.redirects_to("/admin/sign-in");
-    let page = ada.post_and_follow(&let_in, &[("user_id", &user_id)]).await;
+    portal
+        .visitor()
+        .post(&let_in, &[("user_id", user_id.as_str())])
+        .await
+        .redirects_to("/admin/sign-in");
+    let page = ada.post_and_follow(&let_in, &[("user_id", user_id.as_str())]).await;
     assert!(page.flash().starts_with("They can call again"), "{}", page.flash());
     assert!(page.all("#deleted").is_empty());
     workshop.comes_to(&key, "demo", "ok").await;
