@@ -3,8 +3,9 @@
 
 #![no_main]
 
-use ai_proxy::catalog::attendee::shared_user_id;
-use ai_proxy::proxy::authenticate::{SharedKey, presented_key};
+use ai_proxy::catalog::attendee::name;
+use ai_proxy::proxy::authenticate::presented_key;
+use ai_proxy::proxy::shared_key::Key;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +14,6 @@ use libfuzzer_sys::fuzz_target;
 struct Input<'a> {
     api_key: Option<&'a [u8]>,
     authorization: Option<&'a [u8]>,
-    other_name: &'a str,
 }
 
 fuzz_target!(|input: Input| {
@@ -26,23 +26,24 @@ fuzz_target!(|input: Input| {
     put("api-key", input.api_key);
     put("authorization", input.authorization);
     let Ok(key) = presented_key(&headers) else { return };
-
-    assert!((2..=512).contains(&key.len()));
-    assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
-    if let Some(sent) = headers.get("api-key") {
-        assert_eq!(key.as_bytes(), sent.as_bytes(), "the api-key header decides");
+    let shared = match &key {
+        Key::Issued(key) => {
+            assert!((2..=512).contains(&key.len()));
+            assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
+            assert!(key.split_once('@').is_none_or(|(_, rest)| !rest.contains('/')), "{key}");
+            return;
+        }
+        Key::Shared(shared) => shared,
+    };
+    assert!(!shared.event_id.contains('@') && !shared.code.contains('/'));
+    let mut sent = format!("{}@{}/", shared.event_id, shared.code).into_bytes();
+    sent.extend(shared.name);
+    if let Some(whole) = headers.get("api-key") {
+        assert_eq!(whole.as_bytes(), sent, "the api-key header decides");
     }
-
-    let marks = key.find('@').and_then(|at| Some((at, at + key[at..].find('/')?)));
-    let shared = SharedKey::parse(key);
-    assert_eq!(shared.is_some(), marks.is_some(), "{key}");
-    let (Some(shared), Some((at, slash))) = (shared, marks) else { return };
-    assert_eq!(shared.event_id, &key[..at]);
-    assert_eq!(shared.code, &key[at + 1..slash]);
-    assert_eq!(shared.name, &key[slash + 1..]);
-
-    let id = |name: &str| shared_user_id(shared.event_id, name);
-    let same = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
-    assert_eq!(id(shared.name), id(&format!(" {}\t", shared.name.to_ascii_uppercase())));
-    assert_eq!(id(shared.name) == id(input.other_name), same(shared.name, input.other_name));
+    let Some(normal) = &shared.normal else { return };
+    let name = &normal[normal.len().min(shared.event_id.len() + shared.code.len() + 2)..];
+    assert_eq!(name::normal(shared.name).as_deref(), Some(name));
+    let code = shared.code.to_ascii_lowercase();
+    assert_eq!(*normal, format!("{}@{code}/{name}", shared.event_id));
 });

@@ -105,7 +105,7 @@ async fn restore_events<'a>(
         // makes an event and changes none.
         let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
         let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
-        let saved = event::save_in(tx, vault, by, &copy.draft(id, links)).await?;
+        let saved = event::restore_in(tx, vault, by, &copy.draft(id, links)).await?;
         if copy.registration_stopped {
             event::control::stop_registration_in(tx, &saved.id).await?;
         }

@@ -17,12 +17,14 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod backup;
 pub mod claim;
+pub mod deleted;
 mod issue;
 mod join;
 pub mod listing;
+pub mod name;
 
 pub use issue::{Issued, MAX_ISSUED, issue};
-pub use join::{Joined, join_by_shared_code, shared_user_id};
+pub use join::{Joined, has_joined, join_by_shared_code, shared_user_id};
 
 #[derive(Clone, Debug)]
 pub struct Attendee {
@@ -58,6 +60,27 @@ impl Attendee {
             last_error_at: row.try_get("last_error_at")?,
         })
     }
+
+    /// Whether they joined with the event's shared code: then the code and their
+    /// name are their key, and a card or a new key would change nothing of that.
+    pub fn has_joined_by_code(&self) -> bool {
+        is_by_code(&self.user_id)
+    }
+}
+
+fn is_by_code(user_id: &str) -> bool {
+    user_id.starts_with("shared:")
+}
+
+/// Refuses what works for issued keys only.
+fn refuse_by_code(user_id: &str) -> Result<()> {
+    if is_by_code(user_id) {
+        let reason = "this attendee joined with the shared code: their key is the code and their \
+                      name, so it cannot be replaced. Change the event's shared code, or delete \
+                      the attendee";
+        return Err(Error::Conflict { reason: reason.to_owned() });
+    }
+    Ok(())
 }
 
 pub(super) const TABLE: &str = "attendee";
@@ -171,9 +194,13 @@ pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<
 }
 
 /// Gives an attendee a new key; the old one stops at once.
+///
+/// # Errors
+/// [`Error::Conflict`] for one who joined with the shared code.
 pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<SecretString> {
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;
+    refuse_by_code(&who)?;
     let key = replace_key(&mut tx, vault, id).await?;
     finish(tx, by, id, "new key", &who).await?;
     Ok(key)
@@ -190,10 +217,12 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
     Ok(key)
 }
 
-/// Deletes an attendee. Their figures stay with the event.
+/// Deletes an attendee. Their figures stay with the event. One who joined with the
+/// shared code stays out until they are [let in again](deleted::let_in_again).
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;
+    deleted::bury(&mut tx, id).await?;
     for statement in
         ["delete from quota where attendee_id = $1", "delete from attendee where id = $1"]
     {

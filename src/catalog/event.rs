@@ -18,10 +18,11 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
+pub mod guesses;
 pub mod registration;
 mod window;
 
-pub use draft::{Draft, MAX_LINKED};
+pub use draft::{Draft, MAX_LINKED, propose_code};
 pub use registration::Shut;
 pub use window::Window;
 
@@ -182,6 +183,21 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
 
 /// [`save`] as a part of a transaction of [`change::write`].
 pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    write_in(tx, vault, by, draft, true).await
+}
+
+/// The same for an event of a backup, which keeps its shared code however short it is.
+pub async fn restore_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+    write_in(tx, vault, by, draft, false).await
+}
+
+async fn write_in(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+    is_code_new: bool,
+) -> Result<Saved> {
     let valid = draft.validate()?;
     check_resources(tx, by, &draft.resources).await?;
     let stored = match &draft.id {
@@ -199,6 +215,9 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
         Some(_) => Outcome::Updated,
         None => Outcome::Created,
     };
+    if is_code_new {
+        valid.check_new_code(stored.as_ref())?;
+    }
     let id = match &draft.id {
         Some(id) => id.clone(),
         None => free_id(tx).await?,
@@ -265,11 +284,15 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let Some(name) = name else {
         return Err(Error::NotFound { noun: Noun::Event, name: id.to_owned() });
     };
-    // Their keys are cached by replicas, and may come back with a restored event.
-    let attendees: Vec<String> = sqlx::query_scalar("select id from attendee where event_id = $1")
-        .bind(id)
-        .fetch_all(&mut *tx)
-        .await?;
+    // Their keys are cached by replicas, and may come back with a restored event. Those
+    // who were deleted before are cached by their user id.
+    let attendees: Vec<String> = sqlx::query_scalar(
+        "select id from attendee where event_id = $1
+         union all select user_id from deleted_attendee where event_id = $1",
+    )
+    .bind(id)
+    .fetch_all(&mut *tx)
+    .await?;
     let attendees: Vec<&str> = attendees.iter().map(String::as_str).collect();
     change::record_all(&mut tx, Noun::Attendee, &attendees).await?;
     for statement in [

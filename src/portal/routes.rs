@@ -75,6 +75,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         )
         .route("/admin/events/{id}/attendees/cards", post(attendees::cards::make))
         .route("/admin/events/{id}/attendees/cards.csv", post(attendees::cards::csv))
+        .route("/admin/events/{id}/attendees/deleted", post(attendees::deleted::let_in_again))
         .route("/admin/events/{id}/attendees/{attendee}", get(attendees::person::show))
         .route(
             "/admin/events/{id}/attendees/{attendee}/activity",

@@ -4,13 +4,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
 use super::error::{Organizer, ProxyError};
+use super::guessing::{self, Tried};
 use super::live::{Endings, Live};
 use super::plane::{DataPlane, Known};
+use super::shared_key::{Key, SharedKey, is_same_code};
 use super::throttle;
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
@@ -18,9 +19,6 @@ use crate::catalog::{self, Digest, quota};
 use crate::clock;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
-
-/// Shortest name in a shared-code key, in characters.
-const MIN_NAME: usize = 8;
 
 /// An attendee whose event is open now.
 #[derive(Clone)]
@@ -34,7 +32,7 @@ pub struct Caller {
 }
 
 /// The key a request carries: `api-key` decides, else a bearer token.
-pub fn presented_key(headers: &HeaderMap) -> Result<&str, ProxyError> {
+pub fn presented_key(headers: &HeaderMap) -> Result<Key<'_>, ProxyError> {
     let value = match headers.get(API_KEY) {
         Some(value) => value.as_bytes(),
         None => match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
@@ -42,30 +40,12 @@ pub fn presented_key(headers: &HeaderMap) -> Result<&str, ProxyError> {
             None => return Err(ProxyError::MissingKey),
         },
     };
-    let is_key = (2..=512).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    std::str::from_utf8(value).ok().filter(|_| is_key).ok_or(ProxyError::InvalidKey)
+    Key::read(value).ok_or(ProxyError::InvalidKey)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
-/// `{event-id}@{code}/{name}`: a key that an attendee makes from a shared code.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SharedKey<'key> {
-    pub event_id: &'key str,
-    pub code: &'key str,
-    pub name: &'key str,
-}
-
-impl<'key> SharedKey<'key> {
-    /// `None`: not of this form, so it is an issued key.
-    pub fn parse(key: &'key str) -> Option<Self> {
-        let (event_id, rest) = key.split_once('@')?;
-        let (code, name) = rest.split_once('/')?;
-        Some(Self { event_id, code, name })
-    }
 }
 
 impl DataPlane {
@@ -76,27 +56,30 @@ impl DataPlane {
         peer: IpAddr,
     ) -> Result<Caller, ProxyError> {
         let key = presented_key(headers)?;
-        let digest = self.vault.digest(key);
         let source = || throttle::source(peer, headers, &self.config.trusted_proxies);
-        let mut known = self.keys.get(&digest);
+        let digest = key.normal().map(|normal| self.vault.digest(normal));
+        let mut known = digest.and_then(|digest| self.keys.get(&digest));
         loop {
             if let Some(known) = known
-                && let Some(proof) = self.prove(&known, key)
+                && let Some(proof) = self.prove(&known, &key)
             {
                 return proof;
             }
-            let learned = match SharedKey::parse(key) {
-                Some(shared) => self.join_by_code(shared, source).await?,
-                None => self.look_up(key, digest, source).await?,
+            let learned = match (&key, digest) {
+                (Key::Issued(key), Some(digest)) => self.look_up(key, digest, source()).await?,
+                (Key::Shared(shared), _) => self.join_by_code(shared, source()).await?,
+                (Key::Issued(_), None) => return Err(ProxyError::InvalidKey),
             };
-            self.keys.insert(digest, learned.clone());
+            if let Some(digest) = digest {
+                self.keys.insert(digest, learned.clone());
+            }
             known = Some(learned);
         }
     }
 
     /// Checks what may have changed since the key was cached. `None`: the
     /// attendee's row has, so it must be read again.
-    fn prove(&self, known: &Known, key: &str) -> Option<Result<Caller, ProxyError>> {
+    fn prove(&self, known: &Known, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
         // In this order. A row's change is noted first and ends streams second,
         // so endings from after the change do not go with a row from before it.
         let endings = known.live.endings();
@@ -107,11 +90,11 @@ impl DataPlane {
         &self,
         known: &Known,
         endings: Arc<Endings>,
-        key: &str,
+        key: &Key<'_>,
     ) -> Result<Caller, ProxyError> {
         let snapshot = self.snapshot.load();
         let event = snapshot.events.get(&*known.live.event_id).ok_or(ProxyError::InvalidKey)?;
-        if let Some(shared) = SharedKey::parse(key) {
+        if let Key::Shared(shared) = key {
             // A changed code ends the keys that carry the old one.
             if !code_matches(event, shared.code) {
                 return Err(ProxyError::InvalidKey);
@@ -132,20 +115,14 @@ impl DataPlane {
         Ok(Caller { live: known.live.clone(), endings, event: event.clone(), daily_cap })
     }
 
+    /// Right keys are never slowed: nobody guesses one, so wrong ones cost only their
+    /// look-up.
     async fn look_up(
         self: &Arc<Self>,
         key: &str,
         digest: Digest,
-        source: impl Fn() -> IpAddr,
+        source: IpAddr,
     ) -> Result<Arc<Known>, ProxyError> {
-        // A source that guesses queues at a narrow door, so that it cannot keep
-        // the store from looking up the keys of others.
-        let source = source();
-        let _turn = if self.throttle.is_throttled(source, clock::now_ms()) {
-            self.guessers.acquire().await.ok()
-        } else {
-            None
-        };
         let mut digests = vec![digest];
         digests.extend(self.vault.old_digest(key));
         let plane = self.clone();
@@ -163,34 +140,75 @@ impl DataPlane {
 
     async fn join_by_code(
         self: &Arc<Self>,
-        shared: SharedKey<'_>,
-        source: impl Fn() -> IpAddr,
+        shared: &SharedKey<'_>,
+        source: IpAddr,
     ) -> Result<Arc<Known>, ProxyError> {
+        self.check_code(shared, source).await?;
         let snapshot = self.snapshot.load_full();
-        let event = snapshot.events.get(shared.event_id);
-        let Some(event) = event.filter(|event| code_matches(event, shared.code)) else {
-            return Err(self.wrong_key(source()));
-        };
-        if shared.name.chars().count() < MIN_NAME {
-            return Err(ProxyError::InvalidKey);
+        let event = snapshot.events.get(shared.event_id).ok_or(ProxyError::InvalidKey)?;
+        if shared.normal.is_none() {
+            return Err(ProxyError::NameNotUsable);
         }
         is_open(event, clock::now_ms())?;
         let (plane, event, name) = (self.clone(), event.clone(), shared.name.to_owned());
         self.on_control(async move {
             let changes = plane.lives.changes();
             let (db, vault) = (&plane.db, &plane.vault);
+            let organizer = || Organizer::from(&*event);
             match attendee::join_by_shared_code(db, vault, &event, &name).await {
                 Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
-                Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(Organizer::from(&*event)))),
-                Ok(Joined::Shut(why)) => {
-                    Ok(Err(ProxyError::RegistrationClosed(Organizer::from(&*event), why)))
+                // Kept like an attendee who is switched off, so that calls with the key
+                // cost no query; by the user id, since there is no other.
+                Ok(Joined::Deleted(user_id)) => {
+                    let (live, _) = plane.lives.enter(&user_id, &event.id);
+                    Ok(Ok(plane.known(live, changes, false, None)))
                 }
+                Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(organizer()))),
+                Ok(Joined::Shut(why)) => Ok(Err(ProxyError::RegistrationClosed(organizer(), why))),
+                Ok(Joined::NameNotUsable) => Ok(Err(ProxyError::NameNotUsable)),
                 // Deleted an instant ago, which the snapshot does not show yet.
                 Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
                 Err(error) => Err(error),
             }
         })
         .await?
+    }
+
+    /// Compares the code with the event's, at once or, where its source has presented
+    /// too many wrong ones, when its turn comes.
+    async fn check_code(
+        self: &Arc<Self>,
+        shared: &SharedKey<'_>,
+        source: IpAddr,
+    ) -> Result<(), ProxyError> {
+        let id = shared.event_id;
+        if !self.snapshot.load().events.contains_key(id) {
+            return Err(self.wrong_key(source));
+        }
+        let is_right = || {
+            let snapshot = self.snapshot.load();
+            snapshot.events.get(id).is_some_and(|event| code_matches(event, shared.code))
+        };
+        let door = match self.guesses.compare(source, id, clock::now_ms(), is_right) {
+            Tried::Right => return Ok(()),
+            Tried::Wrong => return Err(self.wrong_key(source)),
+            Tried::Wait(door) => door,
+        };
+        let has_turn = door.has_place() && {
+            let (plane, id, name) = (self.clone(), id.to_owned(), shared.name.to_owned());
+            let search = async move { attendee::has_joined(&plane.db, &id, &name).await };
+            let has_joined = self.on_control(search).await?;
+            door.turn(&self.control, has_joined).await
+        };
+        if has_turn && is_right() {
+            return Ok(());
+        }
+        self.guesses.warn(id, clock::now_ms());
+        if has_turn {
+            door.was_wrong(clock::now_ms());
+            return Err(self.wrong_key(source));
+        }
+        Err(ProxyError::TooManyAttempts { retry_after: guessing::RETRY_AFTER })
     }
 
     /// What ended the calls of somebody who was admitted before.
@@ -226,23 +244,27 @@ impl DataPlane {
             let used = quota::used(&self.db, &attendee.id, day).await?;
             live.learn_spent(day, used);
         }
+        Ok(self.known(live, changes, attendee.active, attendee.daily_request_cap))
+    }
+
+    /// `changes`: how many there were when the row began to be read.
+    fn known(
+        &self,
+        live: Arc<Live>,
+        changes: u64,
+        active: bool,
+        daily_cap: Option<u32>,
+    ) -> Arc<Known> {
         // A change that was told while the row was being read may not be in it.
         let is_fresh = self.lives.changes() == changes;
         let generation =
             if is_fresh { live.generation() } else { live.generation().wrapping_sub(1) };
-        Ok(Arc::new(Known {
-            live,
-            generation,
-            active: attendee.active,
-            daily_cap: attendee.daily_request_cap,
-        }))
+        Arc::new(Known { live, generation, active, daily_cap })
     }
 }
 
 fn code_matches(event: &Event, code: &str) -> bool {
-    event.shared_code.as_ref().is_some_and(|right| {
-        verify_slices_are_equal(right.expose_secret().as_bytes(), code.as_bytes()).is_ok()
-    })
+    event.shared_code.as_ref().is_some_and(|right| is_same_code(right.expose_secret(), code))
 }
 
 /// Whether the event is active and the instant within its window, ends included.
@@ -268,7 +290,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        presented_key(&map).map(str::to_owned)
+        presented_key(&map).map(|key| key.normal().unwrap_or_default().to_owned())
     }
 
     #[test]
@@ -282,24 +304,5 @@ mod tests {
         );
         assert_eq!(key(&[("authorization", "Basic abc")]), Err(ProxyError::MissingKey));
         assert_eq!(key(&[]), Err(ProxyError::MissingKey));
-    }
-
-    #[test]
-    fn a_key_has_2_to_512_visible_characters() {
-        for bad in ["x", "a b", "\u{e9}t\u{e9}", &"x".repeat(513)] {
-            assert_eq!(key(&[("api-key", bad)]), Err(ProxyError::InvalidKey), "{bad}");
-        }
-        assert!(key(&[("api-key", "xy")]).is_ok());
-        assert!(key(&[("api-key", &"x".repeat(512))]).is_ok());
-    }
-
-    #[test]
-    fn shared_keys_split_at_the_first_marks() {
-        let parsed = SharedKey::parse("a1b2-c3d4@code5/ada@example.org/x").unwrap();
-        let expected =
-            SharedKey { event_id: "a1b2-c3d4", code: "code5", name: "ada@example.org/x" };
-        assert_eq!(parsed, expected);
-        assert_eq!(SharedKey::parse("a1b2-c3d4@code5"), None);
-        assert_eq!(SharedKey::parse("code5/name"), None);
     }
 }

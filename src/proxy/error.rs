@@ -30,6 +30,7 @@ pub enum Shape {
 pub enum ProxyError {
     MissingKey,
     InvalidKey,
+    NameNotUsable,
     EventFull(Organizer),
     RegistrationClosed(Organizer, Shut),
     AttendeeDisabled(Organizer),
@@ -38,6 +39,8 @@ pub enum ProxyError {
     EventEnded(Organizer, i64),
     OriginNotAllowed,
     RouteNotFound,
+    /// For what clients probe to find a sign-in.
+    NoSignIn,
     EventNotFound,
     DeploymentNotFound {
         deployment: String,
@@ -133,6 +136,7 @@ impl ProxyError {
         match self {
             MissingKey
             | InvalidKey
+            | NameNotUsable
             | EventFull(_)
             | RegistrationClosed(..)
             | AttendeeDisabled(_)
@@ -141,6 +145,7 @@ impl ProxyError {
             | EventEnded(..) => StatusCode::UNAUTHORIZED,
             OriginNotAllowed => StatusCode::FORBIDDEN,
             RouteNotFound
+            | NoSignIn
             | EventNotFound
             | DeploymentNotFound { .. }
             | DeploymentOff { .. }
@@ -171,6 +176,7 @@ impl ProxyError {
         match self {
             MissingKey => "missing_api_key",
             InvalidKey => "invalid_api_key",
+            NameNotUsable => "name_not_usable",
             EventFull(_) => "event_full",
             RegistrationClosed(..) => "registration_closed",
             AttendeeDisabled(_) => "attendee_disabled",
@@ -178,7 +184,7 @@ impl ProxyError {
             EventNotStarted(..) => "event_not_started",
             EventEnded(..) => "event_ended",
             OriginNotAllowed => "origin_not_allowed",
-            RouteNotFound => "route_not_found",
+            RouteNotFound | NoSignIn => "route_not_found",
             EventNotFound => "event_not_found",
             DeploymentNotFound { .. } => "deployment_not_found",
             DeploymentOff { .. } => "deployment_off",
@@ -213,6 +219,10 @@ impl ProxyError {
             InvalidKey => "This API key is not known here. Copy it again, without spaces, from \
                            where you were given it."
                 .into(),
+            NameNotUsable => "The shared code is right, but the name after it cannot be used. A \
+                              name has 2 to 64 characters and no control characters; send letters \
+                              other than A to Z in UTF-8 or percent-encoded."
+                .into(),
             EventFull(of) => format!(
                 "As many people as \"{}\" has places for have joined with its shared code. {}",
                 of.event,
@@ -245,6 +255,12 @@ impl ProxyError {
             RouteNotFound => "There is nothing at this path. MCP servers are under \
                               /api/v1/mcp/{deployment}."
                 .into(),
+            NoSignIn => {
+                "There is no sign-in here. The API key of the request before was missing or \
+                         refused: check the key in your client's settings, in an api-key header or \
+                         as Authorization: Bearer."
+                    .into()
+            }
             EventNotFound => "There is no event with this id. Check the link.".into(),
             DeploymentNotFound { deployment, available } if available.is_empty() => format!(
                 "Your event has no deployment named \"{deployment}\", and none of this type at all."
@@ -297,8 +313,8 @@ impl ProxyError {
                 "You have {limit} requests and streams open, the most your event allows. Close some."
             ),
             TooManyAttempts { retry_after } => format!(
-                "Too many unknown keys came from your address. Check your key and try again in \
-                 {retry_after} s."
+                "Too many unknown keys or wrong codes came from your address. Check your key and \
+                 try again in {retry_after} s."
             ),
             DailyCapReached { used, limit } => format!(
                 "You have used {used} of today's {limit} requests. The count starts anew at {}.",

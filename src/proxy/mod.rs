@@ -13,6 +13,7 @@ pub mod body;
 pub mod dropped;
 pub mod error;
 pub mod forward;
+pub mod guessing;
 pub mod headers;
 pub mod info;
 pub mod join;
@@ -29,6 +30,7 @@ pub mod refill;
 pub mod relay;
 pub mod resolve;
 pub mod route;
+pub mod shared_key;
 pub mod synthetic;
 pub mod tally;
 pub mod throttle;
@@ -196,8 +198,10 @@ async fn answer(
     if page.is_some() && origin::is_preflight(&call.head.method, &call.head.headers) {
         return Ok(origin::preflight(allow, &call.head.headers));
     }
-    if route == Route::Unknown {
-        return Err(ProxyError::RouteNotFound);
+    match route {
+        Route::Unknown => return Err(ProxyError::RouteNotFound),
+        Route::SignIn => return Err(ProxyError::NoSignIn),
+        _ => {}
     }
     if !route.allows(&call.head.method) {
         return Err(ProxyError::MethodNotAllowed { allow });
@@ -207,7 +211,9 @@ async fn answer(
         Route::EventInfo => info::caller_event(call).await,
         Route::Event { id } => info::event(call, id),
         Route::Usage => info::usage(call).await,
-        Route::Healthz | Route::Readyz | Route::Unknown => Err(ProxyError::RouteNotFound),
+        Route::Healthz | Route::Readyz | Route::SignIn | Route::Unknown => {
+            Err(ProxyError::RouteNotFound)
+        }
     }
 }
 

@@ -10,13 +10,13 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 
 use super::backend::Dialer;
 use super::dropped::Dropped;
 use super::error::ProxyError;
+use super::guessing::Guesses;
 use super::live::{Live, Lives};
 use super::mcp::binder::Binder;
 use super::mcp::constant::Trials;
@@ -38,9 +38,6 @@ const KEYS: usize = 65_536;
 
 /// MCP sessions cached at most.
 const SESSIONS: usize = 262_144;
-
-/// Look-ups that guessing sources may have under way together.
-const GUESSERS: usize = 2;
 
 /// How long a call waits for the store; a connection that broke while a query
 /// was under way may not be noticed for minutes.
@@ -78,7 +75,7 @@ pub struct DataPlane {
     pub trials: Trials,
     pub refills: Refills,
     pub throttle: Throttle,
-    pub guessers: Semaphore,
+    pub guesses: Guesses,
     pub origins: Origins,
     pub dialer: Dialer,
     pub dropped: Dropped,
@@ -128,7 +125,7 @@ impl DataPlane {
             trials: Trials::default(),
             refills: Refills::default(),
             throttle: Throttle::default(),
-            guessers: Semaphore::new(GUESSERS),
+            guesses: Guesses::default(),
             dropped: Dropped::default(),
             started: Instant::now(),
             tallies: Mutex::default(),

@@ -17,6 +17,19 @@ pub fn is_of_data_plane(path: &str) -> bool {
     }
 }
 
+/// Whether MCP clients ask for this path, after any 401, to find an authorisation
+/// server: RFC 9728 and RFC 8414 put `.well-known` before or behind the path of the
+/// server, RFC 7591 has `/register`. People are shown what the answer says.
+fn is_sign_in_probe(path: &str) -> bool {
+    if matches!(path.trim_end_matches('/'), "/register" | "/authorize" | "/token") {
+        return true;
+    }
+    let Some((before, probed)) = path.split_once("/.well-known/") else {
+        return path == "/.well-known";
+    };
+    before.is_empty() || probed.starts_with("oauth-") || probed.starts_with("openid-configuration")
+}
+
 /// What a request's path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'path> {
@@ -37,12 +50,17 @@ pub enum Route<'path> {
     Healthz,
     /// The process can serve.
     Readyz,
+    /// What clients probe for a sign-in after a 401.
+    SignIn,
     Unknown,
 }
 
 impl<'path> Route<'path> {
     /// Reads a path as it was sent; nothing is decoded here.
     pub fn of(path: &'path str) -> Self {
+        if is_sign_in_probe(path) {
+            return Route::SignIn;
+        }
         let Some(api) = path.strip_prefix("/api/v1/") else {
             return match path {
                 "/healthz" => Route::Healthz,
@@ -71,7 +89,7 @@ impl<'path> Route<'path> {
             Route::EventInfo => Family::EventInfo,
             Route::Event { .. } => Family::Event,
             Route::Usage => Family::Usage,
-            Route::Healthz | Route::Readyz | Route::Unknown => Family::Other,
+            Route::Healthz | Route::Readyz | Route::SignIn | Route::Unknown => Family::Other,
         }
     }
 
@@ -83,7 +101,7 @@ impl<'path> Route<'path> {
             Route::Event { .. } | Route::Usage | Route::Healthz | Route::Readyz => {
                 method == Method::GET
             }
-            Route::Unknown => false,
+            Route::SignIn | Route::Unknown => false,
         }
     }
 
@@ -93,7 +111,7 @@ impl<'path> Route<'path> {
             Route::Mcp { .. } => "GET, POST, DELETE",
             Route::EventInfo => "POST",
             Route::Event { .. } | Route::Usage | Route::Healthz | Route::Readyz => "GET",
-            Route::Unknown => "",
+            Route::SignIn | Route::Unknown => "",
         }
     }
 }
@@ -124,8 +142,19 @@ mod tests {
         for page in ["/", "/admin", "/api/admin/v1/events", "/event/a1b2-c3d4", "/healthz/x"] {
             assert!(!is_of_data_plane(page), "{page}");
         }
-        for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register", "/.well-known/x"] {
+        for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register/x", "/api/v1/register"] {
             assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");
         }
+        for probe in [
+            "/register",
+            "/register/",
+            "/.well-known/x",
+            "/.well-known/oauth-protected-resource/api/v1/mcp/demo/mcp",
+            "/api/v1/mcp/demo/mcp/.well-known/openid-configuration",
+            "/mcp/demo/.well-known/oauth-authorization-server",
+        ] {
+            assert_eq!(Route::of(probe), Route::SignIn, "{probe}");
+        }
+        assert_eq!(Route::of("/api/v1/mcp/demo/.well-known/x"), mcp("demo", "/.well-known/x"));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::authenticate;
+use super::guessing;
 use super::lease::DayCount;
 use super::live::Live;
 use super::mcp;
@@ -55,6 +56,7 @@ pub async fn run(plane: Arc<DataPlane>) {
         taking_in(&plane),
         tending(&plane),
         writing(&plane),
+        warning(&plane),
         expiring(&plane)
     );
 }
@@ -92,6 +94,14 @@ async fn writing(plane: &Arc<DataPlane>) {
         ticks.tick().await;
         return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
         part.turn(async { Ok(flush(plane).await?) }).await;
+    }
+}
+
+async fn warning(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("guesses of shared codes"));
+    loop {
+        ticks.tick().await;
+        part.turn(async { Ok(guessing::report(plane).await?) }).await;
     }
 }
 

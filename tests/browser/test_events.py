@@ -58,8 +58,8 @@ def tick(page: Page, resource: str) -> None:
         ("daily_request_cap", "many", "Daily request cap must be"),
         ("requests_per_minute", "0", "Requests a minute must be from 1 to 100000."),
         ("max_token_cap", "-1", "Max token cap must be"),
-        ("shared_code", "abcd", "Shared code must be empty, or 5 to 64 letters and digits."),
-        ("shared_code", "abc de", "Shared code must be empty, or 5 to 64 letters and digits."),
+        ("shared_code", "abcd", "Shared code must be empty, or 8 to 64 letters and digits."),
+        ("shared_code", "abc de", "Shared code must be empty, or 8 to 64 letters and digits."),
         ("shared_code_limit", "0", "Most people who may use it must be from 1 to 100000."),
     ],
 )

@@ -233,7 +233,7 @@ fn what_is_wrong_is_told_with_its_line_and_nothing_is_written(workshop: &Worksho
     insta::assert_snapshot!(wrong("2026-11-22T09:00", "22.11.2026"), @"workshop.toml, line 17, column 9: event 'Demo workshop', start: must be a wall clock such as 2026-11-22T09:00");
     insta::assert_snapshot!(wrong("2026-11-29T18:00", "2026-11-20T18:00"), @"workshop.toml, line 18, column 7: event 'Demo workshop', end: must be later than the start");
     insta::assert_snapshot!(wrong("= 1024", "= 0"), @"workshop.toml, line 22, column 21: event 'Demo workshop', daily_request_cap: must be from 1 to 100000");
-    insta::assert_snapshot!(wrong("shared_code = \"\"", "shared_code = \"abc\""), @"workshop.toml, line 24, column 15: event 'Demo workshop', shared_code: must be empty, or 5 to 64 letters and digits");
+    insta::assert_snapshot!(wrong("shared_code = \"\"", "shared_code = \"abc\""), @"workshop.toml, line 24, column 15: event 'Demo workshop', shared_code: must be empty, or 8 to 64 letters and digits");
     insta::assert_snapshot!(wrong("description = \"# Welcome\"\n", ""), @"workshop.toml, line 11, column 1: event 'Demo workshop', description: is required");
     insta::assert_snapshot!(wrong("[\"mcp-demo\"]", "[\"mcp-demo\", \"other\"]"), @"workshop.toml, line 20, column 13: event 'Demo workshop', resources: there is no resource 'other'");
     assert_eq!(workshop.json(&["resource", "list", "--json"]), json!([]));

@@ -20,7 +20,7 @@ name = \"Demo workshop\"
 description = \"D\"
 organizer_name = \"Ada\"
 organizer_email = \"ada@example.org\"
-shared_code = \"letmein\"
+shared_code = \"letmein42\"
 ";
 
 fn workshop_with_attendees() -> Workshop {

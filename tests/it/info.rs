@@ -164,16 +164,27 @@ async fn what_editors_probe_is_a_plain_404_without_a_key() {
         "/.well-known/oauth-protected-resource",
         "/.well-known/oauth-protected-resource/api/v1/mcp/demo/mcp",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-authorization-server/api/v1/mcp/demo/mcp",
         "/.well-known/openid-configuration",
+        "/api/v1/mcp/demo/mcp/.well-known/openid-configuration",
+        "/api/v1/mcp/demo/.well-known/oauth-authorization-server",
         "/register",
         "/authorize",
         "/token",
     ] {
         for method in ["GET", "POST"] {
-            plain(&proxy.ask(method, path).json("{}").await, 404, "route_not_found");
-            plain(&ada.ask(method, path).await, 404, "route_not_found");
+            for ask in [proxy.ask(method, path).json("{}"), ada.ask(method, path)] {
+                let answer = ask.await;
+                plain(&answer, 404, "route_not_found");
+                // People are shown this in place of the 401 that led here.
+                let said = "There is no sign-in here. The API key of the request before was \
+                            missing or refused";
+                assert!(answer.text().contains(said), "{path}: {}", answer.text());
+            }
         }
     }
+    let other = proxy.ask("GET", "/api/v1/nothing").await;
+    assert!(!other.text().contains("sign-in"), "{}", other.text());
     assert_eq!(backend.requests(), []);
 }
 

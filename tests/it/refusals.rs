@@ -48,6 +48,19 @@ async fn event_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn name_not_usable() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().shared_code("welcome1").open().await;
+    proxy.start().await;
+    let key = event.shared_key("welcome1", "x");
+    let answer = proxy.ask("POST", DEMO).json(CALL).key(&key).await;
+    rpc(&answer, 401, "name_not_usable", json!(7));
+    plain(&proxy.ask("GET", "/api/v1/usage").key(&key).await, 401, "name_not_usable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn registration_closed() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;

@@ -194,3 +194,52 @@ async fn another_owners_attendees_are_not_there() {
     let after = workshop.number("select value from revision where name = 'catalog'").await;
     assert_eq!(after, before, "nothing was changed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_by_the_shared_code_is_offered_only_what_works_for_them() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let demo = workshop.resource("demo", &server.url(), &"backend-key".into()).await;
+    let event = workshop
+        .event(&[&demo], |draft| draft.shared_code = Some("welcome1".to_owned().into()))
+        .await;
+    let key = format!("{event}@welcome1/Grace Hopper").into();
+    workshop.comes_to(&key, "demo", "ok").await;
+    let who = one(&ada, &event).await;
+    let page = ada.get(&who).await;
+    assert!(page.body.contains("joined with the shared code"), "{}", page.body);
+    assert!(!page.body.contains("New key</button>") && !page.body.contains("New card</button>"));
+    assert_eq!(ada.post(&format!("{who}/key"), &[]).await.status, StatusCode::CONFLICT);
+    let id = who.rsplit_once('/').unwrap().1;
+    let card = ada.post(&format!("{}/cards", path(&event)), &[("whom", id)]).await;
+    assert_eq!(card.status, StatusCode::CONFLICT);
+
+    let list = path(&event);
+    assert!(ada.get(&list).await.all("#deleted").is_empty());
+    let ask = ada.get(&format!("{who}/delete")).await;
+    assert!(ask.text("form.ask").contains("You can let them in again"), "{}", ask.body);
+    let page = ada.press(&format!("{who}/delete"), "/delete", &[]).await;
+    assert!(page.flash().contains("calls under this name are refused"), "{}", page.flash());
+    assert_eq!(page.text("#deleted summary"), "Deleted (1)");
+    assert!(!page.text("#deleted").contains("Grace"), "the name is not kept");
+    workshop.comes_to(&key, "demo", "attendee_disabled").await;
+
+    let user_id = page.attribute("#deleted [name=user_id]", "value").unwrap();
+    let bob = portal.owner("Bob").await;
+    let let_in = format!("{list}/deleted");
+    let foreign = bob.post(&let_in, &[("user_id", user_id.as_str())]).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    portal
+        .visitor()
+        .post(&let_in, &[("user_id", user_id.as_str())])
+        .await
+        .redirects_to("/admin/sign-in");
+    let page = ada.post_and_follow(&let_in, &[("user_id", user_id.as_str())]).await;
+    assert!(page.flash().starts_with("They can call again"), "{}", page.flash());
+    assert!(page.all("#deleted").is_empty());
+    workshop.comes_to(&key, "demo", "ok").await;
+    assert!(ada.get(&list).await.text("tbody th").contains("Grace Hopper"), "they said it again");
+    assert!(workshop.trail().await.starts_with("let in again: shared:"));
+}

@@ -110,7 +110,7 @@ async fn an_event_is_made_listed_found_and_changed() {
         .post_and_follow(
             NEW,
             &fields(&[
-                ("shared_code", "room42"),
+                ("shared_code", "room4242"),
                 ("listed", &one),
                 ("position", "2"),
                 ("listed", &two),
@@ -129,7 +129,7 @@ async fn an_event_is_made_listed_found_and_changed() {
     );
     let made = only(&portal, "Ada").await;
     assert_eq!(made.description, "# Welcome\n\nBring a laptop.");
-    assert_eq!(made.shared_code.as_ref().unwrap().expose_secret(), "room42");
+    assert_eq!(made.shared_code.as_ref().unwrap().expose_secret(), "room4242");
     let linked: Vec<_> = made.resources.iter().map(|resource| resource.id.clone()).collect();
     assert_eq!(linked, [two.clone(), one.clone()], "by their numbers");
     assert!(!made.active);
@@ -148,7 +148,7 @@ async fn an_event_is_made_listed_found_and_changed() {
     let edit = ada.get(&path).await;
     assert_eq!(edit.text(".tabs a[aria-current]"), "Event");
     assert_eq!(edit.attributes("[name=position]", "value"), ["1", "2"]);
-    let same = fields(&[("shared_code", "room42"), ("resources", &two), ("resources", &one)]);
+    let same = fields(&[("shared_code", "room4242"), ("resources", &two), ("resources", &one)]);
     let unchanged = ada.post_and_follow(&path, &same).await;
     assert_eq!(unchanged.flash(), "Open Day was so already; nothing is changed.");
     let on = fields(&[("active", "on"), ("daily_request_cap", "7")]);
@@ -158,7 +158,7 @@ async fn an_event_is_made_listed_found_and_changed() {
     assert_eq!((stored.active, stored.daily_request_cap, stored.resources.len()), (true, 7, 0));
     assert!(stored.shared_code.is_none());
     assert!(ada.get(&path).await.all("#active-hint").is_empty(), "nothing to warn of");
-    assert!(!ada.get("/admin/audit").await.body.contains("room42"));
+    assert!(!ada.get("/admin/audit").await.body.contains("room4242"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +193,7 @@ async fn every_rule_is_told_beside_its_field_and_what_was_typed_is_kept() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;
     let (long, number) = ("a".repeat(129), "must be a whole number from 1 to 100000.");
-    let code = "Shared code must be empty, or 5 to 64 letters and digits.";
+    let code = "Shared code must be empty, or 8 to 64 letters and digits.";
     for (field, typed, problem) in [
         ("name", " ", "Event name is required."),
         ("name", &long[..65], "Event name has more than 64 characters."),
@@ -211,6 +211,7 @@ async fn every_rule_is_told_beside_its_field_and_what_was_typed_is_kept() {
         ("max_token_cap", "0", "Max token cap must be from 1 to 100000."),
         ("daily_request_cap", "-1", &format!("Daily request cap {number}")),
         ("requests_per_minute", "100001", "Requests a minute must be from 1 to 100000."),
+        ("shared_code", "seven77", code),
         ("shared_code", "abcd", code),
         ("shared_code", "with space", code),
         ("shared_code_limit", "0", "Most people who may use it must be from 1 to 100000."),
@@ -306,7 +307,7 @@ async fn a_copy_is_off_later_and_without_a_way_in() {
         .event(&[&one], |draft| {
             (draft.start, draft.end) = ("2020-01-01T09:00".into(), "2020-01-03T10:30".into());
             (draft.burst, draft.max_open_requests, draft.daily_request_cap) = (61, 301, 77);
-            draft.shared_code = Some("room42".into());
+            draft.shared_code = Some("room4242".into());
         })
         .await;
     shop.attendee(&id).await;

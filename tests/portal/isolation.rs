@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use ai_proxy::backup;
 use ai_proxy::backup::archive::Archive;
+use ai_proxy::catalog::attendee::{self, Joined};
 use ai_proxy::catalog::event::{self, Draft};
 use ai_proxy::catalog::{api_token, owner};
 use http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
@@ -71,6 +72,8 @@ struct Rows {
     ends_at: i64,
     resource: String,
     attendee: String,
+    /// The user id of somebody who was deleted.
+    deleted: String,
     token: String,
     /// A file that waits to be restored.
     restore: String,
@@ -84,6 +87,11 @@ impl Rows {
         let event = workshop.event(&[&resource], |draft| draft.name = "Workshop".into()).await;
         let stored = event::get(&app.db, &app.vault, &workshop.by.owner_id, &event).await;
         let attendee = workshop.attendee(&event).await.attendee_id;
+        let stored = stored.unwrap();
+        let joined = attendee::join_by_shared_code(&app.db, &app.vault, &stored, b"Grace").await;
+        let Joined::Attendee(grace) = joined.unwrap() else { panic!("nobody joined") };
+        attendee::delete(&app.db, &workshop.by, &grace.id).await.unwrap();
+        let deleted = grace.user_id;
         let owner = owner::find(&app.db, name).await.unwrap().unwrap();
         let token = format!("token {number}");
         api_token::create(&app.db, &owner, &token, None).await.unwrap();
@@ -92,8 +100,8 @@ impl Rows {
         let fields = [("file_passphrase", PASSPHRASE)];
         let kept = visitor.upload("/admin/backup/restore", &fields, FILE).await;
         let restore = kept.headers[LOCATION].to_str().unwrap().rsplit_once('/').unwrap().1;
-        let ends_at = stored.unwrap().ends_at;
-        Self { event, ends_at, resource, attendee, token, restore: restore.to_owned() }
+        let ends_at = stored.ends_at;
+        Self { event, ends_at, resource, attendee, deleted, token, restore: restore.to_owned() }
     }
 
     /// Takes the resource out of the event, so that it can be deleted.
@@ -167,6 +175,7 @@ async fn fields(route: &str, visitor: &Visitor, own: &Rows) -> Vec<(&'static str
         "/resources/{id}/active" => vec![("active", "no".into())],
         "/events/{id}/delete" => vec![("name", "Workshop".into())],
         "/events/{id}/attendees/cards" => vec![("whom", "new".into())],
+        "/events/{id}/attendees/deleted" => vec![("user_id", own.deleted.clone())],
         "/events/{id}/attendees/{attendee}/cap" => vec![("cap", "5".into())],
         "/events/{id}/attendees/{attendee}/activity"
         | "/events/{id}/room/activity"

@@ -265,3 +265,27 @@ async fn another_owners_room_is_not_there() {
     let after = workshop.number("select value from revision where name = 'catalog'").await;
     assert_eq!(after, before, "nothing was changed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_organiser_is_warned_while_somebody_guesses_the_shared_code() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event =
+        workshop.event(&[], |draft| draft.shared_code = Some("welcome1".to_owned().into())).await;
+    let other = workshop.event(&[], |_| {}).await;
+    assert!(!ada.get(&path(&event)).await.body.contains("guessing the shared code"));
+    let now = ai_proxy::clock::now_ms();
+    let tries = std::collections::HashMap::from([
+        ((event.clone(), now), 1_234),
+        ((event.clone(), now - 700_000), 5),
+    ]);
+    let db = &portal.app.db;
+    ai_proxy::catalog::event::guesses::note(db, &tries, now).await.unwrap();
+    let page = ada.get(&path(&event)).await;
+    let warning = page.text("#now [role=alert]");
+    assert!(warning.contains("1,234 tries in the last ten minutes"), "{warning}");
+    assert!(!ada.get(&path(&other)).await.body.contains("guessing the shared code"));
+    ai_proxy::catalog::event::guesses::note(db, &[].into(), now + 3_700_000).await.unwrap();
+    assert_eq!(workshop.number("select count(*) from code_guess").await, 0, "nothing is kept");
+}

@@ -19,6 +19,10 @@ on_both![
     a_name_is_the_same_person_however_it_is_written,
     a_shared_code_lets_in_exactly_its_limit,
     nobody_joins_an_event_that_is_gone,
+    who_joined_under_another_spelling_is_found_once_and_rekeyed,
+    who_is_deleted_stays_out_until_let_in_again,
+    a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event,
+    new_keys_and_cards_are_for_issued_attendees,
 ];
 
 async fn who_has(store: &Store, key: &SecretString) -> Option<Attendee> {
@@ -27,7 +31,7 @@ async fn who_has(store: &Store, key: &SecretString) -> Option<Attendee> {
 }
 
 async fn join(store: &Store, event: &Event, name: &str) -> Joined {
-    attendee::join_by_shared_code(&store.db, &store.vault, event, name).await.unwrap()
+    attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes()).await.unwrap()
 }
 
 async fn shared_event(store: &Store, limit: u32) -> Event {
@@ -163,7 +167,7 @@ async fn a_name_is_the_same_person_however_it_is_written(store: Store) {
     };
     assert_eq!(ada.display_name, "Ada@Example.org");
     assert!(ada.user_id.starts_with("shared:") && ada.user_id.len() == 7 + 64);
-    for spelling in ["ada@example.org", "  ADA@EXAMPLE.ORG\t"] {
+    for spelling in ["ada@example.org", "  ADA%40EXAMPLE.ORG  "] {
         let Joined::Attendee(same) = join(&store, &event, spelling).await else { panic!("full") };
         assert_eq!(same.id, ada.id);
     }
@@ -197,7 +201,7 @@ async fn a_shared_code_lets_in_exactly_its_limit(store: Store) {
         match task.await.unwrap() {
             Joined::Attendee(attendee) => _ = joined.insert(attendee.id),
             Joined::Full => full += 1,
-            Joined::Shut(why) => panic!("registration was never closed: {why:?}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(joined.len(), 25);
@@ -216,6 +220,91 @@ async fn nobody_joins_an_event_that_is_gone(store: Store) {
     let event = shared_event(&store, 5).await;
     ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
     let joined =
-        attendee::join_by_shared_code(&store.db, &store.vault, &event, "ada lovelace").await;
+        attendee::join_by_shared_code(&store.db, &store.vault, &event, b"ada lovelace").await;
     assert!(matches!(joined, Err(Error::NotFound { noun: Noun::Event, .. })));
+}
+
+async fn joins(store: &Store, event: &Event, name: &str) -> Attendee {
+    match join(store, event, name).await {
+        Joined::Attendee(attendee) => attendee,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+async fn who_joined_under_another_spelling_is_found_once_and_rekeyed(store: Store) {
+    let event = shared_event(&store, 3).await;
+    let long = format!("{}@example.org", "x".repeat(80));
+    for (sent, literal) in [
+        ("Ada%40Example.org", "ada%40example.org"),
+        ("bob%2Fof%2Fthe%2Fslashes", "bob%2fof%2fthe%2fslashes"),
+        (&long, &long),
+    ] {
+        store.execute("delete from attendee").await;
+        let before = joins(&store, &event, "somebody").await;
+        sqlx::query("update attendee set user_id = $1")
+            .bind(attendee::shared_user_id(&event.id, literal))
+            .execute(store.db.writer())
+            .await
+            .unwrap();
+        let now = joins(&store, &event, sent).await;
+        assert_eq!(now.id, before.id, "{sent}");
+        let decoded = literal.replace("%40", "@").replace("%2f", "/");
+        assert_eq!(now.user_id, attendee::shared_user_id(&event.id, &decoded), "{sent}");
+        assert_eq!(joins(&store, &event, &decoded).await.id, before.id, "{sent}");
+    }
+    assert!(matches!(join(&store, &event, &long.replace('x', "y")).await, Joined::NameNotUsable));
+}
+
+async fn who_is_deleted_stays_out_until_let_in_again(store: Store) {
+    let event = shared_event(&store, 5).await;
+    let (db, vault, by) = (&store.db, &store.vault, &store.by);
+    let ada = joins(&store, &event, "Ada Lovelace").await;
+    let today = ai_proxy::clock::day_of(ai_proxy::clock::now_ms());
+    ai_proxy::catalog::quota::lease(db, &ada.id, today, 7, 10).await.unwrap().unwrap();
+    attendee::delete(db, by, &ada.id).await.unwrap();
+    let out = join(&store, &event, "ada  lovelace").await;
+    assert!(matches!(&out, Joined::Deleted(id) if *id == ada.user_id), "{out:?}");
+    let deleted = attendee::deleted::list(db, &by.owner_id, &event.id).await.unwrap();
+    let expected = attendee::deleted::Deleted { user_id: ada.user_id.clone(), day: today, used: 7 };
+    assert_eq!(deleted, [expected]);
+
+    let another = store.another_owner().await;
+    assert!(attendee::deleted::list(db, &another.owner_id, &event.id).await.unwrap().is_empty());
+    let foreign = attendee::deleted::let_in_again(db, vault, &another, &event.id, &ada.user_id);
+    assert!(matches!(foreign.await, Err(Error::NotFound { .. })));
+    let let_in = || attendee::deleted::let_in_again(db, vault, by, &event.id, &ada.user_id);
+    let_in().await.unwrap();
+    assert!(matches!(let_in().await, Err(Error::NotFound { .. })), "once");
+    assert_eq!(ai_proxy::catalog::quota::used(db, &ada.user_id, today).await.unwrap(), 0);
+    // Also while nobody new is let in.
+    let closed = Event { registration: "closed".into(), ..event.clone() };
+    store.execute("update event set registration = 'closed'").await;
+    let again = joins(&store, &closed, "Ada Lovelace").await;
+    assert_eq!((again.user_id, again.display_name.as_str()), (ada.user_id, "Ada Lovelace"));
+    assert_eq!(ai_proxy::catalog::quota::used(db, &again.id, today).await.unwrap(), 7);
+    let more = ai_proxy::catalog::quota::lease(db, &again.id, today, 4, 10).await.unwrap();
+    assert_eq!(more, None, "the cap is not fresh");
+}
+
+async fn a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event(store: Store) {
+    let event = shared_event(&store, 1).await;
+    let ada = joins(&store, &event, "Ada").await;
+    attendee::delete(&store.db, &store.by, &ada.id).await.unwrap();
+    assert!(matches!(join(&store, &event, "Bob").await, Joined::Full));
+    let issued = store.issue(&event, 1).await;
+    attendee::delete(&store.db, &store.by, &issued[0].attendee_id).await.unwrap();
+    assert_eq!(store.number("select count(*) from deleted_attendee").await, 1, "no issued ones");
+    ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    assert_eq!(store.number("select count(*) from deleted_attendee").await, 0);
+}
+
+async fn new_keys_and_cards_are_for_issued_attendees(store: Store) {
+    let event = shared_event(&store, 1).await;
+    let ada = joins(&store, &event, "Ada").await;
+    let (db, vault, by) = (&store.db, &store.vault, &store.by);
+    let key = attendee::new_key(db, vault, by, &ada.id).await.unwrap_err();
+    assert!(key.to_string().contains("joined with the shared code"), "{key}");
+    let whom = attendee::claim::For::One(&ada.id);
+    let card = attendee::claim::make_cards(db, vault, by, &event.id, whom).await.unwrap_err();
+    assert!(matches!(card, Error::Conflict { .. }), "{card}");
 }

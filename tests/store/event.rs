@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::harness::{Store, event_draft, on_both, resource_draft};
 
 on_both![
+    a_short_code_that_was_set_before_stays_and_no_other_is_set,
     an_event_is_kept_as_entered,
     saving_tells_created_updated_and_unchanged,
     links_follow_their_order,
@@ -209,6 +210,7 @@ async fn fields_are_checked_by_the_rules_of_the_form(store: Store) {
         (Draft { requests_per_minute: 0, ..valid() }, "requests_per_minute"),
         (Draft { burst: 0, ..valid() }, "burst"),
         (Draft { max_open_requests: 0, ..valid() }, "max_open_requests"),
+        (Draft { shared_code: code("seven77"), ..valid() }, "shared_code"),
         (Draft { shared_code: code("abcd"), ..valid() }, "shared_code"),
         (Draft { shared_code: code(&"a".repeat(65)), ..valid() }, "shared_code"),
         (Draft { shared_code: code("abc-def"), ..valid() }, "shared_code"),
@@ -227,4 +229,32 @@ async fn fields_are_checked_by_the_rules_of_the_form(store: Store) {
         ..valid()
     };
     store.save_event(&widest).await.unwrap();
+}
+
+async fn a_short_code_that_was_set_before_stays_and_no_other_is_set(store: Store) {
+    let draft = Draft { shared_code: Some("Welcome2026".into()), ..event_draft() };
+    let event = store.save_event(&draft).await.unwrap();
+    let sealed = {
+        // As it was stored when five characters were enough.
+        let short = Draft { shared_code: Some("12345".into()), ..event_draft() };
+        let mut tx = ai_proxy::catalog::change::write(&store.db).await.unwrap();
+        let id = Some(event.id.clone());
+        let draft = Draft { id, ..short };
+        ai_proxy::catalog::event::restore_in(&mut tx, &store.vault, &store.by, &draft)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        draft
+    };
+    let renamed = Draft { name: "Renamed".into(), ..sealed.clone() };
+    store.save_event(&renamed).await.unwrap();
+    for other in ["54321", "1234567"] {
+        let draft = Draft { shared_code: Some(other.into()), ..renamed.clone() };
+        let refused = store.save_event(&draft).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid { field: "shared_code", .. }), "{refused}");
+    }
+    let draft = Draft { shared_code: Some("12345678".into()), ..renamed };
+    store.save_event(&draft).await.unwrap();
+    let proposed = ai_proxy::catalog::event::propose_code().unwrap();
+    store.save_event(&Draft { shared_code: Some(proposed.into()), ..draft }).await.unwrap();
 }

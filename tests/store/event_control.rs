@@ -125,8 +125,9 @@ async fn a_raised_cap_takes_along_whom_it_would_leave_behind(store: Store) {
 async fn closed_registration_keeps_out_new_people_only(store: Store) {
     let draft = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
     let event = store.save_event(&draft).await.unwrap();
-    let join =
-        |name: &'static str| attendee::join_by_shared_code(&store.db, &store.vault, &event, name);
+    let join = |name: &'static str| {
+        attendee::join_by_shared_code(&store.db, &store.vault, &event, name.as_bytes())
+    };
     let set = |open| control::set_registration(&store.db, &store.by, &event.id, open);
     let shut = async || read(&store, &event.id).await.shut();
     assert!(matches!(join("ada@example.org").await.unwrap(), Joined::Attendee(_)));
@@ -153,7 +154,7 @@ async fn what_is_closed_in_the_settings_is_not_opened_in_the_room(store: Store) 
     let open = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
     let event = store.save_event(&open).await.unwrap();
     let join = |event, name: &'static str| {
-        attendee::join_by_shared_code(&store.db, &store.vault, event, name)
+        attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes())
     };
     assert!(matches!(join(&event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
     let id = Some(event.id.clone());

@@ -8,7 +8,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Attendee, not_found, replace_key};
+use super::{Attendee, not_found, refuse_by_code, replace_key};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
@@ -97,6 +97,10 @@ pub async fn waiting(db: &Db, owner_id: &str, event_id: &str) -> Result<Waiting>
 }
 
 /// Makes cards, at most [`MAX_CARDS`]; those that these attendees had are void.
+///
+/// # Errors
+/// [`Error::Conflict`] for one who joined with the shared code, and where there is
+/// nobody to make a card for.
 pub async fn make_cards(
     db: &Db,
     vault: &Vault,
@@ -128,6 +132,7 @@ pub async fn make_cards(
     let rows = query.fetch_all(&mut *tx).await?;
     let mut cards = Vec::with_capacity(rows.len());
     for row in &rows {
+        refuse_by_code(&row.text("user_id")?)?;
         cards.push(Card {
             attendee_id: row.text("id")?,
             user_id: row.text("user_id")?,

@@ -1,11 +1,14 @@
-//! Attendees who come by an event's shared code, made when they first call.
+//! Attendees who join with an event's shared code: their rows are created at
+//! their first call.
 //!
-//! They are told apart by the name they give, which nobody has proven. Their
-//! row has an API key as every other, which nobody knows until it is shown.
+//! They are told apart by the name they give ([`name`]), which nobody has proven.
+//! Their row has an API key like every other, but nobody knows it. One who was
+//! deleted leaves a tombstone ([`deleted`](super::deleted)), which keeps them out.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sqlx::AnyConnection;
 
-use super::{Attendee, New, insert, new_api_key};
+use super::{Attendee, New, deleted, insert, name, new_api_key};
 use crate::catalog::event::{Event, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
@@ -15,88 +18,171 @@ use crate::db::{Columns, Db};
 #[derive(Clone, Debug)]
 pub enum Joined {
     Attendee(Attendee),
-    /// As many as the event allows have come by its shared code.
+    /// They were deleted; this is their user id.
+    Deleted(String),
+    /// The event has as many attendees with its shared code as it allows.
     Full,
-    /// The event takes nobody new.
+    /// The event admits no new attendees.
     Shut(Shut),
+    /// The name breaks the rule ([`name::LENGTH`]), and nobody joined under it before.
+    NameNotUsable,
 }
 
-/// The attendee that `name` stands for; made where there is room for one more.
-/// That the code was right is for the caller to know.
+/// The attendee of the name, which is `sent` as in the key; created where there is
+/// room for one more. The caller has checked the code.
 pub async fn join_by_shared_code(
     db: &Db,
     vault: &Vault,
     event: &Event,
-    name: &str,
+    sent: &[u8],
 ) -> Result<Joined> {
-    let user_id = shared_user_id(&event.id, name);
-    if let Some(attendee) = find(db, &event.id, &user_id).await? {
+    let Some(ids) = Ids::of(&event.id, sent) else { return Ok(Joined::NameNotUsable) };
+    if ids.length < *name::LENGTH.start() {
+        return Ok(Joined::NameNotUsable);
+    }
+    let shown = name::shown(sent).unwrap_or_default();
+    let mut found = find(&mut *db.pool().acquire().await?, &event.id, &ids).await?;
+    if let Some(attendee) = found.take_if(|found| ids.is_up_to_date(found)) {
         return Ok(Joined::Attendee(attendee));
     }
-    if let Some(why) = event.shut() {
-        return Ok(Joined::Shut(why));
-    }
-    let mut tx = change::write(db).await?;
-    // The row's own say: the caller's copy of the event may be behind it.
-    let room = sqlx::query(
-        "select registration, shared_code_limit, (select count(*) from attendee
-            where event_id = $1 and user_id like 'shared:%') as joined,
-            (select count(*) from registration_stop where event_id = $1) as stopped
-         from event where id = $1",
-    )
-    .bind(&event.id)
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event.id.clone() })?;
-    let known = sqlx::query("select id from attendee where event_id = $1 and user_id = $2")
-        .bind(&event.id)
-        .bind(&user_id)
-        .fetch_optional(&mut *tx)
-        .await?;
-    if known.is_none() {
-        let is_stopped = room.int("stopped")? > 0;
-        if let Some(why) = Shut::of(&room.text("registration")?, is_stopped) {
+    if found.is_none() {
+        let connection = &mut *db.pool().acquire().await?;
+        if let Some(user_id) = deleted::find(connection, &event.id, ids.both()).await? {
+            return Ok(Joined::Deleted(user_id));
+        }
+        // After the search: names joined that were longer than may join now.
+        if !name::LENGTH.contains(&ids.length) {
+            return Ok(Joined::NameNotUsable);
+        }
+        if let Some(why) = event.shut() {
             return Ok(Joined::Shut(why));
         }
-        if room.int("joined")? >= room.int("shared_code_limit")? {
-            return Ok(Joined::Full);
+    }
+    let mut tx = change::write(db).await?;
+    // Again, now that nobody else writes.
+    let id = if let Some(known) = find(&mut tx, &event.id, &ids).await? {
+        if ids.is_up_to_date(&known) {
+            return Ok(Joined::Attendee(known));
+        }
+        let statement = "update attendee set user_id = $2, display_name = case
+            when display_name = '' then $3 else display_name end where id = $1";
+        sqlx::query(statement)
+            .bind(&known.id)
+            .bind(&ids.now)
+            .bind(&shown)
+            .execute(&mut *tx)
+            .await?;
+        known.id
+    } else {
+        if let Some(refused) = refusal(&mut tx, &event.id, &ids).await? {
+            return Ok(refused);
         }
         let id = new_id();
         let new = New {
             id: &id,
             event_id: &event.id,
-            user_id: &user_id,
-            display_name: &name.trim().chars().take(128).collect::<String>(),
+            user_id: &ids.now,
+            display_name: &shown,
             key: &new_api_key()?,
         };
         insert(&mut tx, vault, new).await?;
-        change::record(&mut tx, Noun::Attendee, &id).await?;
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    let attendee = find(db, &event.id, &user_id).await?;
-    let gone = || Error::NotFound { noun: Noun::Attendee, name: user_id };
+        id
+    };
+    change::record(&mut tx, Noun::Attendee, &id).await?;
+    tx.commit().await?;
+    let attendee = find(&mut *db.pool().acquire().await?, &event.id, &ids).await?;
+    let gone = || Error::NotFound { noun: Noun::Attendee, name: ids.now.clone() };
     attendee.map(Joined::Attendee).ok_or_else(gone)
 }
 
-/// Identity is event and name, however the name is cased and padded: a new
-/// code resets nobody's cap.
+/// Why somebody new cannot join, by what the rows say: the caller's copy of the
+/// event may be behind them.
+async fn refusal(
+    connection: &mut AnyConnection,
+    event_id: &str,
+    ids: &Ids,
+) -> Result<Option<Joined>> {
+    if let Some(user_id) = deleted::find(connection, event_id, ids.both()).await? {
+        return Ok(Some(Joined::Deleted(user_id)));
+    }
+    let room = sqlx::query(
+        "select registration, shared_code_limit,
+            (select count(*) from attendee where event_id = $1 and user_id like 'shared:%')
+                + (select count(*) from deleted_attendee where event_id = $1) as joined,
+            (select count(*) from registration_stop where event_id = $1) as stopped
+         from event where id = $1",
+    )
+    .bind(event_id)
+    .fetch_optional(connection)
+    .await?
+    .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event_id.to_owned() })?;
+    let is_stopped = room.int("stopped")? > 0;
+    if let Some(why) = Shut::of(&room.text("registration")?, is_stopped) {
+        return Ok(Some(Joined::Shut(why)));
+    }
+    Ok((room.int("joined")? >= room.int("shared_code_limit")?).then_some(Joined::Full))
+}
+
+/// Whether anybody has joined the event under the name.
+pub async fn has_joined(db: &Db, event_id: &str, sent: &[u8]) -> Result<bool> {
+    let Some(ids) = Ids::of(event_id, sent) else { return Ok(false) };
+    Ok(find(&mut *db.pool().acquire().await?, event_id, &ids).await?.is_some())
+}
+
+/// Identity is event and name, so a new code resets nobody's cap. `name` is as
+/// [`name::normal`] makes it.
 pub fn shared_user_id(event_id: &str, name: &str) -> String {
-    let name = name.trim().to_lowercase();
-    let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     format!("shared:{}", Digest::sha256(format!("{event_id}{name}").as_bytes()).hex())
 }
 
-async fn find(db: &Db, event_id: &str, user_id: &str) -> Result<Option<Attendee>> {
-    let row = sqlx::query(
+/// The user ids that a name can have.
+struct Ids {
+    now: String,
+    /// As it was made before names were decoded: of the name as sent.
+    before: String,
+    /// Of the normal name, in characters.
+    length: usize,
+}
+
+impl Ids {
+    fn of(event_id: &str, sent: &[u8]) -> Option<Self> {
+        let normal = name::normal(sent)?;
+        let literal = String::from_utf8_lossy(sent).trim().to_lowercase();
+        Some(Self {
+            now: shared_user_id(event_id, &normal),
+            before: shared_user_id(event_id, &literal),
+            length: normal.chars().count(),
+        })
+    }
+
+    fn both(&self) -> [&str; 2] {
+        [&self.now, &self.before]
+    }
+
+    /// Whether the row needs no new user id and no name.
+    fn is_up_to_date(&self, attendee: &Attendee) -> bool {
+        attendee.user_id == self.now && !attendee.display_name.is_empty()
+    }
+}
+
+async fn find(
+    connection: &mut AnyConnection,
+    event_id: &str,
+    ids: &Ids,
+) -> Result<Option<Attendee>> {
+    let rows = sqlx::query(
         "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
             last_seen_at, last_error, last_error_at
-         from attendee where event_id = $1 and user_id = $2",
+         from attendee where event_id = $1 and user_id in ($2, $3)",
     )
     .bind(event_id)
-    .bind(user_id)
-    .fetch_optional(db.pool())
+    .bind(&ids.now)
+    .bind(&ids.before)
+    .fetch_all(connection)
     .await?;
-    row.as_ref().map(Attendee::read).transpose()
+    let mut found = rows.iter().map(Attendee::read).collect::<Result<Vec<_>>>()?;
+    // Today's first: where there are two, the older one stays as it is.
+    found.sort_by_key(|attendee| attendee.user_id != ids.now);
+    Ok(found.into_iter().next())
 }

@@ -16,6 +16,16 @@ const MAX_DESCRIPTION: usize = 8192;
 /// Resources that an event can have: as many as a backup takes.
 pub const MAX_LINKED: usize = 1000;
 
+/// Fewest characters of a shared code that is set now, and of one that was set when
+/// fewer were enough.
+const MIN_NEW_CODE: usize = 8;
+const MIN_CODE: usize = 5;
+
+const MAX_CODE: usize = 64;
+
+/// No `i`, `l`, `o`, `u`, `0` or `1`: a code is read from a wall and typed.
+const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
+
 /// The fields of an event as entered. `default()` holds the values of a new
 /// one; what it leaves empty is required.
 #[derive(Clone, Debug)]
@@ -186,9 +196,10 @@ impl Draft {
         let code = self.shared_code.as_ref().map(SecretString::expose_secret);
         let code = code.filter(|code| !code.is_empty());
         if let Some(code) = code
-            && !((5..=64).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric()))
+            && !((MIN_CODE..=MAX_CODE).contains(&code.len())
+                && code.bytes().all(|b| b.is_ascii_alphanumeric()))
         {
-            return Err(invalid("shared_code", "must be empty, or 5 to 64 letters and digits"));
+            return Err(wrong_code());
         }
         Ok(code)
     }
@@ -206,16 +217,26 @@ impl Draft {
 }
 
 impl Valid<'_> {
-    pub(super) fn is_stored(&self, stored: &Event) -> bool {
-        let draft = self.draft;
-        let same_code = match (&stored.shared_code, self.shared_code) {
+    /// A code that the event does not have yet must be too long to be guessed.
+    pub(super) fn check_new_code(&self, stored: Option<&Event>) -> Result<()> {
+        let is_short = self.shared_code.is_some_and(|code| code.len() < MIN_NEW_CODE);
+        let is_stored = stored.is_some_and(|stored| self.is_code_of(stored));
+        if is_short && !is_stored { Err(wrong_code()) } else { Ok(()) }
+    }
+
+    fn is_code_of(&self, stored: &Event) -> bool {
+        match (&stored.shared_code, self.shared_code) {
             (None, None) => true,
             (Some(a), Some(b)) => {
                 verify_slices_are_equal(a.expose_secret().as_bytes(), b.as_bytes()).is_ok()
             }
             _ => false,
-        };
-        same_code
+        }
+    }
+
+    pub(super) fn is_stored(&self, stored: &Event) -> bool {
+        let draft = self.draft;
+        self.is_code_of(stored)
             && self.name == stored.name
             && draft.description == stored.description
             && self.organizer_name == stored.organizer_name
@@ -235,6 +256,25 @@ impl Valid<'_> {
             && draft.active == stored.active
             && draft.resources.iter().eq(stored.resources.iter().map(|resource| &resource.id))
     }
+}
+
+fn wrong_code() -> Error {
+    let reason = format!("must be empty, or {MIN_NEW_CODE} to {MAX_CODE} letters and digits");
+    invalid("shared_code", reason)
+}
+
+/// A shared code that nobody guesses (39 bits) and everybody can type.
+pub fn propose_code() -> Result<String> {
+    let mut code = String::new();
+    while code.len() < MIN_NEW_CODE {
+        let mut byte = [0];
+        aws_lc_rs::rand::fill(&mut byte).map_err(|_| seal::Error::Failed)?;
+        // Of 240 bytes each character has 8; the rest would favour the first ones.
+        if byte[0] < 240 {
+            code.push(char::from(CODE_ALPHABET[usize::from(byte[0] % 30)]));
+        }
+    }
+    Ok(code)
 }
 
 fn check_description(text: &str) -> Result<()> {

@@ -201,6 +201,8 @@ fn shown<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// Gives an attendee a new key; the old one stops at once.
+///
+/// 409 for one who joined with the shared code: their key is the code and their name.
 #[utoipa::path(post, path = "/events/{id}/attendees/{attendee_id}/key", tag = "attendees",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
     (status = 200, body = NewKey), (status = "default", body = Problem, description = "What went wrong"),
@@ -217,6 +219,9 @@ pub async fn new_key(
 }
 
 /// Deletes an attendee. Their figures stay with the event.
+///
+/// One who joined with the shared code is refused from then on, until they are let in again in
+/// the portal.
 #[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
     (status = 204, description = "They are gone"), (status = "default", body = Problem, description = "What went wrong"),

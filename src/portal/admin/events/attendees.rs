@@ -1,6 +1,7 @@
 //! The attendees of an event: who they are, how they fare, and keys in bulk.
 
 pub mod cards;
+pub mod deleted;
 mod issue;
 pub mod person;
 
@@ -11,7 +12,9 @@ use serde::Deserialize;
 
 use self::issue::Issue;
 use super::{Tab, Tabs};
+use crate::catalog::attendee;
 use crate::catalog::attendee::claim;
+use crate::catalog::attendee::deleted::Deleted;
 use crate::catalog::attendee::listing::{self, Part};
 use crate::catalog::event::{self, Event};
 use crate::clock;
@@ -40,6 +43,7 @@ struct Attendees<'a> {
     is_empty: bool,
     page: u32,
     cards: claim::Waiting,
+    deleted: Vec<Deleted>,
     issue: &'a Issue,
     problems: Problems,
 }
@@ -52,6 +56,10 @@ impl Attendees<'_> {
 
     fn has_more(&self) -> bool {
         self.page.saturating_mul(ROWS) < self.part.all
+    }
+
+    fn day(&self, day: &u32) -> String {
+        clock::wall_clock(i64::from(*day) * 86_400_000, "UTC").chars().take(10).collect()
     }
 
     fn moment(&self, ms: &i64) -> String {
@@ -105,6 +113,7 @@ async fn list<'a>(
         part,
         page,
         cards: claim::waiting(&site.db, owner, id).await?,
+        deleted: attendee::deleted::list(&site.db, owner, id).await?,
         issue,
         problems,
         event,

@@ -30,6 +30,8 @@ struct Room {
     /// When that changes by itself, in words.
     until: String,
     figures: Vec<Figure>,
+    /// Tries of the shared code that look like guessing, in the last ten minutes.
+    guesses: u64,
     event: Event,
     resources: Vec<Switch>,
 }
@@ -101,6 +103,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
         state: RoomState::of(&event, now),
         until: until(&event, now),
         figures: figures(&site, &event, now).await?,
+        guesses: event::guesses::recent(&site.db, &event.id, now).await?,
         resources: switches(&site, &event).await?,
         event,
     })

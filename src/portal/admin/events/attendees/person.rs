@@ -155,6 +155,14 @@ pub async fn ask_delete(State(site): State<Site>, me: SignedIn, Path((event, id)
 pub async fn delete(State(site): State<Site>, me: SignedIn, Path((event, id)): Ids) -> Answer {
     let who = own(&site, &me, (&event, &id)).await?;
     attendee::delete(&site.db, &me.actor(), &id).await?;
-    let text = format!("{} is deleted, and their key stopped. Their figures stay.", who.name());
+    let text = if who.attendee.has_joined_by_code() {
+        format!(
+            "{} was deleted, and calls under this name are refused. You can let them in again \
+             under Deleted.",
+            who.name()
+        )
+    } else {
+        format!("{} is deleted, and their key stopped. Their figures stay.", who.name())
+    };
     me.done(&site, &path(&event), Flash::done(text)).await
 }

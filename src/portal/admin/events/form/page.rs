@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::{Event, registration};
+use crate::catalog::event::{self, Event, registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -46,6 +46,7 @@ pub struct Page<'a> {
     tabs: Option<Tabs>,
     typed: &'a Typed,
     shared_code: &'a str,
+    code_hint: String,
     /// The event that this is a copy of.
     copied: Option<&'a Event>,
     resources: Vec<Row>,
@@ -91,6 +92,7 @@ impl<'a> Page<'a> {
             tabs: stored.map(|event| Tabs::of(event, Tab::Event)),
             typed,
             shared_code: typed.shared_code.expose_secret(),
+            code_hint: code_hint()?,
             copied,
             resources: typed.numbered().rows(all),
             registrations: registrations(&typed.registration),
@@ -104,6 +106,14 @@ impl<'a> Page<'a> {
             problems,
         })
     }
+}
+
+fn code_hint() -> Result<String, PageError> {
+    let proposed = event::propose_code()?;
+    Ok(format!(
+        "Empty for none, or 8 to 64 letters and digits that you tell the room, for example \
+         {proposed}. Capitals make no difference."
+    ))
 }
 
 fn registrations(chosen: &str) -> Vec<Choice> {

@@ -1,0 +1,29 @@
+//! Letting somebody in again who was deleted after joining with the shared code.
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::path;
+use crate::catalog::attendee::deleted;
+use crate::portal::Site;
+use crate::portal::flash::Flash;
+use crate::portal::form::Form;
+use crate::portal::page::Answer;
+use crate::portal::visitor::SignedIn;
+
+#[derive(Deserialize)]
+pub struct Who {
+    user_id: String,
+}
+
+pub async fn let_in_again(
+    State(site): State<Site>,
+    me: SignedIn,
+    Path(event): Path<String>,
+    Form(who): Form<Who>,
+) -> Answer {
+    deleted::let_in_again(&site.db, &site.vault, &me.actor(), &event, &who.user_id).await?;
+    let text = "They can call again within two seconds, with the same code and name. What they \
+                used of a day's cap still counts for that day.";
+    me.done(&site, &path(&event), Flash::done(text)).await
+}
