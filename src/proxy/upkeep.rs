@@ -11,6 +11,7 @@ use super::live::Live;
 use super::meter::Page;
 use super::plane::DataPlane;
 use crate::catalog::change::{self, Changes, Noun};
+use crate::catalog::event::purge;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
 use crate::catalog::{self, attendee, mcp_session, usage};
@@ -23,6 +24,9 @@ const LEASE_IDLE_MS: i64 = 5_000;
 
 /// Ticks between two looks for expired MCP sessions.
 const EXPIRY_TICKS: u64 = 600;
+
+/// How much of a second may go into removing the rows of deleted events.
+const PURGE_BUDGET: Duration = Duration::from_millis(250);
 
 /// Runs until it is aborted.
 pub async fn run(plane: Arc<DataPlane>) {
@@ -51,6 +55,7 @@ async fn second(
     take_in_changes(plane, revision).await?;
     return_leases(plane, |live, now_ms| now_ms - live.lease.last_taken() >= LEASE_IDLE_MS);
     flush(plane).await?;
+    purge::run(&plane.db, clock::now_ms(), PURGE_BUDGET).await?;
     if look_for_expired {
         mcp_session::expire(&plane.db, clock::now_ms()).await?;
         usage::forget_batches(&plane.db, clock::now_ms()).await?;
@@ -70,6 +75,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
     };
     if !changes.as_ref().is_some_and(is_of_attendees) {
         let snapshot = Snapshot::load(&plane.db, &plane.vault).await?;
+        snapshot.report_unreadable(&plane.snapshot.load());
         plane.snapshot.store(Arc::new(snapshot));
     }
     let touched: Vec<Arc<Live>> = match changes {

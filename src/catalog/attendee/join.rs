@@ -42,7 +42,7 @@ pub async fn join_by_shared_code(
         "select registration, shared_code_limit, (select count(*) from attendee
             where event_id = $1 and user_id like 'shared:%') as joined,
             (select count(*) from registration_stop where event_id = $1) as stopped
-         from event where id = $1",
+         from event where id = $1 and purge_at is null",
     )
     .bind(&event.id)
     .fetch_optional(&mut *tx)

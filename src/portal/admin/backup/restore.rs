@@ -210,8 +210,12 @@ pub async fn confirm(
     Form(typed): Form<Confirmation>,
 ) -> Answer {
     let archive = waiting(&site, &me, &id).await?;
-    let done = backup::restore(&site.db, &site.vault, &me.actor(), &archive, &typed.mark).await;
-    match done {
+    let (there, by) = (site.clone(), me.actor());
+    // A task of its own: it runs to its end, or is taken back, also if the browser leaves.
+    let done = tokio::spawn(async move {
+        backup::restore(&there.db, &there.vault, &by, &archive, &typed.mark).await
+    });
+    match done.await.map_err(PageError::internal)? {
         Ok(Some(done)) => {
             forget(&site, &me).await?;
             me.done(&site, PATH, Flash::done(say(&done))).await

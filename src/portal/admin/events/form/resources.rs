@@ -2,6 +2,7 @@
 //! that it needs no script.
 
 use crate::catalog::resource::Resource;
+use crate::catalog::{Rows, Unreadable};
 
 /// What was typed beside each resource of the list.
 pub struct Numbered<'a> {
@@ -44,23 +45,27 @@ impl Numbered<'_> {
 
     /// All of an owner's: those that were listed with what was typed, then the others
     /// by name.
-    pub fn rows(&self, mut all: Vec<Resource>) -> Vec<Row> {
+    pub fn rows(&self, all: Rows<Resource>) -> Vec<Row> {
         let at = |id: &String| self.listed.iter().position(|listed| listed == id);
-        all.sort_by_cached_key(|resource| {
-            (at(&resource.id).unwrap_or(usize::MAX), resource.name.to_lowercase())
-        });
-        let row = |resource: Resource| Row {
-            is_linked: self.ticked.contains(&resource.id),
-            position: at(&resource.id)
-                .and_then(|at| self.position.get(at))
-                .cloned()
-                .unwrap_or_default(),
-            deployment: resource.deployment.to_string(),
-            id: resource.id,
-            name: resource.name,
-            active: resource.active,
+        let row = |id: String, name: String, deployment: String, active: bool| Row {
+            is_linked: self.ticked.contains(&id),
+            position: at(&id).and_then(|at| self.position.get(at)).cloned().unwrap_or_default(),
+            id,
+            name,
+            deployment,
+            active,
         };
-        all.into_iter().map(row).collect()
+        let read = all.read.into_iter().map(|Resource { id, name, deployment, active, .. }| {
+            row(id, name, deployment.to_string(), active)
+        });
+        // Those that cannot be read as well: a link must not be lost with a save, and
+        // is removed before such a resource can be deleted.
+        let unreadable = all.unreadable.into_iter().map(|Unreadable { id, name, .. }| {
+            row(id, format!("{name} (cannot be read)"), name, false)
+        });
+        let mut rows: Vec<Row> = read.chain(unreadable).collect();
+        rows.sort_by_cached_key(|row| (at(&row.id).unwrap_or(usize::MAX), row.name.to_lowercase()));
+        rows
     }
 }
 
