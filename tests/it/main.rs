@@ -6,6 +6,7 @@ mod backend_tls;
 mod browsers;
 mod connections;
 mod counting;
+mod deleting;
 mod drain;
 mod endings;
 mod guessing;

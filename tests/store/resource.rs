@@ -1,7 +1,7 @@
 //! Resources: field rules, the sealed key, and whose they are.
 
 use ai_proxy::catalog::resource::{self, Auth, Draft, KeyChange, ResourceType};
-use ai_proxy::catalog::{Error, Noun, Outcome, event, seal};
+use ai_proxy::catalog::{Error, Noun, Outcome, event};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, on_both, resource_draft};
