@@ -41,6 +41,7 @@ impl App {
         let (db, vault) = open_store(&config.store).await?;
         let (db, vault) = (Arc::new(db), Arc::new(vault));
         let snapshot = Snapshot::load(&db, &vault).await.context("the catalog cannot be read")?;
+        snapshot.report_unreadable(&Snapshot::default());
         let control = Handle::current();
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
         let identity = Identity::new(db.clone(), vault.clone(), entra);

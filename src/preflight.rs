@@ -179,9 +179,22 @@ pub enum Busy {
     Others,
 }
 
+/// Whose event a run is about. Both: a board says what only its owner may know.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct About {
+    owner_id: String,
+    event_id: String,
+}
+
+impl About {
+    fn new(owner_id: &str, event_id: &str) -> Self {
+        Self { owner_id: owner_id.to_owned(), event_id: event_id.to_owned() }
+    }
+}
+
 /// The last run of each event.
 pub struct Preflights {
-    last: Mutex<HashMap<String, Board>>,
+    last: Mutex<HashMap<About, Board>>,
     runs: Turns<String>,
     questions: Arc<Turns<String>>,
 }
@@ -197,9 +210,15 @@ impl Default for Preflights {
 }
 
 impl Preflights {
-    /// The event's last run, which may still be under way.
-    pub fn last(&self, event_id: &str) -> Option<Run> {
-        self.last.lock().get(event_id).map(|board| board.0.lock().clone())
+    /// The last run of the owner's event, which may still be under way.
+    pub fn last(&self, owner_id: &str, event_id: &str) -> Option<Run> {
+        let runs = self.last.lock();
+        runs.get(&About::new(owner_id, event_id)).map(|board| board.0.lock().clone())
+    }
+
+    /// Forgets the runs of an event that was deleted.
+    pub fn forget(&self, owner_id: &str, event_id: &str) {
+        self.last.lock().remove(&About::new(owner_id, event_id));
     }
 
     /// Begins a run. `calls`: the tool to be called of a resource, by its id.
@@ -221,7 +240,7 @@ impl Preflights {
             event: checks::planned(),
             lanes: lanes.collect(),
         })));
-        self.enter(&event.id, board.clone())?;
+        self.enter(About::new(&event.owner_id, &event.id), board.clone())?;
         let plane = plane.clone();
         let questions = self.questions.clone();
         plane.control.clone().spawn(async move {
@@ -231,18 +250,18 @@ impl Preflights {
         Ok(())
     }
 
-    fn enter(&self, event_id: &str, board: Board) -> Result<(), Busy> {
+    fn enter(&self, about: About, board: Board) -> Result<(), Busy> {
         let mut runs = self.last.lock();
-        if runs.get(event_id).is_some_and(|last| last.0.lock().is_running()) {
+        if runs.get(&about).is_some_and(|last| last.0.lock().is_running()) {
             return Err(Busy::Event);
         }
-        if runs.len() >= REMEMBERED && !runs.contains_key(event_id) {
+        if runs.len() >= REMEMBERED && !runs.contains_key(&about) {
             let oldest = runs.iter().min_by_key(|(_, board)| board.0.lock().started_at);
-            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
-                runs.remove(&id);
+            if let Some(oldest) = oldest.map(|(about, _)| about.clone()) {
+                runs.remove(&oldest);
             }
         }
-        runs.insert(event_id.to_owned(), board);
+        runs.insert(about, board);
         Ok(())
     }
 }
@@ -296,22 +315,34 @@ mod tests {
     fn an_event_has_one_run_at_a_time() {
         let preflights = Preflights::default();
         let first = board(1, None);
-        preflights.enter("a", first.clone()).unwrap();
-        assert!(preflights.enter("a", board(2, None)).is_err());
-        preflights.enter("b", board(2, None)).unwrap();
+        preflights.enter(About::new("me", "a"), first.clone()).unwrap();
+        assert!(preflights.enter(About::new("me", "a"), board(2, None)).is_err());
+        preflights.enter(About::new("me", "b"), board(2, None)).unwrap();
         drop(Finish(first));
-        preflights.enter("a", board(3, None)).unwrap();
-        assert_eq!(preflights.last("a").unwrap().started_at, 3);
+        preflights.enter(About::new("me", "a"), board(3, None)).unwrap();
+        assert_eq!(preflights.last("me", "a").unwrap().started_at, 3);
+    }
+
+    #[test]
+    fn a_run_is_its_owners_alone_and_goes_with_the_event() {
+        let preflights = Preflights::default();
+        preflights.enter(About::new("me", "a"), board(1, Some(2))).unwrap();
+        assert!(preflights.last("another", "a").is_none());
+        preflights.forget("another", "a");
+        assert!(preflights.last("me", "a").is_some());
+        preflights.forget("me", "a");
+        assert!(preflights.last("me", "a").is_none());
     }
 
     #[test]
     fn the_oldest_run_is_forgotten() {
         let preflights = Preflights::default();
         for n in 0..=REMEMBERED {
-            preflights.enter(&n.to_string(), board(i64::try_from(n).unwrap(), Some(9))).unwrap();
+            let run = board(i64::try_from(n).unwrap(), Some(9));
+            preflights.enter(About::new("me", &n.to_string()), run).unwrap();
         }
-        assert!(preflights.last("0").is_none());
-        assert!(preflights.last("1").is_some() && preflights.last("256").is_some());
+        assert!(preflights.last("me", "0").is_none());
+        assert!(preflights.last("me", "1").is_some() && preflights.last("me", "256").is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::catalog::event;
 use crate::catalog::resource;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup as figures;
+use crate::catalog::{Noun, Rows, Unreadable};
 use crate::clock;
 use crate::db::Db;
 
@@ -28,8 +29,10 @@ pub async fn gather(
 ) -> Result<Archive, Error> {
     // Events first: what they name is still there when the rest is read, or was
     // unlinked meanwhile. Whoever joins in between is in the next backup.
-    let events = event::list(db, vault, owner_id).await?;
-    let resources = resource::list(db, vault, owner_id).await?;
+    let Rows { read: events, mut unreadable } = event::all(db, vault, owner_id).await?;
+    let Rows { read: resources, unreadable: others } = resource::all(db, vault, owner_id).await?;
+    unreadable.retain(|row| row.noun == Noun::Event);
+    unreadable.extend(others);
     if events.len() > MAX_EVENTS || resources.len() > MAX_RESOURCES {
         let most = format!("{MAX_EVENTS} events and {MAX_RESOURCES} resources");
         return Err(Error::TooMuch(format!("takes at most {most}; {OTHER_WAY}")));
@@ -48,7 +51,7 @@ pub async fn gather(
         events: events.iter().map(EventCopy::of).collect(),
         attendees: attendees::copies(db, vault, owner_id, today).await?,
         usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
-        notes: Vec::new(),
+        notes: unreadable.iter().map(missing).collect(),
     };
     let resources: HashSet<&str> = archive.resources.iter().map(|copy| &*copy.id).collect();
     for event in &mut archive.events {
@@ -58,6 +61,12 @@ pub async fn gather(
     archive.attendees.retain(|copy| events.contains(&*copy.event));
     archive.usage.retain(|copy| events.contains(&*copy.event));
     Ok(archive)
+}
+
+/// One row that cannot be read must not keep the rest out of a backup.
+fn missing(row: &Unreadable) -> String {
+    let Unreadable { noun, name, .. } = row;
+    format!("The {noun} \"{name}\" is not in this file: it could not be read when it was made.")
 }
 
 const OTHER_WAY: &str = "the operator can copy the whole database instead";

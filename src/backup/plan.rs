@@ -8,9 +8,10 @@ use sqlx::AnyConnection;
 
 use super::archive::{Archive, ResourceCopy};
 use crate::catalog::audit::Actor;
+use crate::catalog::event::{self, Standing};
 use crate::catalog::resource::{self, Endpoint, Resource};
 use crate::catalog::seal::Vault;
-use crate::catalog::{Digest, Result, attendee, event};
+use crate::catalog::{Digest, Result, Rows, attendee};
 
 /// Longest deployment name.
 const MAX_NAME: usize = 64;
@@ -41,7 +42,10 @@ pub enum EventFate {
     Kept,
     /// Made under a new id: the owner has an event with its own.
     Copied,
-    /// Made under a new id: its own is taken.
+    /// Made under a new id: the event that the owner had with its own was deleted, and
+    /// its rows are still being removed.
+    Purging,
+    /// Made under a new id: its own is, or was, another owner's.
     Taken,
 }
 
@@ -53,14 +57,16 @@ impl Plan {
         by: &Actor,
         archive: &Archive,
     ) -> Result<Self> {
-        let present = resource::load(connection, vault, Some(&by.owner_id), None).await?;
+        let which = resource::Which { owner_id: Some(&by.owner_id), ..Default::default() };
+        let present = resource::load(connection, vault, which).await?;
         let resources = fates(&present, &archive.resources);
         let mut events = Vec::with_capacity(archive.events.len());
         for copy in &archive.events {
-            events.push(match event::owner_of(connection, &copy.id).await? {
-                None => EventFate::Kept,
-                Some(owner) if owner == by.owner_id => EventFate::Copied,
-                Some(_) => EventFate::Taken,
+            events.push(match event::standing(connection, &by.owner_id, &copy.id).await? {
+                Standing::Free => EventFate::Kept,
+                Standing::Present => EventFate::Copied,
+                Standing::Purging => EventFate::Purging,
+                Standing::Foreign => EventFate::Taken,
             });
         }
         let new_keys = attendee::backup::without_key(connection, vault, &archive.attendees).await?;
@@ -76,17 +82,21 @@ impl Plan {
     }
 }
 
-fn fates(present: &[Resource], copies: &[ResourceCopy]) -> Vec<ResourceFate> {
+fn fates(present: &Rows<Resource>, copies: &[ResourceCopy]) -> Vec<ResourceFate> {
     let by_name: HashMap<&str, &Resource> =
-        present.iter().map(|resource| (&*resource.deployment, resource)).collect();
-    let mut taken: HashSet<String> = by_name.keys().map(|name| (*name).to_owned()).collect();
+        present.read.iter().map(|resource| (&*resource.deployment, resource)).collect();
+    // Whether one that cannot be read leads to the same place nobody knows.
+    let unreadable: HashSet<&str> = present.unreadable.iter().map(|row| &*row.name).collect();
+    let mut taken: HashSet<String> =
+        by_name.keys().chain(&unreadable).map(|name| (*name).to_owned()).collect();
     taken.extend(copies.iter().map(|copy| copy.deployment.trim().to_owned()));
     let mut fate = |copy: &ResourceCopy| {
-        let Some(namesake) = by_name.get(copy.deployment.trim()) else {
-            return ResourceFate::Made;
-        };
-        if is_same(namesake, copy) {
-            return ResourceFate::Present { id: namesake.id.clone() };
+        match by_name.get(copy.deployment.trim()) {
+            Some(namesake) if is_same(namesake, copy) => {
+                return ResourceFate::Present { id: namesake.id.clone() };
+            }
+            None if !unreadable.contains(copy.deployment.trim()) => return ResourceFate::Made,
+            _ => {}
         }
         let name = free_name(copy.deployment.trim(), &taken);
         taken.insert(name.clone());

@@ -1,4 +1,8 @@
-//! Writing an archive into the store: one transaction, all or nothing.
+//! Writing an archive into the store, all or nothing.
+//!
+//! Events are made hidden in one transaction, filled in many small ones, between which
+//! others can write, and shown in one. Of a restore that is broken off, `purge` removes
+//! the hidden events; only resources that it had made may stay.
 
 use std::collections::HashMap;
 
@@ -6,11 +10,15 @@ use super::Error;
 use super::archive::Archive;
 use super::plan::{EventFate, Plan, ResourceFate};
 use crate::catalog::audit::{self, Actor};
+use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup::{self as figures, Whose};
-use crate::catalog::{Noun, attendee, change, event, new_id, resource};
+use crate::catalog::{self, Noun, attendee, change, event, new_id, resource};
 use crate::clock;
 use crate::db::{Db, Tx};
+
+/// How long a restore may take; then what it has written is removed.
+const HIDDEN_MS: i64 = 15 * 60_000;
 
 /// What was done.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,10 +47,38 @@ pub async fn restore(
     if plan.mark() != mark {
         return Ok(None);
     }
+    let hidden_until = clock::now_ms() + HIDDEN_MS;
     let resources = restore_resources(&mut tx, vault, by, archive, &plan).await?;
     let events = restore_events(&mut tx, vault, by, archive, &plan, &resources).await?;
-    let attendees = restore_attendees(&mut tx, vault, archive, &plan, &events).await?;
-    let usage = restore_usage(&mut tx, archive, &Ids { resources, events, attendees }).await?;
+    for event_id in events.values() {
+        purge::hide(&mut tx, event_id, hidden_until).await?;
+    }
+    tx.commit().await.map_err(catalog::Error::from)?;
+
+    let mut ids = Ids { resources, events, attendees: HashMap::new() };
+    match fill_and_reveal(db, vault, by, archive, &plan, &mut ids, hidden_until).await {
+        Ok(done) => Ok(Some(done)),
+        Err(error) => {
+            if let Err(error) = take_back(db, by, archive, &plan, &ids).await {
+                tracing::warn!(%error, "what a failed restore had written is removed later");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Fills the hidden events in small transactions, and shows them all in one.
+async fn fill_and_reveal<'a>(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    archive: &'a Archive,
+    plan: &Plan,
+    ids: &mut Ids<'a>,
+    hidden_until: i64,
+) -> Result<Done, Error> {
+    ids.attendees = restore_attendees(db, vault, archive, plan, &ids.events).await?;
+    let usage = restore_usage(db, archive, ids).await?;
     let is_new = |fate: &&ResourceFate| !matches!(fate, ResourceFate::Present { .. });
     let done = Done {
         resources: plan.resources.iter().filter(is_new).count(),
@@ -56,9 +92,35 @@ pub async fn restore(
         "events: {}, new resources: {}, attendees: {}",
         done.events, done.resources, done.attendees
     );
+    let mut tx = change::write(db).await?;
+    for event_id in ids.events.values() {
+        purge::reveal(&mut tx, event_id, hidden_until).await?;
+    }
     audit::record(&mut tx, by, "restored", Noun::Owner, &by.owner_id, &detail).await?;
-    tx.commit().await.map_err(crate::catalog::Error::from)?;
-    Ok(Some(done))
+    tx.commit().await.map_err(catalog::Error::from)?;
+    Ok(done)
+}
+
+/// Has what was written of a restore that failed removed, and its new resources.
+async fn take_back(
+    db: &Db,
+    by: &Actor,
+    archive: &Archive,
+    plan: &Plan,
+    ids: &Ids<'_>,
+) -> catalog::Result<()> {
+    let mut tx = change::write(db).await?;
+    for event_id in ids.events.values() {
+        purge::mark(&mut tx, event_id, clock::now_ms()).await?;
+    }
+    tx.commit().await?;
+    for (copy, fate) in archive.resources.iter().zip(&plan.resources) {
+        let made = !matches!(fate, ResourceFate::Present { .. });
+        if let Some(id) = ids.resources.get(&*copy.id).filter(|_| made) {
+            resource::delete(db, by, id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows here by the ids that they had in the archive.
@@ -115,26 +177,29 @@ async fn restore_events<'a>(
 }
 
 async fn restore_attendees<'a>(
-    tx: &mut Tx,
+    db: &Db,
     vault: &Vault,
     archive: &'a Archive,
     plan: &Plan,
     events: &HashMap<&str, String>,
 ) -> Result<HashMap<&'a str, String>, Error> {
     let today = clock::day_of(clock::now_ms());
-    let mut ids = HashMap::new();
+    let (mut ids, mut by_event) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
     for (at, copy) in archive.attendees.iter().enumerate() {
         let Some(event_id) = events.get(&*copy.event) else { continue };
-        let keeps_key = !plan.new_keys.contains(&at);
-        let id = attendee::backup::restore_in(tx, vault, copy, event_id, keeps_key, today).await?;
-        ids.insert(&*copy.id, id);
+        let row = attendee::backup::to_row(vault, copy, !plan.new_keys.contains(&at))?;
+        ids.insert(&*copy.id, row.id.clone());
+        by_event.entry(event_id).or_default().push((row, copy.used));
+    }
+    for (event_id, rows) in &by_event {
+        attendee::backup::restore(db, event_id, rows, today).await?;
     }
     Ok(ids)
 }
 
 /// Figures of attendees and resources that were gone already stay together, as those of
 /// somebody who is not there.
-async fn restore_usage(tx: &mut Tx, archive: &Archive, ids: &Ids<'_>) -> Result<usize, Error> {
+async fn restore_usage(db: &Db, archive: &Archive, ids: &Ids<'_>) -> Result<usize, Error> {
     let mut gone: HashMap<&str, String> = HashMap::new();
     for usage in &archive.usage {
         for (id, known) in [(&usage.attendee, &ids.attendees), (&usage.resource, &ids.resources)] {
@@ -154,6 +219,6 @@ async fn restore_usage(tx: &mut Tx, archive: &Archive, ids: &Ids<'_>) -> Result<
         let event_id = ids.events.get(&*copy.event)?;
         Some((Whose { event_id, attendee_id, resource_id }, copy))
     });
-    figures::restore_in(tx, rows).await?;
+    figures::restore(db, rows).await?;
     Ok(archive.usage.len())
 }

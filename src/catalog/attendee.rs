@@ -18,6 +18,7 @@ use crate::db::{Columns, Db, Tx};
 pub mod backup;
 pub mod claim;
 pub mod deleted;
+mod insert;
 mod issue;
 mod join;
 pub mod listing;
@@ -122,7 +123,8 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attende
         "select attendee.id, event_id, user_id, display_name, attendee.active,
             attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
          from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1 and event_id = $2 order by attendee.created_at, attendee.id",
+         where event.owner_id = $1 and event_id = $2 and event.purge_at is null
+         order by attendee.created_at, attendee.id",
     )
     .bind(owner_id)
     .bind(event_id)
@@ -142,7 +144,8 @@ pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<At
         "select attendee.id, event_id, user_id, display_name, attendee.active,
             attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
          from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1 and event_id = $2 and attendee.id = $3",
+         where event.owner_id = $1 and event_id = $2 and event.purge_at is null
+            and attendee.id = $3",
     )
     .bind(owner_id)
     .bind(event_id)
@@ -156,7 +159,8 @@ pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<At
 pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     let rows = sqlx::query(
         "select event_id, count(*) as attendees from attendee
-         where event_id in (select id from event where owner_id = $1) group by event_id",
+         where event_id in (select id from event where owner_id = $1 and purge_at is null)
+         group by event_id",
     )
     .bind(owner_id)
     .fetch_all(db.pool())
@@ -235,7 +239,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
 pub async fn reveal_key(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<SecretString> {
     let sealed: Option<String> = sqlx::query_scalar(
         "select api_key_sealed from attendee join event on event.id = attendee.event_id
-         where attendee.id = $1 and event.owner_id = $2",
+         where attendee.id = $1 and event.owner_id = $2 and event.purge_at is null",
     )
     .bind(id)
     .bind(owner_id)
@@ -262,7 +266,7 @@ pub async fn is_active(db: &Db, id: &str) -> Result<bool> {
 async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<String> {
     let row = sqlx::query(
         "select user_id, event.name from attendee join event on event.id = attendee.event_id
-         where attendee.id = $1 and event.owner_id = $2",
+         where attendee.id = $1 and event.owner_id = $2 and event.purge_at is null",
     )
     .bind(id)
     .bind(&by.owner_id)

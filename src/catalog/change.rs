@@ -7,10 +7,13 @@
 
 use std::fmt;
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::Result;
-use crate::db::{Columns, Db, Tx};
+use crate::db::{Columns, Db, Parameters, Tx};
+
+/// Changes that are noted in one statement.
+const ROWS: usize = 256;
 
 /// Changes that are kept; a replica that missed more reads everything anew.
 const KEPT: i64 = 10_000;
@@ -85,13 +88,21 @@ pub async fn record_all(tx: &mut Tx, noun: Noun, ids: &[&str]) -> Result<()> {
     .bind(count)
     .fetch_one(&mut **tx)
     .await?;
-    for (revision, id) in (last - count + 1..).zip(ids) {
-        sqlx::query("insert into change (revision, noun, noun_id) values ($1, $2, $3)")
-            .bind(revision)
-            .bind(noun.as_str())
-            .bind(*id)
-            .execute(&mut **tx)
-            .await?;
+    // Of more changes than are kept, the first would be pruned below.
+    let kept = ids.len().saturating_sub(usize::try_from(KEPT).unwrap_or(usize::MAX));
+    let numbered: Vec<_> = (last - count + 1..).zip(ids).skip(kept).collect();
+    for rows in numbered.chunks(ROWS) {
+        let statement = format!(
+            "insert into change (revision, noun, noun_id) values {}",
+            Parameters::on(tx).rows(3, rows.len())
+        );
+        // Only full batches and single changes are worth a prepared statement.
+        let is_common = rows.len() == 1 || rows.len() == ROWS;
+        let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(is_common);
+        for (revision, id) in rows {
+            query = query.bind(*revision).bind(noun.as_str()).bind((**id).to_owned());
+        }
+        query.execute(&mut **tx).await?;
     }
     sqlx::query("delete from change where revision <= $1")
         .bind(last - KEPT)

@@ -12,17 +12,20 @@ use super::audit::{self, Actor};
 use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
 use super::validate::{invalid, quoted};
-use super::{Error, Noun, Outcome, Result, Saved, change};
+use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
 pub mod guesses;
+mod id;
+pub mod purge;
 pub mod registration;
 mod window;
 
 pub use draft::{Draft, MAX_LINKED, propose_code};
+pub use id::{Standing, standing};
 pub use registration::Shut;
 pub use window::Window;
 
@@ -58,8 +61,10 @@ pub struct Event {
     /// In the room, for a while.
     pub is_registration_stopped: bool,
     pub active: bool,
-    /// In the owner's order, inactive ones included.
+    /// In the owner's order, inactive ones included; without those that cannot be read.
     pub resources: Vec<Arc<Resource>>,
+    /// Ids of all linked resources, in the owner's order.
+    pub links: Vec<String>,
 }
 
 pub(super) const TABLE: &str = "event";
@@ -98,19 +103,21 @@ impl Event {
             is_registration_stopped: row.int("stopped")? > 0,
             active: row.flag("active")?,
             resources: Vec::new(),
+            links: Vec::new(),
             id,
         })
     }
 }
 
 /// Reads events with their resources: all, an owner's, or one. Those that are
-/// active come first, then by end.
+/// active come first, then by end. Unreadable resources are among the unreadable
+/// rows, and missing from their events.
 pub async fn load(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: Option<&str>,
     id: Option<&str>,
-) -> Result<Vec<Event>> {
+) -> Result<Rows<Event>> {
     // Links first: what a link names was committed with it or before, so the
     // later reads find it.
     let links = sqlx::query(
@@ -128,44 +135,89 @@ pub async fn load(
             (select count(*) from registration_stop where event_id = event.id) as stopped
          from event
          where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
+            and purge_at is null
          order by active desc, ends_at, name",
     )
     .bind(owner_id)
     .bind(id)
     .fetch_all(&mut *connection)
     .await?;
-    let resources: HashMap<String, Arc<Resource>> =
-        resource::load(connection, vault, owner_id, None)
-            .await?
-            .into_iter()
-            .map(|resource| (resource.id.clone(), Arc::new(resource)))
-            .collect();
-    let mut linked: HashMap<String, Vec<Arc<Resource>>> = HashMap::new();
+    let which = resource::Which { owner_id, id: None, event_id: id };
+    let resources = resource::load(connection, vault, which).await?;
+    let by_id: HashMap<String, Arc<Resource>> = resources
+        .read
+        .into_iter()
+        .map(|resource| (resource.id.clone(), Arc::new(resource)))
+        .collect();
+    let mut linked: HashMap<String, Vec<String>> = HashMap::new();
     for link in &links {
-        if let Some(resource) = resources.get(&link.text("resource_id")?) {
-            linked.entry(link.text("event_id")?).or_default().push(resource.clone());
-        }
+        linked.entry(link.text("event_id")?).or_default().push(link.text("resource_id")?);
     }
-    rows.iter()
-        .map(|row| {
-            let mut event = Event::open(vault, row)?;
-            event.resources = linked.remove(&event.id).unwrap_or_default();
-            Ok(event)
-        })
-        .collect()
+    let mut opened = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (id, owner_id, name) = (row.text("id")?, row.text("owner_id")?, row.text("name")?);
+        opened.push(match Event::open(vault, row) {
+            Ok(mut event) => {
+                event.links = linked.remove(&id).unwrap_or_default();
+                event.resources =
+                    event.links.iter().filter_map(|id| by_id.get(id).cloned()).collect();
+                Ok(event)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                Err(Unreadable { noun: Noun::Event, id, owner_id, name, reason })
+            }
+        });
+    }
+    let mut events = Rows::of(opened.into_iter());
+    events.unreadable.extend(resources.unreadable);
+    Ok(events)
 }
 
-/// An owner's events: active ones first, then by end.
+/// An owner's events, as far as they can be read: active ones first, then by end.
 pub async fn list(db: &Db, vault: &Vault, owner_id: &str) -> Result<Vec<Event>> {
+    Ok(all(db, vault, owner_id).await?.read)
+}
+
+/// An owner's events, and the rows of events and resources that cannot be read.
+pub async fn all(db: &Db, vault: &Vault, owner_id: &str) -> Result<Rows<Event>> {
     load(&mut *db.pool().acquire().await?, vault, Some(owner_id), None).await
 }
 
 /// # Errors
-/// [`Error::NotFound`] also where it is another owner's.
+/// [`Error::NotFound`] also where it is another owner's; [`Error::Conflict`] where
+/// it cannot be read.
 pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Event> {
     let mut connection = db.pool().acquire().await?;
-    let found = load(&mut connection, vault, Some(owner_id), Some(id)).await?.pop();
+    let found = load_own(&mut connection, vault, owner_id, id).await?.one()?;
     found.ok_or_else(|| Error::NotFound { noun: Noun::Event, name: id.to_owned() })
+}
+
+/// An owner's event. Unreadable resources are missing from it.
+pub async fn load_own(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    owner_id: &str,
+    id: &str,
+) -> Result<Rows<Event>> {
+    let mut rows = load(connection, vault, Some(owner_id), Some(id)).await?;
+    rows.unreadable.retain(|row| row.noun == Noun::Event);
+    Ok(rows)
+}
+
+/// The name of an owner's event, also of one that cannot be read.
+///
+/// # Errors
+/// [`Error::NotFound`] also where it is another owner's.
+pub async fn name(connection: &mut AnyConnection, owner_id: &str, id: &str) -> Result<String> {
+    let name = sqlx::query_scalar(
+        "select name from event where id = $1 and owner_id = $2 and purge_at is null",
+    )
+    .bind(id)
+    .bind(owner_id)
+    .fetch_optional(connection)
+    .await?;
+    name.ok_or_else(|| Error::NotFound { noun: Noun::Event, name: id.to_owned() })
 }
 
 /// Creates the event of `draft`, or updates the one whose id it names. An id
@@ -173,7 +225,7 @@ pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Eve
 ///
 /// # Errors
 /// [`Error::Invalid`] names the field; [`Error::Conflict`] where the id is
-/// another owner's event.
+/// another owner's for ever, or a deleted event's whose rows are still removed.
 pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
     let mut tx = change::write(db).await?;
     let saved = save_in(&mut tx, vault, by, draft).await?;
@@ -200,28 +252,40 @@ async fn write_in(
 ) -> Result<Saved> {
     let valid = draft.validate()?;
     check_resources(tx, by, &draft.resources).await?;
-    let stored = match &draft.id {
-        Some(id) => load(tx, vault, None, Some(id)).await?.pop(),
-        None => None,
+    let standing = match &draft.id {
+        Some(id) => standing(tx, &by.owner_id, id).await?,
+        None => Standing::Free,
     };
-    if stored.as_ref().is_some_and(|stored| stored.owner_id != by.owner_id) {
-        let id = draft.id.as_deref().unwrap_or_default();
-        return Err(Error::Conflict { reason: format!("the event id {id} is taken; use another") });
-    }
-    let outcome = match &stored {
-        Some(stored) if valid.is_stored(stored) => {
-            return Ok(Saved { id: stored.id.clone(), outcome: Outcome::Unchanged });
+    let given = draft.id.as_deref().unwrap_or_default();
+    let (outcome, stored) = match standing {
+        Standing::Free => (Outcome::Created, None),
+        // Saving over it is how an unreadable row is mended.
+        Standing::Present => match load_own(tx, vault, &by.owner_id, given).await?.read.pop() {
+            Some(stored) if valid.is_stored(&stored) => {
+                return Ok(Saved { id: stored.id, outcome: Outcome::Unchanged });
+            }
+            stored => (Outcome::Updated, stored),
+        },
+        Standing::Purging => {
+            let reason = format!(
+                "the event with the id {given} was deleted and its rows are still being removed; \
+                 try again in a few minutes, or use another id"
+            );
+            return Err(Error::Conflict { reason });
         }
-        Some(_) => Outcome::Updated,
-        None => Outcome::Created,
+        Standing::Foreign => {
+            let reason = format!("the event id {given} is taken; use another");
+            return Err(Error::Conflict { reason });
+        }
     };
     if is_code_new {
         valid.check_new_code(stored.as_ref())?;
     }
     let id = match &draft.id {
         Some(id) => id.clone(),
-        None => free_id(tx).await?,
+        None => id::unused(tx).await?,
     };
+    id::reserve(tx, &by.owner_id, &id).await?;
     let shared_code_sealed =
         valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
     sqlx::query(
@@ -272,51 +336,20 @@ async fn write_in(
     Ok(Saved { id, outcome })
 }
 
-/// Deletes the event with its attendees and figures.
+/// Deletes the event: it is gone for everybody at once. Its attendees and figures
+/// are removed by [`purge`] in small batches, since all at once they would keep
+/// other writers waiting.
+///
+/// # Errors
+/// [`Error::NotFound`] also where it is another owner's.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let mut tx = change::write(db).await?;
-    let name: Option<String> =
-        sqlx::query_scalar("select name from event where id = $1 and owner_id = $2")
-            .bind(id)
-            .bind(&by.owner_id)
-            .fetch_optional(&mut *tx)
-            .await?;
-    let Some(name) = name else {
-        return Err(Error::NotFound { noun: Noun::Event, name: id.to_owned() });
-    };
-    // Their keys are cached by replicas, and may come back with a restored event. Those
-    // who were deleted before are cached by their user id.
-    let attendees: Vec<String> = sqlx::query_scalar(
-        "select id from attendee where event_id = $1
-         union all select user_id from deleted_attendee where event_id = $1",
-    )
-    .bind(id)
-    .fetch_all(&mut *tx)
-    .await?;
-    let attendees: Vec<&str> = attendees.iter().map(String::as_str).collect();
-    change::record_all(&mut tx, Noun::Attendee, &attendees).await?;
-    for statement in [
-        "delete from usage where event_id = $1",
-        "delete from usage_minute where event_id = $1",
-        "delete from usage_attendee where event_id = $1",
-        "delete from quota where attendee_id in (select id from attendee where event_id = $1)",
-        "delete from event where id = $1",
-    ] {
-        sqlx::query(statement).bind(id).execute(&mut *tx).await?;
-    }
+    let name = name(&mut tx, &by.owner_id, id).await?;
+    purge::mark(&mut tx, id, now_ms()).await?;
     change::record(&mut tx, Noun::Event, id).await?;
     audit::record(&mut tx, by, "deleted", Noun::Event, id, &name).await?;
     tx.commit().await?;
     Ok(())
-}
-
-/// Whose events have this id: nobody's, or the owner of one.
-pub async fn owner_of(connection: &mut AnyConnection, id: &str) -> Result<Option<String>> {
-    let owner = sqlx::query_scalar("select owner_id from event where id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
-    Ok(owner)
 }
 
 async fn check_resources(tx: &mut Tx, by: &Actor, ids: &[String]) -> Result<()> {
@@ -349,17 +382,4 @@ async fn link(tx: &mut Tx, event_id: &str, resource_ids: &[String]) -> Result<()
         .await?;
     }
     Ok(())
-}
-
-async fn free_id(tx: &mut Tx) -> Result<String> {
-    loop {
-        let id = draft::random_id()?;
-        let taken = sqlx::query("select id from event where id = $1")
-            .bind(&id)
-            .fetch_optional(&mut **tx)
-            .await?;
-        if taken.is_none() {
-            return Ok(id);
-        }
-    }
 }

@@ -20,11 +20,13 @@ pub mod restore;
 pub mod seal;
 pub mod session_mark;
 pub mod snapshot;
+pub mod unreadable;
 pub mod usage;
 mod validate;
 
 pub use change::Noun;
 pub use digest::Digest;
+pub use unreadable::{Rows, Unreadable};
 
 /// Why the catalog could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

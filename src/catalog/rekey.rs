@@ -8,8 +8,8 @@
 use secrecy::ExposeSecret;
 use sqlx::any::AnyRow;
 
-use super::seal::{Place, Vault};
-use super::{Result, attendee, event, mcp_session, resource};
+use super::seal::{self, Place, Vault};
+use super::{Error, Result, attendee, event, mcp_session, resource};
 use crate::db::{Columns, Db, Tx};
 
 /// Columns re-sealed by one run.
@@ -21,10 +21,13 @@ pub struct Rekeyed {
     pub api_keys: u64,
 }
 
+/// Rows that are named in the log beside the one that the error names.
+const LOGGED: usize = 20;
+
 struct Column {
     table: &'static str,
     name: &'static str,
-    /// The next 100 rows that are not sealed as `$1` is.
+    /// The next 100 rows after `$2` that are not sealed as `$1` is.
     select: &'static str,
     /// Replaces `$2` in row `$1` by `$3`; `$4` is the digest.
     update: &'static str,
@@ -34,7 +37,7 @@ const ENDPOINTS: Column = Column {
     table: resource::TABLE,
     name: resource::ENDPOINT,
     select: "select id, endpoint_sealed as sealed from resource
-             where endpoint_sealed not like $1 order by id limit 100",
+             where endpoint_sealed not like $1 and id > $2 order by id limit 100",
     update: "update resource set endpoint_sealed = $3 where id = $1 and endpoint_sealed = $2",
 };
 
@@ -42,7 +45,7 @@ const BACKEND_KEYS: Column = Column {
     table: resource::TABLE,
     name: resource::KEY,
     select: "select id, key_sealed as sealed from resource
-             where key_sealed not like $1 order by id limit 100",
+             where key_sealed not like $1 and id > $2 order by id limit 100",
     update: "update resource set key_sealed = $3 where id = $1 and key_sealed = $2",
 };
 
@@ -50,7 +53,7 @@ const SHARED_CODES: Column = Column {
     table: event::TABLE,
     name: event::SHARED_CODE,
     select: "select id, shared_code_sealed as sealed from event
-             where shared_code_sealed not like $1 order by id limit 100",
+             where shared_code_sealed not like $1 and id > $2 order by id limit 100",
     update: "update event set shared_code_sealed = $3 where id = $1 and shared_code_sealed = $2",
 };
 
@@ -58,7 +61,7 @@ const API_KEYS: Column = Column {
     table: attendee::TABLE,
     name: attendee::API_KEY,
     select: "select id, api_key_sealed as sealed from attendee
-             where api_key_sealed not like $1 order by id limit 100",
+             where api_key_sealed not like $1 and id > $2 order by id limit 100",
     update: "update attendee set api_key_sealed = $3, key_digest = $4
              where id = $1 and api_key_sealed = $2",
 };
@@ -77,30 +80,47 @@ const AFFINITIES: Column = Column {
 /// Brings the whole store under the current master key.
 ///
 /// # Errors
-/// A row that neither key opens ends the run; its place is named.
+/// A row that neither key opens stays as it is, and the others are still done; its
+/// place is named at the end, and the old key is needed until it is mended or deleted.
 pub async fn run(db: &Db, vault: &Vault) -> Result<Rekeyed> {
+    let mut unopened = Vec::new();
     let rekeyed = Rekeyed {
-        endpoints: column(db, vault, &ENDPOINTS).await?,
-        backend_keys: column(db, vault, &BACKEND_KEYS).await?,
-        shared_codes: column(db, vault, &SHARED_CODES).await?,
-        api_keys: column(db, vault, &API_KEYS).await?,
+        endpoints: column(db, vault, &ENDPOINTS, &mut unopened).await?,
+        backend_keys: column(db, vault, &BACKEND_KEYS, &mut unopened).await?,
+        shared_codes: column(db, vault, &SHARED_CODES, &mut unopened).await?,
+        api_keys: column(db, vault, &API_KEYS, &mut unopened).await?,
     };
-    column(db, vault, &AFFINITIES).await?;
+    column(db, vault, &AFFINITIES, &mut unopened).await?;
+    for error in unopened.iter().skip(1).take(LOGGED) {
+        tracing::warn!(%error, "a row cannot be sealed with the current master key");
+    }
+    if let Some(first) = unopened.into_iter().next() {
+        return Err(first.into());
+    }
     vault.renew_check(db).await?;
     Ok(rekeyed)
 }
 
-async fn column(db: &Db, vault: &Vault, column: &Column) -> Result<u64> {
+async fn column(
+    db: &Db,
+    vault: &Vault,
+    column: &Column,
+    unopened: &mut Vec<seal::Error>,
+) -> Result<u64> {
     let current = format!("{}%", vault.current_prefix());
-    let mut resealed = 0;
+    let (mut resealed, mut last) = (0, String::new());
     loop {
         let mut tx = db.write().await?;
-        let rows = sqlx::query(column.select).bind(&current).fetch_all(&mut *tx).await?;
-        if rows.is_empty() {
-            return Ok(resealed);
-        }
+        let query = sqlx::query(column.select).bind(&current).bind(&last);
+        let rows = query.fetch_all(&mut *tx).await?;
+        let Some(end) = rows.last() else { return Ok(resealed) };
+        last = end.text("id")?;
         for row in &rows {
-            resealed += reseal(&mut tx, vault, column, row).await?;
+            match reseal(&mut tx, vault, column, row).await {
+                Ok(rows) => resealed += rows,
+                Err(Error::Seal(error)) => unopened.push(error),
+                Err(error) => return Err(error),
+            }
         }
         tx.commit().await?;
     }

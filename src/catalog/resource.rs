@@ -14,7 +14,8 @@ use sqlx::any::AnyRow;
 
 use super::audit::{self, Actor};
 use super::seal::{self, Place, Vault};
-use super::{Error, Noun, Outcome, Result, Saved, change, new_id, session_mark};
+use super::validate::invalid;
+use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change, new_id, session_mark};
 use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
@@ -129,35 +130,73 @@ fn place<'a>(id: &'a str, column: &'static str) -> Place<'a> {
     Place { table: TABLE, row: id, column }
 }
 
-/// Reads and opens resources: all, an owner's, or one.
+/// Which resources are read and opened: those that meet every condition.
+#[derive(Clone, Copy, Default)]
+pub struct Which<'a> {
+    pub owner_id: Option<&'a str>,
+    pub id: Option<&'a str>,
+    /// Linked to this event.
+    pub event_id: Option<&'a str>,
+}
+
+/// Reads and opens resources, by friendly name.
 pub async fn load(
     connection: &mut AnyConnection,
     vault: &Vault,
-    owner_id: Option<&str>,
-    id: Option<&str>,
-) -> Result<Vec<Resource>> {
-    sqlx::query(
+    which: Which<'_>,
+) -> Result<Rows<Resource>> {
+    let rows = sqlx::query(
         "select id, owner_id, deployment, name, type, endpoint_sealed, auth, key_sealed, region, active
          from resource
          where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
+            and (cast($3 as text) is null
+                or id in (select resource_id from event_resource where event_id = $3))
          order by name, deployment",
     )
-    .bind(owner_id)
-    .bind(id)
+    .bind(which.owner_id)
+    .bind(which.id)
+    .bind(which.event_id)
     .fetch_all(connection)
-    .await?
-    .iter()
-    .map(|row| Resource::open(vault, row))
-    .collect()
+    .await?;
+    let names = rows
+        .iter()
+        .map(|row| Ok((row.text("id")?, row.text("owner_id")?, row.text("deployment")?)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Rows::of(rows.iter().zip(names).map(|(row, (id, owner_id, name))| {
+        Resource::open(vault, row).map_err(|error| {
+            let reason = error.to_string();
+            Unreadable { noun: Noun::Resource, id, owner_id, name, reason }
+        })
+    })))
 }
 
-/// An owner's resources by friendly name.
+/// An owner's resources by friendly name, as far as they can be read.
 pub async fn list(db: &Db, vault: &Vault, owner_id: &str) -> Result<Vec<Resource>> {
-    load(&mut *db.pool().acquire().await?, vault, Some(owner_id), None).await
+    Ok(all(db, vault, owner_id).await?.read)
+}
+
+/// An owner's resources by friendly name, and those that cannot be read.
+pub async fn all(db: &Db, vault: &Vault, owner_id: &str) -> Result<Rows<Resource>> {
+    let which = Which { owner_id: Some(owner_id), ..Which::default() };
+    load(&mut *db.pool().acquire().await?, vault, which).await
+}
+
+/// The friendly name of an owner's resource, also of one that cannot be read.
+///
+/// # Errors
+/// [`Error::NotFound`] also where it is another owner's.
+pub async fn name(db: &Db, owner_id: &str, id: &str) -> Result<String> {
+    let name = sqlx::query_scalar("select name from resource where id = $1 and owner_id = $2")
+        .bind(id)
+        .bind(owner_id)
+        .fetch_optional(db.pool())
+        .await?;
+    name.ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })
 }
 
 /// # Errors
-/// [`Error::NotFound`] also where it is another owner's.
+/// [`Error::NotFound`] also where it is another owner's; [`Error::Conflict`] where
+/// it cannot be read.
 pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Resource> {
     get_in(&mut *db.pool().acquire().await?, vault, owner_id, id).await
 }
@@ -168,8 +207,19 @@ async fn get_in(
     owner_id: &str,
     id: &str,
 ) -> Result<Resource> {
-    let found = load(connection, vault, Some(owner_id), Some(id)).await?.pop();
+    let found = load_own(connection, vault, owner_id, id).await?.one()?;
     found.ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })
+}
+
+/// An owner's resource, read and opened.
+pub async fn load_own(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    owner_id: &str,
+    id: &str,
+) -> Result<Rows<Resource>> {
+    let which = Which { owner_id: Some(owner_id), id: Some(id), event_id: None };
+    load(connection, vault, which).await
 }
 
 /// Creates the resource of `draft`, or updates the one it names.
@@ -187,20 +237,33 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
 /// [`save`] as a part of a transaction of [`change::write`].
 pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
     let valid = draft.validate()?;
-    let stored = match &draft.id {
-        Some(id) => Some(get_in(tx, vault, &by.owner_id, id).await?),
-        None => None,
+    let (stored, unreadable) = match &draft.id {
+        Some(id) => {
+            let Rows { mut read, mut unreadable } = load_own(tx, vault, &by.owner_id, id).await?;
+            if read.is_empty() && unreadable.is_empty() {
+                return Err(Error::NotFound { noun: Noun::Resource, name: id.to_owned() });
+            }
+            (read.pop(), unreadable.pop())
+        }
+        None => (None, None),
     };
+    // Saving over it is how an unreadable row is mended; its key is lost.
+    if unreadable.is_some() && matches!(draft.key, KeyChange::Keep) && draft.auth != Auth::None {
+        let reason = "must be entered again, because what is stored cannot be read";
+        return Err(invalid("key", reason));
+    }
     let key = draft.key_at(&valid.endpoint, stored.as_ref())?;
     if stored.as_ref().is_some_and(|stored| valid.is_stored(stored, key.as_ref())) {
         let id = stored.map(|stored| stored.id).unwrap_or_default();
         return Ok(Saved { id, outcome: Outcome::Unchanged });
     }
-    if let Some(moved) = stored.as_ref().filter(|stored| stored.endpoint != valid.endpoint) {
-        session_mark::forget(tx, &moved.id).await?;
+    let is_moved = stored.as_ref().is_none_or(|stored| stored.endpoint != valid.endpoint);
+    let stored = stored.map(|row| row.id).or(unreadable.map(|row| row.id));
+    if let Some(id) = stored.as_ref().filter(|_| is_moved) {
+        session_mark::forget(tx, id).await?;
     }
     let outcome = if stored.is_some() { Outcome::Updated } else { Outcome::Created };
-    let id = stored.map_or_else(new_id, |stored| stored.id);
+    let id = stored.unwrap_or_else(new_id);
     let namesake =
         sqlx::query("select id from resource where owner_id = $1 and deployment = $2 and id <> $3")
             .bind(&by.owner_id)

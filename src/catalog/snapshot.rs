@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::event::{self, Event};
 use super::seal::Vault;
 use super::session_mark::{self, Mark};
-use super::{Digest, Result, change};
+use super::{Digest, Result, Unreadable, change};
 use crate::db::Db;
 
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub events: HashMap<String, Arc<Event>>,
     /// By the resource's id.
     pub session_marks: HashMap<String, Mark>,
+    /// What is missing, because it cannot be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl Snapshot {
@@ -25,14 +27,26 @@ impl Snapshot {
         // next poll, never missed.
         let revision = change::revision(db).await?;
         let mut connection = db.pool().acquire().await?;
-        let events = event::load(&mut connection, vault, None, None).await?;
+        let loaded = event::load(&mut connection, vault, None, None).await?;
         let session_marks = session_mark::all(&mut connection).await?;
-        let events = events.into_iter().map(|event| (event.id.clone(), Arc::new(event))).collect();
-        Ok(Self { revision, events, session_marks })
+        let events = loaded.read.into_iter();
+        let events = events.map(|event| (event.id.clone(), Arc::new(event))).collect();
+        Ok(Self { revision, events, session_marks, unreadable: loaded.unreadable })
     }
 
     /// Whether the resource's server is known to give everybody the session `id`.
     pub fn is_constant(&self, resource_id: &str, id: Digest) -> bool {
         self.session_marks.get(resource_id).is_some_and(|mark| mark.constant == Some(id))
+    }
+
+    /// Logs the rows that could not be read and that `before` did not report.
+    pub fn report_unreadable(&self, before: &Self) {
+        for row in self.unreadable.iter().filter(|row| !before.unreadable.contains(row)) {
+            let Unreadable { noun, id, owner_id, reason, .. } = row;
+            tracing::error!(
+                %noun, id, owner_id, reason,
+                "a stored row cannot be read and is left out; its owner's list says what to do"
+            );
+        }
     }
 }

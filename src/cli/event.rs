@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::output::{self, Json, Table, instant};
 use super::store::CatalogArgs;
-use crate::catalog::event;
+use crate::catalog::{Noun, event};
 
 #[derive(Debug, Subcommand)]
 pub enum Event {
@@ -53,7 +53,11 @@ impl Event {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let events = match self.catalog.open().await? {
-            Some(catalog) => event::list(&catalog.db, &catalog.vault, &catalog.by.owner_id).await?,
+            Some(catalog) => {
+                let all = event::all(&catalog.db, &catalog.vault, &catalog.by.owner_id).await?;
+                output::unreadable(all.unreadable.iter().filter(|row| row.noun == Noun::Event))?;
+                all.read
+            }
             None => Vec::new(),
         };
         let now = Timestamp::now().as_millisecond();

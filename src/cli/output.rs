@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
+use crate::catalog::Unreadable;
+
 /// The choice that every command offers to scripts.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Json {
@@ -31,6 +33,15 @@ pub fn line(text: &str) -> io::Result<()> {
 /// Prints a JSON document on stdout.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string_pretty(value)?)?)
+}
+
+/// Names rows that are missing from a list on stderr, and says what to do.
+pub fn unreadable<'a>(rows: impl Iterator<Item = &'a Unreadable>) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    for row in rows {
+        writeln!(stderr, "{}", row.remedy().replace(char::is_control, " "))?;
+    }
+    Ok(())
 }
 
 /// UTC milliseconds as RFC 3339.

@@ -19,6 +19,7 @@ use super::mcp;
 use super::meter::Page;
 use super::plane::{DataPlane, STORE_LIMIT};
 use crate::catalog::change::{self, Changes, Noun};
+use crate::catalog::event::purge;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
 use crate::catalog::{self, attendee, mcp_session, usage};
@@ -39,6 +40,9 @@ const REVISION_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the last writes of a process that stops may take.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How much of a second may go into removing the rows of deleted events.
+const PURGE_BUDGET: Duration = Duration::from_millis(250);
+
 /// Why a part's turn failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -57,6 +61,7 @@ pub async fn run(plane: Arc<DataPlane>) {
         tending(&plane),
         writing(&plane),
         warning(&plane),
+        purging(&plane),
         expiring(&plane)
     );
 }
@@ -102,6 +107,18 @@ async fn warning(plane: &Arc<DataPlane>) {
     loop {
         ticks.tick().await;
         part.turn(async { Ok(guessing::report(plane).await?) }).await;
+    }
+}
+
+async fn purging(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("rows of deleted events"));
+    loop {
+        ticks.tick().await;
+        part.turn(async {
+            purge::run(&plane.db, clock::now_ms(), PURGE_BUDGET).await?;
+            Ok(())
+        })
+        .await;
     }
 }
 
@@ -164,6 +181,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
     };
     if !changes.as_ref().is_some_and(is_of_attendees) {
         let snapshot = Snapshot::load(&plane.db, &plane.vault).await?;
+        snapshot.report_unreadable(&plane.snapshot.load());
         plane.snapshot.store(Arc::new(snapshot));
         end_what_is_over(plane);
     }

@@ -7,6 +7,7 @@ mod backend_tls;
 mod browsers;
 mod connections;
 mod counting;
+mod deleting;
 mod drain;
 mod early_answers;
 mod endings;

@@ -3,6 +3,7 @@
 use ai_proxy::backup;
 use ai_proxy::catalog::attendee::{self, Issued};
 use ai_proxy::catalog::{event, resource};
+use ai_proxy::clock;
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, LOCATION, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
@@ -61,6 +62,7 @@ async fn wipe(portal: &Portal, workshop: &Workshop<'_>) {
     for event in event::list(&app.db, &app.vault, owner_id).await.unwrap() {
         event::delete(&app.db, &workshop.by, &event.id).await.unwrap();
     }
+    while event::purge::step(&app.db, clock::now_ms() + 60_000).await.unwrap() {}
     for resource in resource::list(&app.db, &app.vault, owner_id).await.unwrap() {
         resource::delete(&app.db, &workshop.by, &resource.id).await.unwrap();
     }

@@ -360,6 +360,8 @@ async fn deleting_what_people_were_in_asks_for_its_name() {
     let done = ada.press(&path(&used), "/delete", &[("name", " Room ")]).await;
     assert_eq!(done.flash(), "Room is deleted, with its attendee and all figures.");
     assert!(all_of(&portal, "Ada").await.is_empty());
+    let later = ai_proxy::clock::now_ms() + 60_000;
+    while event::purge::step(&portal.app.db, later).await.unwrap() {}
     assert_eq!(shop.number("select count(*) from attendee").await, 0);
     assert_eq!(shop.trail().await, "deleted: Room");
 }

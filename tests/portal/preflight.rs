@@ -366,7 +366,7 @@ async fn arguments_that_cannot_be_sent_are_refused_beside_their_field() {
     let torn = ada.post(&path(&event), &[("resource", &*demo), ("tool", "x")]).await;
     assert_eq!(torn.status, StatusCode::BAD_REQUEST);
     assert!(server.asked.lock().is_empty());
-    assert!(portal.app.preflights.last(&event).is_none());
+    assert!(portal.app.preflights.last(&workshop.by.owner_id, &event).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -390,6 +390,19 @@ async fn one_run_at_a_time_and_its_progress_is_shown() {
     assert_eq!(mark, "look at this");
     assert!(said.contains("404 deployment_off"), "{said}");
     assert_eq!(step(&page, 1, "Resources"), ("look at this".into(), "switched off: off".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_goes_with_its_event() {
+    let portal = Portal::with(UNWATCHED).await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    run(&ada, &event, &[]).await;
+    let last = || portal.app.preflights.last(&workshop.by.owner_id, &event);
+    assert!(last().is_some());
+    ada.post_and_follow(&format!("/admin/events/{event}/delete"), &[]).await;
+    assert!(last().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

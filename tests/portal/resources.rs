@@ -561,3 +561,33 @@ async fn checks_end_with_the_drain() {
     let gone = tokio::time::timeout(Duration::from_secs(5), gone).await;
     gone.expect("a check under way is given up").unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_cannot_be_read_is_shown_and_can_be_unlinked_and_deleted() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let path = make(&portal, &ada, &[]).await;
+    let resource = only(&portal, "Ada").await;
+    link(&portal, "Spring school", &resource).await;
+    make(&portal, &ada, &[("deployment", "other")]).await;
+    sqlx::query("update resource set endpoint_sealed = 'v1.x' where deployment = 'mcp-demo'")
+        .execute(portal.app.db.writer())
+        .await
+        .unwrap();
+    let list = ada.get(RESOURCES).await;
+    let shown = list.text(&format!("#unreadable-{}", resource.id));
+    assert!(shown.contains("cannot be read") && shown.contains("ai-proxy apply"), "{shown}");
+    assert!(list.body.contains("other"), "the others are still listed");
+    assert_eq!(ada.get(&path).await.status, StatusCode::CONFLICT);
+
+    let events = ada.get("/admin/events").await;
+    assert_eq!(events.status, StatusCode::OK);
+    let owner_id = &resource.owner_id;
+    let event = event::list(&portal.app.db, &portal.app.vault, owner_id).await.unwrap().remove(0);
+    let form = ada.get(&format!("/admin/events/{}", event.id)).await;
+    assert!(form.body.contains("mcp-demo (cannot be read)"), "{}", form.body);
+
+    sqlx::query("delete from event_resource").execute(portal.app.db.writer()).await.unwrap();
+    let page = ada.press(&format!("{path}/delete"), "/delete", &[]).await;
+    assert_eq!(page.flash(), "Demo is deleted, with its endpoint and key.");
+}

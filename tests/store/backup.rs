@@ -22,6 +22,8 @@ on_both![
     another_owners_rows_stay_as_they_are,
     hostile_entries_are_refused_by_name,
     a_restore_that_fails_leaves_nothing,
+    others_lease_while_a_big_event_comes_back,
+    what_cannot_be_read_is_left_out_and_named,
     what_waits_is_found_by_its_session_alone,
 ];
 
@@ -78,6 +80,7 @@ async fn fill(store: &Store) {
 
 async fn wipe(store: &Store) {
     event::delete(&store.db, &store.by, "1a2b-0001").await.unwrap();
+    store.purge().await;
     let owner_id = &store.by.owner_id;
     for resource in resource::list(&store.db, &store.vault, owner_id).await.unwrap() {
         resource::delete(&store.db, &store.by, &resource.id).await.unwrap();
@@ -251,6 +254,9 @@ async fn a_restore_that_fails_leaves_nothing(store: Store) {
     // What a check would have found: the last row fails in the store.
     archive.attendees[2].user_id = archive.attendees[1].user_id.clone();
     assert!(restore(&store, &archive).await.is_err());
+    assert!(event::list(&store.db, &store.vault, &store.by.owner_id).await.unwrap().is_empty());
+    assert_eq!(plan(&store, &archive).await.events, [EventFate::Purging], "and the page says so");
+    store.purge().await;
     let other = backup::restore(&store.db, &store.vault, &store.by, &archive, "another").await;
     assert_eq!(other.unwrap(), None);
     for count in [
@@ -262,6 +268,56 @@ async fn a_restore_that_fails_leaves_nothing(store: Store) {
     ] {
         assert_eq!(store.number(count).await, 0, "{count}");
     }
+}
+
+async fn others_lease_while_a_big_event_comes_back(store: Store) {
+    fill(&store).await;
+    let big = event::list(&store.db, &store.vault, &store.by.owner_id).await.unwrap().remove(0);
+    store.issue(&big, 2_000).await;
+    let figures = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 8000)
+        insert into usage select event.id, 'x', 'r', 'tools/call', 'echo', i * 60000,
+            1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from n, event";
+    store.execute(figures).await;
+    let archive = gather(&store).await;
+    wipe(&store).await;
+    let other = store.event().await;
+    let key = store.issue(&other, 1).await.remove(0);
+
+    let restoring = tokio::spawn({
+        let (store, archive) = (store.clone(), gather_again(&archive));
+        async move { restore(&store, &archive).await.unwrap().unwrap() }
+    });
+    let mut leases = 0;
+    while !restoring.is_finished() {
+        quota::lease(&store.db, &key.attendee_id, 1, 1, 100_000).await.unwrap().unwrap();
+        leases += 1;
+    }
+    let done = restoring.await.unwrap();
+    assert_eq!((done.attendees, done.usage), (2_003, 8_002));
+    assert!(leases > 20, "{leases} leases between the batches");
+    assert_eq!(store.number("select cast(sum(requests) as bigint) from usage").await, 8_004);
+    let sum = "select cast(sum(requests) as bigint) from usage_attendee";
+    assert_eq!(store.number(sum).await, 8_004);
+}
+
+fn gather_again(archive: &Archive) -> Archive {
+    Archive::from_json(&archive.to_json().unwrap()).unwrap()
+}
+
+async fn what_cannot_be_read_is_left_out_and_named(store: Store) {
+    fill(&store).await;
+    store.execute("update resource set endpoint_sealed = 'v1.x' where deployment = 'mcp-a'").await;
+    store.execute("update attendee set api_key_sealed = 'v1.x' where user_id = 'issued:1'").await;
+    let archive = gather(&store).await;
+    assert_eq!(archive.resources.len(), 1);
+    assert!(archive.notes[0].contains("mcp-a"), "{:?}", archive.notes);
+    assert_eq!(archive.attendees.iter().filter(|copy| copy.api_key.is_none()).count(), 1);
+    archive.check().unwrap();
+    // Nobody knows where the one that is there leads: it is not taken for the same.
+    let all = gather_again(&archive);
+    store.execute("update resource set endpoint_sealed = 'v1.x'").await;
+    let drawn = plan(&store, &all).await;
+    assert_eq!(drawn.resources, [ResourceFate::Renamed("mcp-b-2".into())]);
 }
 
 async fn what_waits_is_found_by_its_session_alone(store: Store) {

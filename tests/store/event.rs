@@ -160,6 +160,7 @@ async fn deleting_an_event_takes_its_rows_with_it_and_no_others(store: Store) {
         quota::lease(&store.db, &issued[0].attendee_id, 1, 1, 5).await.unwrap();
     }
     event::delete(&store.db, &store.by, &gone.id).await.unwrap();
+    store.purge().await;
     for (query, expected) in [
         ("select count(*) from event", 1),
         ("select count(*) from event_resource", 1),

@@ -151,6 +151,12 @@ impl Store {
         sqlx::query(statement).execute(self.db.writer()).await.unwrap();
     }
 
+    /// Removes what is left of deleted events.
+    pub async fn purge(&self) {
+        let later = ai_proxy::clock::now_ms() + 60_000;
+        while event::purge::step(&self.db, later).await.unwrap() {}
+    }
+
     pub async fn another_owner(&self) -> Actor {
         owner::local(&self.db, "another").await.unwrap().actor()
     }

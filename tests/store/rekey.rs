@@ -107,7 +107,10 @@ async fn a_run_that_broke_off_is_taken_up_again(store: Store) {
     assert!(error.to_string().contains(&issued[2].attendee_id), "{error}");
     both.check(&store.db).await.unwrap();
     store.vault.check(&store.db).await.expect("the old key is needed until all is done");
-    assert!(finds(&store, &both, &issued[0].api_key).await);
+    let new = Vault::new(&master_key(2), None);
+    for done in &issued[..2] {
+        assert!(finds(&store, &new, &done.api_key).await, "one row does not keep the others");
+    }
 
     sqlx::query("update attendee set api_key_sealed = $1 where user_id = 'issued:3'")
         .bind(sealed)
@@ -115,11 +118,7 @@ async fn a_run_that_broke_off_is_taken_up_again(store: Store) {
         .await
         .unwrap();
     let rekeyed = rekey::run(&store.db, &both).await.unwrap();
-    assert_eq!(
-        rekeyed,
-        Rekeyed { api_keys: 3, ..Rekeyed::default() },
-        "endpoint and key were done"
-    );
+    assert_eq!(rekeyed, Rekeyed { api_keys: 1, ..Rekeyed::default() }, "the rest was done");
     store.vault.check(&store.db).await.unwrap_err();
 }
 

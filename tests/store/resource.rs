@@ -1,7 +1,7 @@
 //! Resources: field rules, the sealed key, and whose they are.
 
 use ai_proxy::catalog::resource::{self, Auth, Draft, KeyChange, ResourceType};
-use ai_proxy::catalog::{Error, Noun, Outcome, event, seal};
+use ai_proxy::catalog::{Error, Noun, Outcome, event};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, on_both, resource_draft};
@@ -294,6 +294,8 @@ async fn a_sealed_column_moved_to_another_row_does_not_open(store: Store) {
              where deployment = 'one'",
         )
         .await;
-    let broken = resource::get(&store.db, &store.vault, &store.by.owner_id, &one.id).await;
-    assert!(matches!(broken, Err(Error::Seal(seal::Error::Broken { .. }))));
+    let all = resource::all(&store.db, &store.vault, &store.by.owner_id).await.unwrap();
+    assert_eq!((&*all.read[0].deployment, &*all.unreadable[0].id), ("two", &*one.id));
+    let reason = &all.unreadable[0].reason;
+    assert!(reason.contains("key_sealed cannot be opened: it was altered, or moved"), "{reason}");
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use ai_proxy::catalog::event::Draft;
 use ai_proxy::catalog::snapshot::Snapshot;
-use ai_proxy::catalog::{Error, change, seal};
+use ai_proxy::catalog::{Noun, change};
 
 use crate::harness::{Store, event_draft, on_both};
 
 on_both![
     it_holds_every_owners_events_with_their_resources,
-    a_row_that_does_not_open_is_an_error_that_names_it,
+    a_row_that_cannot_be_read_is_left_out_and_reported,
 ];
 
 async fn it_holds_every_owners_events_with_their_resources(store: Store) {
@@ -31,13 +31,30 @@ async fn it_holds_every_owners_events_with_their_resources(store: Store) {
     assert!(!shown.contains("127.0.0.1") && !shown.contains("backend-key"), "{shown}");
 }
 
-async fn a_row_that_does_not_open_is_an_error_that_names_it(store: Store) {
-    let resource = store.resource("mcp-demo").await;
-    store.execute("update resource set endpoint_sealed = 'v1.00000000.AAAA'").await;
-    let error = Snapshot::load(&store.db, &store.vault).await.unwrap_err();
-    assert!(matches!(&error, Error::Seal(seal::Error::UnknownKey { .. })));
-    assert!(
-        error.to_string().contains(&format!("resource/{}/endpoint_sealed", resource.id)),
-        "{error}"
-    );
+async fn a_row_that_cannot_be_read_is_left_out_and_reported(store: Store) {
+    let (broken, fine) = (store.resource("broken").await, store.resource("fine").await);
+    let draft = Draft { resources: vec![broken.id.clone(), fine.id.clone()], ..event_draft() };
+    let event = store.save_event(&draft).await.unwrap();
+    let coded = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
+    let lost = store.save_event(&coded).await.unwrap();
+    store
+        .execute("update resource set endpoint_sealed = 'v1.00000000.AAAA' where name = 'broken'")
+        .await;
+    store
+        .execute(
+            "update event set shared_code_sealed = 'v1.x' where shared_code_sealed is not null",
+        )
+        .await;
+
+    let snapshot = Snapshot::load(&store.db, &store.vault).await.unwrap();
+    let names: Vec<_> =
+        snapshot.events[&event.id].resources.iter().map(|one| &*one.deployment).collect();
+    assert_eq!(names, ["fine"]);
+    assert!(!snapshot.events.contains_key(&lost.id));
+    let reported: Vec<_> =
+        snapshot.unreadable.iter().map(|row| (row.noun, &*row.id, &*row.owner_id)).collect();
+    let owner = &*store.by.owner_id;
+    assert_eq!(reported, [(Noun::Event, &*lost.id, owner), (Noun::Resource, &*broken.id, owner)]);
+    let reason = &snapshot.unreadable[1].reason;
+    assert!(reason.contains(&format!("resource/{}/endpoint_sealed", broken.id)), "{reason}");
 }

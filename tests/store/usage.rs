@@ -158,6 +158,7 @@ async fn figures_of_a_deleted_event_are_dropped_and_the_rest_is_kept(store: Stor
     usage::flush(&store.db, &batch()).await.unwrap();
     event::delete(&store.db, &store.by, &gone.id).await.unwrap();
     usage::flush(&store.db, &batch()).await.unwrap();
+    store.purge().await;
     assert_eq!(store.number("select cast(sum(requests) as bigint) from usage").await, 2);
     assert_eq!(store.number("select count(*) from quota").await, 0);
 }

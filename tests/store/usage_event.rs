@@ -218,6 +218,7 @@ async fn figures_of_an_event_go_with_it(store: Store) {
     event::delete(&store.db, &store.by, &gone.id).await.unwrap();
     // What a replica had not written yet.
     flush(&store, &gone, &calls).await;
+    store.purge().await;
     for table in [
         "select cast(sum(requests) as bigint) from usage_minute",
         "select cast(sum(requests) as bigint) from usage_attendee",

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize, Serializer};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::insert::insert_all;
 use super::{API_KEY, Attendee, new_api_key, place};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::validate::{invalid, number, optional_line};
 use crate::catalog::{Result, new_id};
-use crate::db::{Columns, Db, Tx};
+use crate::db::{Columns, Db, Parameters, Tx};
+
+pub use super::insert::Row;
 
 /// All that is known of one attendee.
 #[derive(Clone, Serialize, Deserialize)]
@@ -54,7 +57,7 @@ pub fn exposed<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S:
 /// Milliseconds of the last instant that a calendar can hold.
 const LAST_MS: i64 = 253_402_207_200_000;
 
-/// Keys that are looked for in one statement.
+/// Rows of one statement.
 const ROWS: usize = 128;
 
 const MAX_ISSUED_NUMBER: u32 = 1_000_000_000;
@@ -120,7 +123,7 @@ pub fn check_api_key(key: &str) -> Result<()> {
 pub async fn count(db: &Db, owner_id: &str) -> Result<u32> {
     let row = sqlx::query(
         "select count(*) as n from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1",
+         where event.owner_id = $1 and event.purge_at is null",
     )
     .bind(owner_id)
     .fetch_one(db.pool())
@@ -136,7 +139,8 @@ pub async fn copies(db: &Db, vault: &Arc<Vault>, owner_id: &str, day: u32) -> Re
             last_error_at, api_key_sealed, coalesce(quota.spent, 0) as spent
          from attendee join event on event.id = attendee.event_id
             left join quota on quota.attendee_id = attendee.id and quota.day = $2
-         where event.owner_id = $1 order by event_id, attendee.created_at, attendee.id",
+         where event.owner_id = $1 and event.purge_at is null
+         order by event_id, attendee.created_at, attendee.id",
     )
     .bind(owner_id)
     .bind(i64::from(day))
@@ -150,14 +154,16 @@ pub async fn copies(db: &Db, vault: &Arc<Vault>, owner_id: &str, day: u32) -> Re
 
 fn copy(vault: &Vault, row: &AnyRow, day: u32) -> Result<Copy> {
     let attendee = Attendee::read(row)?;
-    let key = vault.open(place(&attendee.id), &row.text(API_KEY)?)?;
+    // One that cannot be opened must not keep the rest out of a backup: its attendee
+    // comes back with a new key.
+    let key = vault.open(place(&attendee.id), &row.text(API_KEY)?).ok();
     let requests = row.count("spent")?;
     Ok(Copy {
         id: attendee.id,
         event: attendee.event_id,
         user_id: attendee.user_id,
         display_name: attendee.display_name,
-        api_key: Some(key),
+        api_key: key,
         active: attendee.active,
         daily_request_cap: attendee.daily_request_cap,
         created_at: attendee.created_at,
@@ -201,47 +207,62 @@ pub async fn without_key(
     Ok(without)
 }
 
-/// Writes one attendee back, into `event_id`, and what they used today; their
-/// new id. `key`: theirs, or a new one.
-pub async fn restore_in(
-    tx: &mut Tx,
-    vault: &Vault,
-    copy: &Copy,
-    event_id: &str,
-    keeps_key: bool,
-    today: u32,
-) -> Result<String> {
-    let id = new_id();
+/// One attendee as they are to be written back: with their key, or a new one.
+pub fn to_row(vault: &Vault, copy: &Copy, keeps_key: bool) -> Result<Row> {
     let key = match &copy.api_key {
         Some(key) if keeps_key => key.clone(),
         _ => new_api_key()?,
     };
-    sqlx::query(
-        "insert into attendee (id, event_id, user_id, display_name, api_key_sealed, key_digest,
-            active, daily_request_cap, created_at, last_seen_at, last_error, last_error_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(&id)
-    .bind(event_id)
-    .bind(&copy.user_id)
-    .bind(copy.display_name.trim())
-    .bind(vault.seal(place(&id), key.expose_secret())?)
-    .bind(vault.digest(key.expose_secret()).hex())
-    .bind(i64::from(copy.active))
-    .bind(copy.daily_request_cap.map(i64::from))
-    .bind(copy.created_at)
-    .bind(copy.last_seen_at)
-    .bind(&copy.last_error)
-    .bind(copy.last_error_at)
-    .execute(&mut **tx)
-    .await?;
-    if let Some(used) = copy.used.filter(|used| used.day == today) {
-        sqlx::query("insert into quota (attendee_id, day, granted, spent) values ($1, $2, $3, $3)")
-            .bind(&id)
-            .bind(i64::from(today))
-            .bind(i64::from(used.requests))
-            .execute(&mut **tx)
-            .await?;
+    let mut row = Row::new(vault, new_id(), &key, copy.created_at)?;
+    row.user_id.clone_from(&copy.user_id);
+    copy.display_name.trim().clone_into(&mut row.display_name);
+    row.active = copy.active;
+    row.daily_request_cap = copy.daily_request_cap;
+    row.last_seen_at = copy.last_seen_at;
+    row.last_error.clone_from(&copy.last_error);
+    row.last_error_at = copy.last_error_at;
+    Ok(row)
+}
+
+/// Writes attendees back into `event_id`, which is hidden, and what they used today.
+/// In batches, each a transaction of its own, so that others can write in between.
+pub async fn restore(
+    db: &Db,
+    event_id: &str,
+    rows: &[(Row, Option<Used>)],
+    today: u32,
+) -> Result<()> {
+    for rows in rows.chunks(ROWS) {
+        let mut tx = db.write().await?;
+        restore_in(&mut tx, event_id, rows, today).await?;
+        tx.commit().await?;
     }
-    Ok(id)
+    Ok(())
+}
+
+async fn restore_in(
+    tx: &mut Tx,
+    event_id: &str,
+    rows: &[(Row, Option<Used>)],
+    today: u32,
+) -> Result<()> {
+    let used: Vec<_> = rows
+        .iter()
+        .filter_map(|(row, used)| Some((&row.id, used.filter(|used| used.day == today)?.requests)))
+        .collect();
+    insert_all(tx, event_id, rows.iter().map(|(row, _)| row)).await?;
+    if used.is_empty() {
+        return Ok(());
+    }
+    let statement = format!(
+        "insert into quota (attendee_id, day, granted, spent) values {}",
+        Parameters::on(tx).rows(4, used.len())
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+    for (id, requests) in used {
+        let requests = i64::from(requests);
+        query = query.bind(id.clone()).bind(i64::from(today)).bind(requests).bind(requests);
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
 }

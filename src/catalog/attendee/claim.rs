@@ -86,7 +86,8 @@ pub async fn waiting(db: &Db, owner_id: &str, event_id: &str) -> Result<Waiting>
             count(case when digest is not null and claimed_at is null then 1 end) as unclaimed
          from attendee join event on event.id = attendee.event_id
          left join claim_code on attendee_id = attendee.id
-         where event.owner_id = $1 and event.id = $2 and attendee.active = 1
+         where event.owner_id = $1 and event.id = $2 and event.purge_at is null
+            and attendee.active = 1
             and user_id like 'issued:%' and last_seen_at is null",
     )
     .bind(owner_id)
@@ -120,7 +121,8 @@ pub async fn make_cards(
         "select attendee.id, user_id, display_name from attendee
          join event on event.id = attendee.event_id
          left join claim_code on attendee_id = attendee.id
-         where event.owner_id = $1 and event.id = $2 and attendee.active = 1 and {condition}
+         where event.owner_id = $1 and event.id = $2 and event.purge_at is null
+            and attendee.active = 1 and {condition}
          order by coalesce(claim_code.created_at, 0), attendee.created_at, attendee.id
          limit {MAX_CARDS}"
     );
@@ -215,7 +217,8 @@ async fn find(db: &Db, digests: &[Option<Digest>; 2]) -> Result<Option<(String, 
             display_name, attendee.active, attendee.daily_request_cap, attendee.created_at,
             last_seen_at, last_error, last_error_at
          from claim_code join attendee on attendee.id = attendee_id
-         join event on event.id = attendee.event_id where digest in ($1, $2)",
+         join event on event.id = attendee.event_id
+         where digest in ($1, $2) and event.purge_at is null",
     )
     .bind(hex(digests[0]))
     .bind(hex(digests[1]).or_else(|| hex(digests[0])))

@@ -10,7 +10,7 @@ use super::{New, insert, new_api_key, not_found};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Noun, Result, change, new_id};
-use crate::clock::{day_of, now_ms};
+use crate::clock::{now_ms, today};
 use crate::db::{Columns, Db, Tx};
 
 /// Somebody who stays out.
@@ -34,7 +34,7 @@ pub(super) async fn bury(tx: &mut Tx, id: &str) -> Result<()> {
          from attendee where id = $1 and user_id like 'shared:%'",
     )
     .bind(id)
-    .bind(i64::from(day_of(now_ms())))
+    .bind(i64::from(today(now_ms())))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -62,7 +62,8 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Deleted
     let rows = sqlx::query(
         "select user_id, day, used from deleted_attendee
          join event on event.id = deleted_attendee.event_id
-         where event.owner_id = $1 and event_id = $2 order by day desc, user_id",
+         where event.owner_id = $1 and event_id = $2 and event.purge_at is null
+         order by day desc, user_id",
     )
     .bind(owner_id)
     .bind(event_id)
@@ -96,7 +97,8 @@ pub async fn let_in_again(
     let tombstone = sqlx::query(
         "select day, used, event.name from deleted_attendee
          join event on event.id = deleted_attendee.event_id
-         where event.owner_id = $1 and event_id = $2 and user_id = $3",
+         where event.owner_id = $1 and event_id = $2 and user_id = $3
+           and event.purge_at is null",
     )
     .bind(&by.owner_id)
     .bind(event_id)

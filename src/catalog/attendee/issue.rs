@@ -2,10 +2,12 @@
 
 use secrecy::SecretString;
 
-use super::{Actor, New, insert, new_api_key};
+use super::insert::{Row, insert_all};
+use super::{Actor, new_api_key};
 use crate::catalog::seal::Vault;
 use crate::catalog::validate::{invalid, number, optional_line};
-use crate::catalog::{Error, Noun, Result, audit, change, new_id};
+use crate::catalog::{Error, Noun, Result, audit, change, event, new_id};
+use crate::clock::now_ms;
 use crate::db::Db;
 
 /// Most keys that are issued in one transaction.
@@ -38,15 +40,25 @@ pub async fn issue(
         .map(|(name, n)| optional_line("names", name, 128).map_err(|error| nth(n, error)))
         .collect::<Result<Vec<_>>>()?
         .into_iter();
-    let mut tx = change::write(db).await?;
-    let event = sqlx::query("select id from event where id = $1 and owner_id = $2")
-        .bind(event_id)
-        .bind(&by.owner_id)
-        .fetch_optional(&mut *tx)
-        .await?;
-    if event.is_none() {
-        return Err(Error::NotFound { noun: Noun::Event, name: event_id.to_owned() });
+    // Before others have to wait: all but the numbers.
+    let mut issued = Vec::with_capacity(count as usize);
+    let mut rows = Vec::with_capacity(count as usize);
+    let now = now_ms();
+    for _ in 0..count {
+        let new = Issued {
+            attendee_id: new_id(),
+            event_id: event_id.to_owned(),
+            user_id: String::new(),
+            display_name: names.next().unwrap_or_default(),
+            api_key: new_api_key()?,
+        };
+        let mut row = Row::new(vault, new.attendee_id.clone(), &new.api_key, now)?;
+        row.display_name.clone_from(&new.display_name);
+        rows.push(row);
+        issued.push(new);
     }
+    let mut tx = change::write(db).await?;
+    event::name(&mut tx, &by.owner_id, event_id).await?;
     let last: i64 = sqlx::query_scalar(
         "select coalesce(max(cast(substr(user_id, 8) as bigint)), 0) from attendee
          where event_id = $1 and user_id like 'issued:%'",
@@ -54,25 +66,11 @@ pub async fn issue(
     .bind(event_id)
     .fetch_one(&mut *tx)
     .await?;
-    let mut issued: Vec<Issued> = Vec::new();
-    for n in last + 1..=last + i64::from(count) {
-        let new = Issued {
-            attendee_id: new_id(),
-            event_id: event_id.to_owned(),
-            user_id: format!("issued:{n}"),
-            display_name: names.next().unwrap_or_default(),
-            api_key: new_api_key()?,
-        };
-        let row = New {
-            id: &new.attendee_id,
-            event_id,
-            user_id: &new.user_id,
-            display_name: &new.display_name,
-            key: &new.api_key,
-        };
-        insert(&mut tx, vault, row).await?;
-        issued.push(new);
+    for ((new, row), n) in issued.iter_mut().zip(&mut rows).zip(last + 1..) {
+        new.user_id = format!("issued:{n}");
+        row.user_id.clone_from(&new.user_id);
     }
+    insert_all(&mut tx, event_id, rows.iter()).await?;
     let ids: Vec<&str> = issued.iter().map(|new| new.attendee_id.as_str()).collect();
     change::record_all(&mut tx, Noun::Attendee, &ids).await?;
     let detail = format!("{count} keys");

@@ -110,7 +110,7 @@ async fn refusal(
             (select count(*) from attendee where event_id = $1 and user_id like 'shared:%')
                 + (select count(*) from deleted_attendee where event_id = $1) as joined,
             (select count(*) from registration_stop where event_id = $1) as stopped
-         from event where id = $1",
+         from event where id = $1 and purge_at is null",
     )
     .bind(event_id)
     .fetch_optional(connection)

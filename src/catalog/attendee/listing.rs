@@ -57,7 +57,7 @@ const SELECT: &str = "select attendee.id, event_id, user_id, display_name, atten
         claim_code.created_at as card_made_at, claimed_at
     from attendee join event on event.id = attendee.event_id
     left join claim_code on claim_code.attendee_id = attendee.id
-    where event.owner_id = $1 and event.id = $2";
+    where event.owner_id = $1 and event.id = $2 and event.purge_at is null";
 
 /// The attendees of an owner's event of whose name or user id `search` is a part,
 /// in the order in which they came: `limit` of them after `skip`. `day`: the UTC
@@ -100,7 +100,8 @@ async fn found(db: &Db, owner_id: &str, event_id: &str, search: &str) -> Result<
     let rows = sqlx::query(
         "select attendee.id, display_name, user_id
          from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1 and event.id = $2 order by attendee.created_at, attendee.id",
+         where event.owner_id = $1 and event.id = $2 and event.purge_at is null
+         order by attendee.created_at, attendee.id",
     )
     .bind(owner_id)
     .bind(event_id)

@@ -188,7 +188,7 @@ pub async fn note_preflight(db: &Db, by: &Actor, id: &str, detail: &str) -> Resu
 async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<AnyRow> {
     let row = sqlx::query(
         "select name, start_local, end_local, time_zone, ends_at, daily_request_cap, active
-         from event where id = $1 and owner_id = $2",
+         from event where id = $1 and owner_id = $2 and purge_at is null",
     )
     .bind(id)
     .bind(&by.owner_id)

@@ -92,7 +92,7 @@ impl From<&Event> for Draft {
             start: event.start_local.clone(),
             end: event.end_local.clone(),
             time_zone: event.time_zone.clone(),
-            resources: event.resources.iter().map(|resource| resource.id.clone()).collect(),
+            resources: event.links.clone(),
             max_token_cap: event.max_token_cap,
             daily_request_cap: event.daily_request_cap,
             requests_per_minute: event.requests_per_minute,
@@ -254,7 +254,7 @@ impl Valid<'_> {
             && draft.shared_code_limit == stored.shared_code_limit
             && draft.registration == stored.registration
             && draft.active == stored.active
-            && draft.resources.iter().eq(stored.resources.iter().map(|resource| &resource.id))
+            && draft.resources == stored.links
     }
 }
 

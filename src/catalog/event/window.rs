@@ -173,6 +173,26 @@ mod tests {
         assert_eq!(zone("utc"), "UTC");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_can_be_read_again(
+            start in "(19|20|99)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-4]):[0-5][0-9](:00)?",
+            end in "(20|99)[0-9]{2}-(03|10|12)-(2[5-9]|3[01])T[0-2][0-9]:[0-5][0-9]",
+            zone in 0_usize..1000,
+            is_upper in proptest::bool::ANY,
+        ) {
+            let zones: Vec<String> =
+                jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let zone = &zones[zone % zones.len()];
+            let zone = if is_upper { zone.to_uppercase() } else { zone.clone() };
+            if let Ok(window) = Window::parse(&start, &end, &zone) {
+                let Window { start_local, end_local, time_zone, .. } = &window;
+                let again = Window::parse(start_local, end_local, time_zone);
+                proptest::prop_assert_eq!(again.ok(), Some(window), "{}", zone);
+            }
+        }
+    }
+
     #[test]
     fn what_the_calendar_cannot_hold_is_refused() {
         let parse = |end| Window::parse("9999-12-01T00:00", end, "Pacific/Pago_Pago");

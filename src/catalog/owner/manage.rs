@@ -28,7 +28,8 @@ pub async fn list(db: &Db) -> Result<Vec<Listed>> {
         "select o.id as id, o.name as name, o.role as role, o.active as active,
             case when o.password_hash is null then 0 else 1 end as has_password,
             (select count(*) from entra_account a where a.owner_id = o.id) as has_entra,
-            (select count(*) from event e where e.owner_id = o.id) as events
+            (select count(*) from event e
+                where e.owner_id = o.id and e.purge_at is null) as events
          from owner o order by lower(o.name), o.name",
     )
     .fetch_all(db.pool())

@@ -120,6 +120,17 @@ mod tests {
         assert_eq!(Auth::default(), Auth::ApiKey);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_can_be_read_again(
+            text in "[ \t]{0,2}(api-key|bearer|none|header:[ -~]{0,12}|header: ?[A-Za-z0-9_.-]{1,300})[ ]{0,2}",
+        ) {
+            if let Ok(auth) = text.parse::<Auth>() {
+                proptest::prop_assert_eq!(auth.to_string().parse(), Ok(auth));
+            }
+        }
+    }
+
     #[test]
     fn a_header_that_frames_or_routes_cannot_carry_a_key() {
         for name in [

@@ -46,8 +46,9 @@ impl Endpoint {
         if text.is_empty() {
             return Err("is required".into());
         }
+        let too_long = || format!("has more than {MAX_LENGTH} characters");
         if text.len() > MAX_LENGTH {
-            return Err(format!("has more than {MAX_LENGTH} characters"));
+            return Err(too_long());
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.is_ascii() {
             return Err("holds a character that must be percent-encoded".into());
@@ -87,7 +88,7 @@ impl Endpoint {
             Some(port) => format!("{host_as_written}:{port}"),
             None => host_as_written.to_owned(),
         };
-        Ok(Self {
+        let endpoint = Self {
             https: url.scheme() == "https",
             host,
             port,
@@ -98,7 +99,13 @@ impl Endpoint {
             query: query.map(str::to_owned),
             origin_digest: Digest::sha256(url.origin().ascii_serialization().as_bytes()),
             url,
-        })
+        };
+        // What is stored is the normal form, which may be longer than what was typed
+        // (127.1 is 127.0.0.1) and must be readable again.
+        if endpoint.as_written().len() > MAX_LENGTH {
+            return Err(too_long());
+        }
+        Ok(endpoint)
     }
 
     /// The URL with its path as written, from which it can be parsed again.
@@ -231,6 +238,37 @@ mod tests {
         assert!(Endpoint::parse(&format!("http://h/{}", "a".repeat(2040))).is_err());
         let normal = Endpoint::parse("http://h/a/../b?c=d").unwrap_err();
         assert!(normal.contains("/b?c=d"), "says what to write instead: {normal}");
+    }
+
+    #[test]
+    fn the_normal_form_is_within_the_limit_as_well() {
+        let typed = format!("http://127.1/{}", "a".repeat(2035));
+        assert_eq!(typed.len(), MAX_LENGTH);
+        assert!(Endpoint::parse(&typed).is_err(), "stored, it would be 4 characters longer");
+        assert!(Endpoint::parse(&typed[..typed.len() - 4]).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_can_be_read_again(
+            scheme in "(http|HTTPS)://",
+            host in r"[a-zA-Z0-9.-]{1,12}|127\.1|0x7f\.1|2130706433|\[[0-9a-f:.]{2,12}\]|xn--[a-z0-9-]{1,8}",
+            port in "(:[0-9]{0,5})?",
+            rest in r"(/[!-~]{0,12}){0,3}([?][!-~]{0,12})?",
+            filled in proptest::option::of(2000_usize..2060),
+        ) {
+            let mut text = format!("{scheme}{host}{port}{rest}");
+            if let Some(length) = filled {
+                text.push('/');
+                while text.len() < length {
+                    text.push('a');
+                }
+            }
+            if let Ok(endpoint) = Endpoint::parse(&text) {
+                let again = Endpoint::parse(&endpoint.as_written());
+                proptest::prop_assert!(again.is_ok_and(|again| again == endpoint), "{}", text);
+            }
+        }
     }
 
     #[test]

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::{USAGE, add_rows, of_usage};
+use super::rows::{Of, USAGE, add_rows, of_usage};
 use super::{BUCKETS_MS, FIGURES, Figures, UsageKey, totals};
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
-use crate::db::{Columns, Db, Tx};
+use crate::db::{Columns, Db};
 
 /// How finely figures are kept, in milliseconds.
 pub const MINUTE_MS: i64 = 60_000;
 pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Rows that are restored in one transaction.
+const BATCH: usize = 512;
 
 /// Greatest figure that is taken from a file: sums of all rows still fit.
 const MAX_FIGURE: u64 = 1_000_000_000_000;
@@ -79,7 +82,8 @@ pub async fn copies(db: &Db, owner_id: &str, grain: i64, limit: u32) -> Result<V
     let statement = format!(
         "select event_id, attendee_id, resource_id, operation, usage.name as name,
             minute - minute % $2 as start, {}
-         from usage join event on event.id = usage.event_id where event.owner_id = $1
+         from usage join event on event.id = usage.event_id
+         where event.owner_id = $1 and event.purge_at is null
          group by 1, 2, 3, 4, 5, 6 order by 1, 6, 2, 3, 4, 5 limit $3",
         sums.join(", ")
     );
@@ -115,10 +119,10 @@ pub async fn copies(db: &Db, owner_id: &str, grain: i64, limit: u32) -> Result<V
         .collect()
 }
 
-/// Writes figures back, of events that have none yet; each row belongs to whom it
-/// comes with.
-pub async fn restore_in<'a>(
-    tx: &mut Tx,
+/// Writes figures back, of hidden events; each row belongs to whom it comes with.
+/// In batches, each a transaction of its own, so that others can write in between.
+pub async fn restore<'a>(
+    db: &Db,
     copies: impl Iterator<Item = (Whose<'a>, &'a Copy)>,
 ) -> Result<()> {
     // A row that a file has twice is added up.
@@ -134,8 +138,15 @@ pub async fn restore_in<'a>(
         };
         usage.entry(key).or_default().add(&copy.figures());
     }
-    add_rows(tx, &USAGE, of_usage(usage.iter())).await?;
-    totals::add_in(tx, usage.iter()).await
+    let rows: Vec<_> = usage.iter().collect();
+    for rows in rows.chunks(BATCH) {
+        let rows = || rows.iter().copied();
+        let mut tx = db.write().await?;
+        add_rows(&mut tx, &USAGE, of_usage(rows()), Of::Hidden).await?;
+        totals::add_in(&mut tx, rows(), Of::Hidden).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// The rows here that restored figures belong to.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::rows::{USAGE, add_rows, of_usage};
+use super::rows::{Of, USAGE, add_rows, of_usage};
 use super::{Batch, DAY_MS, totals};
 use crate::catalog::Result;
 use crate::clock;
@@ -38,11 +38,11 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     if first_time.rows_affected() == 0 {
         return Ok(());
     }
-    add_rows(&mut tx, &USAGE, of_usage(batch.usage.iter())).await?;
+    add_rows(&mut tx, &USAGE, of_usage(batch.usage.iter()), Of::Present).await?;
     settle_quotas(&mut tx, batch).await?;
     note_attendees(&mut tx, batch).await?;
     // Last, since all replicas add to the same rows of an event: they hold them shortly.
-    totals::add_in(&mut tx, batch.usage.iter()).await?;
+    totals::add_in(&mut tx, batch.usage.iter(), Of::Present).await?;
     tx.commit().await?;
     Ok(())
 }

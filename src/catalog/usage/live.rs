@@ -41,7 +41,7 @@ pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<L
                 where usage.event_id = attendee.event_id and usage.attendee_id = attendee.id
                   and usage.requests > usage.errors) then 1 end) as succeeded
          from attendee join event on event.id = attendee.event_id
-         where event.owner_id = $1 and event.id = $2",
+         where event.owner_id = $1 and event.id = $2 and event.purge_at is null",
     )
     .bind(owner_id)
     .bind(event_id)
@@ -53,7 +53,8 @@ pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<L
         "select minute, cast(sum(requests) as bigint) as requests,
             cast(sum(errors) as bigint) as errors
          from usage_minute join event on event.id = usage_minute.event_id
-         where event.owner_id = $1 and event.id = $2 and minute >= $3 group by minute",
+         where event.owner_id = $1 and event.id = $2 and event.purge_at is null
+            and minute >= $3 group by minute",
     )
     .bind(owner_id)
     .bind(event_id)

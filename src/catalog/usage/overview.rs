@@ -46,7 +46,7 @@ pub async fn overview(db: &Db, owner_id: Option<&str>) -> Result<Vec<Overview>> 
             where event_id in (select id from event
                 where cast($1 as text) is null or owner_id = $1)
             group by event_id) as calls on calls.event_id = event.id
-         where cast($1 as text) is null or event.owner_id = $1
+         where (cast($1 as text) is null or event.owner_id = $1) and event.purge_at is null
          order by starts_at desc, event.id",
     )
     .bind(owner_id)

@@ -40,16 +40,24 @@ pub fn of_usage<'a>(usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>) ->
     rows.collect()
 }
 
-/// Adds figures to those that are there, in the order of keys. What belongs to
-/// no event is dropped.
-pub async fn add_rows(tx: &mut Tx, table: &Table, sums: Sums<'_>) -> Result<()> {
+/// Whose figures are taken; others are dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// Events that are there.
+    Present,
+    /// Those that are hidden, while they are restored, as well.
+    Hidden,
+}
+
+/// Adds figures to those that are there, in the order of keys.
+pub async fn add_rows(tx: &mut Tx, table: &Table, sums: Sums<'_>, of: Of) -> Result<()> {
     let sums: Vec<_> = sums.into_iter().collect();
     let nothing = ((vec![""; table.texts.len()], 0), Figures::default());
     for rows in sums.chunks(ROWS) {
         // Made up with rows of no event, the statement is of few lengths: it is
         // prepared once for each.
         let length = rows.len().next_power_of_two();
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement(tx, table, length)));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement(tx, table, length, of)));
         for ((texts, time), figures) in rows.iter().chain(std::iter::repeat(&nothing)).take(length)
         {
             for text in texts {
@@ -65,7 +73,7 @@ pub async fn add_rows(tx: &mut Tx, table: &Table, sums: Sums<'_>) -> Result<()> 
     Ok(())
 }
 
-fn statement(tx: &Tx, table: &Table, rows: usize) -> String {
+fn statement(tx: &Tx, table: &Table, rows: usize, of: Of) -> String {
     let Table { name, texts, time, figures } = table;
     let key = format!("{}, {time}", texts.join(", "));
     let columns = texts.len() + 1 + figures.len();
@@ -73,11 +81,12 @@ fn statement(tx: &Tx, table: &Table, rows: usize) -> String {
     let add = |figure: &&str| format!("{figure} = {name}.{figure} + excluded.{figure}");
     format!(
         "insert into {name} ({key}, {}) select {} from (values {}) as added
-         where exists (select 1 from event where event.id = column1)
+         where exists (select 1 from event where event.id = column1{})
          on conflict ({key}) do update set {}",
         figures.join(", "),
         picked.join(", "),
         Parameters::on(tx).rows(columns, rows),
+        if of == Of::Present { " and event.purge_at is null" } else { "" },
         figures.iter().map(add).collect::<Vec<_>>().join(", ")
     )
 }

@@ -1,7 +1,7 @@
 //! Sums of usage over attendees and over operations, kept with every write of
 //! it: what pages about a whole event are read from.
 
-use super::rows::{Sums, Table, add_rows};
+use super::rows::{Of, Sums, Table, add_rows};
 use super::{FIGURES, Figures, UsageKey};
 use crate::catalog::Result;
 use crate::db::Tx;
@@ -24,10 +24,11 @@ const BY_ATTENDEE: Table = Table {
 };
 
 /// Adds rows that are written to `usage` in the same transaction, after them and
-/// in the order of keys. What belongs to no event is dropped.
+/// in the order of keys.
 pub async fn add_in<'a>(
     tx: &mut Tx,
     usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>,
+    of: Of,
 ) -> Result<()> {
     let (mut by_minute, mut by_attendee) = (Sums::new(), Sums::new());
     for (key, figures) in usage {
@@ -38,7 +39,7 @@ pub async fn add_in<'a>(
         by_attendee.entry((attendee, quarter)).or_default().add(figures);
     }
     for (table, sums) in [(BY_ATTENDEE, by_attendee), (BY_MINUTE, by_minute)] {
-        add_rows(tx, &table, sums).await?;
+        add_rows(tx, &table, sums, of).await?;
     }
     Ok(())
 }

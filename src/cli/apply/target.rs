@@ -83,8 +83,11 @@ impl Target {
         match self {
             Target::Here(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
-                let stored = resource::list(db, vault, &by.owner_id).await?;
-                Ok(stored.into_iter().map(|one| (one.deployment.to_string(), one.id)).collect())
+                let stored = resource::all(db, vault, &by.owner_id).await?;
+                let read = stored.read.into_iter().map(|one| (one.deployment.to_string(), one.id));
+                // Saved over, one that cannot be read is mended.
+                let unreadable = stored.unreadable.into_iter().map(|row| (row.name, row.id));
+                Ok(read.chain(unreadable).collect())
             }
             Target::There(remote) => Ok(remote.resources().await?.into_iter().collect()),
         }

@@ -69,7 +69,9 @@ impl Check {
     pub async fn run(self) -> anyhow::Result<()> {
         let resources = match self.catalog.open().await? {
             Some(catalog) => {
-                resource::list(&catalog.db, &catalog.vault, &catalog.by.owner_id).await?
+                let all = resource::all(&catalog.db, &catalog.vault, &catalog.by.owner_id).await?;
+                output::unreadable(all.unreadable.iter())?;
+                all.read
             }
             None => Vec::new(),
         };

@@ -79,5 +79,5 @@ pub async fn audit(
         noun_id: entry.noun_id,
         detail: entry.detail,
     });
-    Ok(Json(List { items: items.collect(), next }))
+    Ok(Json(List::page(items.collect(), next)))
 }

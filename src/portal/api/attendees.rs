@@ -84,7 +84,7 @@ pub async fn list(
     let is_more = all.len() > start + limit;
     let items: Vec<_> = all.into_iter().skip(start).take(limit).map(Attendee::from).collect();
     let next = items.last().filter(|_| is_more).map(|last| last.id.clone());
-    Ok(Json(List { items, next }))
+    Ok(Json(List::page(items, next)))
 }
 
 /// One attendee.

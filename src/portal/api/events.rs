@@ -11,7 +11,7 @@ use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use super::{List, Saved};
 use crate::catalog::event::{self, Draft, control};
-use crate::catalog::{Outcome, change};
+use crate::catalog::{Noun, Outcome, Rows, change};
 use crate::clock::rfc3339;
 use crate::portal::Site;
 
@@ -114,7 +114,7 @@ impl From<&event::Event> for Event {
             time_zone: event.time_zone.clone(),
             starts_at: rfc3339(event.starts_at),
             ends_at: rfc3339(event.ends_at),
-            resources: event.resources.iter().map(|resource| resource.id.clone()).collect(),
+            resources: event.links.clone(),
             max_token_cap: event.max_token_cap,
             daily_request_cap: event.daily_request_cap,
             requests_per_minute: event.requests_per_minute,
@@ -133,8 +133,11 @@ impl From<&event::Event> for Event {
     (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<Event>>, ApiError> {
-    let all = event::list(&site.db, &site.vault, caller.owner_id()).await?;
-    Ok(List::whole(all.iter().map(Event::from)))
+    let all = event::all(&site.db, &site.vault, caller.owner_id()).await?;
+    let unreadable = all.unreadable.iter().filter(|row| row.noun == Noun::Event);
+    let unreadable = unreadable.map(Into::into).collect();
+    let items = all.read.iter().map(Event::from).collect();
+    Ok(Json(List { unreadable, ..List::page(items, None) }))
 }
 
 /// One event.
@@ -186,13 +189,20 @@ async fn save(
     id: Option<&str>,
     fields: EventFields,
 ) -> Result<Saved<Event>, ApiError> {
-    let (vault, owner_id) = (&site.vault, Some(caller.owner_id()));
+    let (vault, owner_id) = (&site.vault, caller.owner_id());
     let mut tx = change::write(&site.db).await?;
     let draft = match id {
         None => Draft::default(),
-        Some(_) => {
-            let stored = event::load(&mut tx, vault, owner_id, id).await?.pop();
-            Draft::from(&stored.ok_or_else(ApiError::not_found)?)
+        Some(id) => {
+            let Rows { read, unreadable } = event::load_own(&mut tx, vault, owner_id, id).await?;
+            match (read.first(), unreadable.first()) {
+                (Some(stored), _) => Draft::from(stored),
+                // Nothing of it is known but its name: all fields are to be sent.
+                (None, Some(row)) => {
+                    Draft { id: Some(row.id.clone()), name: row.name.clone(), ..Draft::default() }
+                }
+                (None, None) => return Err(ApiError::not_found()),
+            }
         }
     };
     let saved = event::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)).await?;
@@ -201,7 +211,7 @@ async fn save(
         let reason = format!("the event id {} is taken; use another", saved.id);
         return Err(ApiError::conflict(reason));
     }
-    let stored = event::load(&mut tx, vault, owner_id, Some(&saved.id)).await?.pop();
+    let stored = event::load_own(&mut tx, vault, owner_id, &saved.id).await?.one()?;
     let item = Event::from(&stored.ok_or_else(ApiError::not_found)?);
     tx.commit().await?;
     Ok(Saved { change: saved.outcome.into(), item })
@@ -217,6 +227,7 @@ pub async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     event::delete(&site.db, &caller.actor(), &id).await?;
+    site.preflights.forget(caller.owner_id(), &id);
     Ok(StatusCode::NO_CONTENT)
 }
 

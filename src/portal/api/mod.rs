@@ -24,7 +24,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::ToSchema;
 
 use super::Site;
-use crate::catalog::Outcome;
+use crate::catalog::{self, Outcome};
 
 /// Where all of it stands.
 pub const BASE: &str = "/api/admin/v1";
@@ -78,11 +78,33 @@ pub struct List<T> {
     /// Where there are more: what to ask for as the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What is missing, because it is stored but cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl<T> List<T> {
     pub fn whole(items: impl IntoIterator<Item = T>) -> axum::Json<Self> {
-        axum::Json(Self { items: items.into_iter().collect(), next: None })
+        axum::Json(Self::page(items.into_iter().collect(), None))
+    }
+
+    pub fn page(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next, unreadable: Vec::new() }
+    }
+}
+
+/// A stored row that cannot be read and is not served.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Unreadable {
+    id: String,
+    name: String,
+    /// What to do.
+    message: String,
+}
+
+impl From<&catalog::Unreadable> for Unreadable {
+    fn from(row: &catalog::Unreadable) -> Self {
+        Self { id: row.id.clone(), name: row.name.clone(), message: row.remedy() }
     }
 }
 

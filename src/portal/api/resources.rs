@@ -10,8 +10,8 @@ use super::bearer::Caller;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use super::{List, Saved};
-use crate::catalog::change;
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
+use crate::catalog::{Rows, change};
 use crate::health;
 use crate::portal::Site;
 use crate::probe::{Failure, Report};
@@ -106,8 +106,10 @@ pub async fn list(
     State(site): State<Site>,
     caller: Caller,
 ) -> Result<Json<List<Resource>>, ApiError> {
-    let all = resource::list(&site.db, &site.vault, caller.owner_id()).await?;
-    Ok(List::whole(all.iter().map(Resource::from)))
+    let all = resource::all(&site.db, &site.vault, caller.owner_id()).await?;
+    let unreadable = all.unreadable.iter().map(Into::into).collect();
+    let items = all.read.iter().map(Resource::from).collect();
+    Ok(Json(List { unreadable, ..List::page(items, None) }))
 }
 
 /// One resource.
@@ -156,17 +158,27 @@ async fn save(
     id: Option<&str>,
     fields: ResourceFields,
 ) -> Result<Saved<Resource>, ApiError> {
-    let (vault, owner_id) = (&site.vault, Some(caller.owner_id()));
+    let (vault, owner_id) = (&site.vault, caller.owner_id());
     let mut tx = change::write(&site.db).await?;
     let draft = match id {
         None => Draft::default(),
-        Some(_) => {
-            let stored = resource::load(&mut tx, vault, owner_id, id).await?.pop();
-            Draft::from(&stored.ok_or_else(ApiError::not_found)?)
+        Some(id) => {
+            let Rows { read, unreadable } =
+                resource::load_own(&mut tx, vault, owner_id, id).await?;
+            match (read.first(), unreadable.first()) {
+                (Some(stored), _) => Draft::from(stored),
+                // Nothing of it is known but its name: the other fields are to be sent.
+                (None, Some(row)) => Draft {
+                    id: Some(row.id.clone()),
+                    deployment: row.name.clone(),
+                    ..Draft::default()
+                },
+                (None, None) => return Err(ApiError::not_found()),
+            }
         }
     };
     let saved = resource::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)?).await?;
-    let stored = resource::load(&mut tx, vault, owner_id, Some(&saved.id)).await?.pop();
+    let stored = resource::load_own(&mut tx, vault, owner_id, &saved.id).await?.one()?;
     let item = Resource::from(&stored.ok_or_else(ApiError::not_found)?);
     tx.commit().await?;
     Ok(Saved { change: saved.outcome.into(), item })

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use ai_proxy::catalog::event::purge;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
+use ai_proxy::clock;
 use serde_json::json;
 
 use super::{Program, event};
@@ -48,6 +50,47 @@ async fn an_event_is_made_changed_and_deleted() {
 
     assert_eq!(program.delete(path).await.status, 204);
     assert_eq!(program.get(path).await.status, 404);
+
+    let mut fields = event();
+    fields["id"] = json!("a1b2-c3d4");
+    let early = program.post("/events", fields.clone()).await;
+    assert!(early.refusal().contains("rows are still being removed"), "{}", early.body);
+    let db = &portal.app.db;
+    while purge::step(db, clock::now_ms() + 60_000).await.unwrap() {}
+    let theirs = Program::of(&portal, "Grace").await;
+    let taken = theirs.post("/events", fields.clone()).await;
+    insta::assert_snapshot!(taken.refusal(), @r#"409 "conflict": "the event id a1b2-c3d4 is taken; use another""#);
+    assert_eq!(program.post("/events", fields).await.done()["change"], "created");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_read_are_named_and_mended() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    let fields =
+        json!({"deployment": "one", "endpoint": "http://127.0.0.1:9/mcp", "key": "secret"});
+    let id = program.post("/resources", fields.clone()).await.done()["id"].clone();
+    let mut event = event();
+    event["resources"] = json!([id]);
+    let linked = program.post("/events", event).await.done()["id"].clone();
+    sqlx::query("update resource set endpoint_sealed = 'v1.x'")
+        .execute(portal.app.db.writer())
+        .await
+        .unwrap();
+
+    let list = program.get("/resources").await.done();
+    assert_eq!((&list["items"], &list["unreadable"][0]["name"]), (&json!([]), &json!("one")));
+    let path = format!("/resources/{}", id.as_str().unwrap());
+    let refused = program.get(&path).await;
+    assert!(refused.refusal().contains("enter its endpoint URL"), "{}", refused.body);
+    let event = format!("/events/{}", linked.as_str().unwrap());
+    assert_eq!(
+        program.patch(&event, json!({"name": "Renamed"})).await.done()["resources"],
+        json!([id])
+    );
+    assert_eq!(program.patch(&path, json!({"region": "x"})).await.status, 422);
+    assert_eq!(program.patch(&path, fields).await.done()["change"], "updated");
+    assert!(program.get("/resources").await.done()["unreadable"].is_null());
 }
 
 #[tokio::test(flavor = "multi_thread")]

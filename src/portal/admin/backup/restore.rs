@@ -231,9 +231,14 @@ pub async fn confirm(
 ) -> Answer {
     let turn = turn(&site, &me).await?;
     let archive = waiting(&site, &me, &id).await?;
-    let done = backup::restore(&site.db, &site.vault, &me.actor(), &archive, &typed.mark).await;
-    drop((archive, turn));
-    match done {
+    let (there, by) = (site.clone(), me.actor());
+    // A task of its own: it runs to its end, or is taken back, also if the browser leaves.
+    let done = tokio::spawn(async move {
+        let done = backup::restore(&there.db, &there.vault, &by, &archive, &typed.mark).await;
+        drop((archive, turn));
+        done
+    });
+    match done.await.map_err(PageError::internal)? {
         Ok(Some(done)) => {
             forget(&site, &me).await?;
             me.done(&site, PATH, Flash::done(say(&done))).await

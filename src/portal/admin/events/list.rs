@@ -5,8 +5,8 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 
 use super::Tab;
-use crate::catalog::attendee;
 use crate::catalog::event::{self, Event};
+use crate::catalog::{Noun, Rows, Unreadable, attendee};
 use crate::clock::now_ms;
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -21,6 +21,7 @@ struct List<'a> {
     /// Whether there are none at all, found or not.
     is_empty: bool,
     rows: Vec<Row>,
+    unreadable: Vec<Unreadable>,
 }
 
 struct Row {
@@ -90,7 +91,9 @@ pub struct Asked {
 }
 
 pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<Asked>) -> Answer {
-    let events = event::list(&site.db, &site.vault, &me.owner.id).await?;
+    let Rows { read: events, mut unreadable } =
+        event::all(&site.db, &site.vault, &me.owner.id).await?;
+    unreadable.retain(|row| row.noun == Noun::Event);
     let counts = attendee::counts(&site.db, &me.owner.id).await?;
     let now = now_ms();
     let row = |event: Event| Row {
@@ -98,9 +101,9 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
         phase: Phase::of(&event, now),
         event,
     };
-    let is_empty = events.is_empty();
+    let is_empty = events.is_empty() && unreadable.is_empty();
     let mut rows: Vec<Row> = events.into_iter().map(row).collect();
     let query = asked.q.trim();
     rows.retain(|row| row.holds(&query.to_lowercase()));
-    page::ok(&List { frame: me.frame(Section::Events), query, is_empty, rows })
+    page::ok(&List { frame: me.frame(Section::Events), query, is_empty, rows, unreadable })
 }

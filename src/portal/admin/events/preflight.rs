@@ -66,7 +66,7 @@ impl Preflight {
 
 pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let run = site.preflights.last(&event.id);
+    let run = site.preflights.last(&event.owner_id, &event.id);
     let tries = tries(&event, run.as_ref());
     page::ok(&preflight(&me, &event, run, tries))
 }
@@ -125,7 +125,7 @@ pub async fn start(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let run = site.preflights.last(&event.id);
+    let run = site.preflights.last(&event.owner_id, &event.id);
     let mut tries = tries(&event, run.as_ref());
     let calls = take(&mut tries, typed)?;
     if tries.iter().any(Try::is_wrong) {

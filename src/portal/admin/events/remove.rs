@@ -6,8 +6,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 
 use super::PATH;
-use crate::catalog::attendee;
-use crate::catalog::event::{self, Event};
+use crate::catalog::{self, attendee, event};
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -19,7 +18,8 @@ use crate::portal::visitor::SignedIn;
 #[template(path = "admin/events/delete.html")]
 struct Delete {
     frame: Frame,
-    event: Event,
+    id: String,
+    name: String,
     attendees: u32,
     typed: String,
     problems: Problems,
@@ -27,12 +27,15 @@ struct Delete {
 
 impl Delete {
     async fn new(site: &Site, me: &SignedIn, id: &str) -> Result<Self, PageError> {
-        let event = event::get(&site.db, &site.vault, &me.owner.id, id).await?;
+        // Not the event itself: one that cannot be read can be deleted.
+        let mut connection = site.db.pool().acquire().await.map_err(catalog::Error::from)?;
+        let name = event::name(&mut connection, &me.owner.id, id).await?;
         let counts = attendee::counts(&site.db, &me.owner.id).await?;
         Ok(Self {
             frame: me.frame(Section::Events),
-            attendees: counts.get(&event.id).copied().unwrap_or_default(),
-            event,
+            attendees: counts.get(id).copied().unwrap_or_default(),
+            id: id.to_owned(),
+            name,
             typed: String::new(),
             problems: Problems::none(),
         })
@@ -56,16 +59,17 @@ pub async fn delete(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let page = Delete::new(&site, &me, &id).await?;
-    if page.attendees > 0 && typed.name.trim() != page.event.name {
+    if page.attendees > 0 && typed.name.trim() != page.name {
         let problems = Problems::one("name", "is not that of the event; nothing was deleted");
         return page::unprocessable(&Delete { typed: typed.name, problems, ..page });
     }
     event::delete(&site.db, &me.actor(), &id).await?;
+    site.preflights.forget(&me.owner.id, &id);
     let text = match page.attendees {
-        0 => format!("{} is deleted.", page.event.name),
-        1 => format!("{} is deleted, with its attendee and all figures.", page.event.name),
+        0 => format!("{} is deleted.", page.name),
+        1 => format!("{} is deleted, with its attendee and all figures.", page.name),
         many => {
-            format!("{} is deleted, with its {many} attendees and all figures.", page.event.name)
+            format!("{} is deleted, with its {many} attendees and all figures.", page.name)
         }
     };
     me.done(&site, PATH, Flash::done(text)).await

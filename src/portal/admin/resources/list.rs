@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::health::Cell;
 use super::type_name;
 use crate::catalog::resource::{self, Resource};
+use crate::catalog::{Rows, Unreadable};
 use crate::clock::now_ms;
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -21,6 +22,7 @@ struct List<'a> {
     /// Whether there are none at all, found or not.
     is_empty: bool,
     rows: Vec<Row>,
+    unreadable: Vec<Unreadable>,
 }
 
 struct Row {
@@ -48,7 +50,8 @@ pub struct Asked {
 }
 
 pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<Asked>) -> Answer {
-    let resources = resource::list(&site.db, &site.vault, &me.owner.id).await?;
+    let Rows { read: resources, unreadable } =
+        resource::all(&site.db, &site.vault, &me.owner.id).await?;
     let mut users = resource::users(&site.db, &me.owner.id).await?;
     let now = now_ms();
     let row = |resource: Resource| Row {
@@ -61,10 +64,10 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
         region: resource.region,
         active: resource.active,
     };
-    let is_empty = resources.is_empty();
+    let is_empty = resources.is_empty() && unreadable.is_empty();
     let mut rows: Vec<Row> = resources.into_iter().map(row).collect();
     let query = asked.q.trim();
     rows.retain(|row| row.holds(&query.to_lowercase()));
     rows.sort_by_cached_key(|row| (row.name.to_lowercase(), row.deployment.to_lowercase()));
-    page::ok(&List { frame: me.frame(Section::Resources), query, is_empty, rows })
+    page::ok(&List { frame: me.frame(Section::Resources), query, is_empty, rows, unreadable })
 }

@@ -82,7 +82,7 @@ impl<'a> Page<'a> {
             _ => "New event".to_owned(),
         };
         let last = if typed.id.is_empty() { "new" } else { &typed.id };
-        let all = resource::list(&site.db, &site.vault, &me.owner.id).await?;
+        let all = resource::all(&site.db, &site.vault, &me.owner.id).await?;
         let window = typed.read(source).0.window().ok();
         let shown: String = typed.description.chars().take(PREVIEWED).collect();
         Ok(Self {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::catalog::event::MAX_LINKED;
 use crate::catalog::resource::Resource;
+use crate::catalog::{Rows, Unreadable};
 
 /// What was typed beside each resource of the list.
 pub struct Numbered<'a> {
@@ -65,22 +66,29 @@ impl<'a> Numbered<'a> {
 
     /// All of an owner's: those that were listed with what was typed, then the others
     /// by name.
-    pub fn rows(&self, mut all: Vec<Resource>) -> Vec<Row> {
+    pub fn rows(&self, all: Rows<Resource>) -> Vec<Row> {
         let places = self.places();
         let ticked: HashSet<&String> = self.ticked.iter().collect();
         let at = |id: &String| places.get(id.as_str()).copied();
-        all.sort_by_cached_key(|resource| {
-            (at(&resource.id).unwrap_or(usize::MAX), resource.name.to_lowercase())
-        });
-        let row = |resource: Resource| Row {
-            is_linked: ticked.contains(&resource.id),
-            position: self.position_at(at(&resource.id)).to_owned(),
-            deployment: resource.deployment.to_string(),
-            id: resource.id,
-            name: resource.name,
-            active: resource.active,
+        let row = |id: String, name: String, deployment: String, active: bool| Row {
+            is_linked: ticked.contains(&id),
+            position: self.position_at(at(&id)).to_owned(),
+            id,
+            name,
+            deployment,
+            active,
         };
-        all.into_iter().map(row).collect()
+        let read = all.read.into_iter().map(|Resource { id, name, deployment, active, .. }| {
+            row(id, name, deployment.to_string(), active)
+        });
+        // Those that cannot be read as well: a link must not be lost with a save, and
+        // is removed before such a resource can be deleted.
+        let unreadable = all.unreadable.into_iter().map(|Unreadable { id, name, .. }| {
+            row(id, format!("{name} (cannot be read)"), name, false)
+        });
+        let mut rows: Vec<Row> = read.chain(unreadable).collect();
+        rows.sort_by_cached_key(|row| (at(&row.id).unwrap_or(usize::MAX), row.name.to_lowercase()));
+        rows
     }
 }
 

@@ -1,0 +1,64 @@
+//! Rows that cannot be read: altered, moved, sealed with a lost key, or written
+//! by rules that no longer hold. One such row is left out and reported to its
+//! owner; it must not take the others with it.
+
+use super::{Error, Noun};
+
+/// A row that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub noun: Noun,
+    pub id: String,
+    pub owner_id: String,
+    /// An event's name, a resource's deployment name.
+    pub name: String,
+    /// For the operator: what is wrong with it.
+    pub reason: String,
+}
+
+/// What was read of many rows.
+#[derive(Debug)]
+pub struct Rows<T> {
+    pub read: Vec<T>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl<T> Rows<T> {
+    /// Sorts rows by whether they could be read.
+    pub(super) fn of(rows: impl Iterator<Item = Result<T, Unreadable>>) -> Self {
+        let mut sorted = Self { read: Vec::new(), unreadable: Vec::new() };
+        for row in rows {
+            match row {
+                Ok(row) => sorted.read.push(row),
+                Err(row) => sorted.unreadable.push(row),
+            }
+        }
+        sorted
+    }
+
+    /// The only row that was asked for, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with what to do where it cannot be read.
+    pub fn one(mut self) -> Result<Option<T>, Error> {
+        match self.unreadable.pop() {
+            Some(row) => Err(Error::Conflict { reason: row.remedy() }),
+            None => Ok(self.read.pop()),
+        }
+    }
+}
+
+impl Unreadable {
+    /// For its owner: what is wrong, and what to do.
+    pub fn remedy(&self) -> String {
+        let Self { noun, name, .. } = self;
+        let again = match noun {
+            Noun::Resource => "its endpoint URL and backend key",
+            _ => "all its fields",
+        };
+        format!(
+            "the stored {noun} \"{name}\" cannot be read and is not served; enter {again} again \
+             with `ai-proxy apply` or the API, or delete it and create it again"
+        )
+    }
+}
