@@ -219,6 +219,7 @@ async fn a_shared_code_lets_in_exactly_its_limit(store: Store) {
 async fn nobody_joins_an_event_that_is_gone(store: Store) {
     let event = shared_event(&store, 5).await;
     ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    store.purge().await;
     let joined =
         attendee::join_by_shared_code(&store.db, &store.vault, &event, b"ada lovelace").await;
     assert!(matches!(joined, Err(Error::NotFound { noun: Noun::Event, .. })));
@@ -295,6 +296,7 @@ async fn a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event(sto
     attendee::delete(&store.db, &store.by, &issued[0].attendee_id).await.unwrap();
     assert_eq!(store.number("select count(*) from deleted_attendee").await, 1, "no issued ones");
     ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    store.purge().await;
     assert_eq!(store.number("select count(*) from deleted_attendee").await, 0);
 }
 
