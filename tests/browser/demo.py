@@ -2,6 +2,7 @@
 
 import html
 import re
+import sqlite3
 import time
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from journeys import comes_to, fares, reach
 from portal import ADA, PASSWORD, Portal
 from programs import SECONDS, Reach, Server
 from proxy import ai_proxy, toml
-from wire import call, http, initialize
+from wire import ACCEPT, call, http, initialize
 
 EVENT = "MCP workshop"
 NEXT = "Agents hackathon"
@@ -34,6 +35,9 @@ Bring a laptop with **VS Code**. We start at nine with tools, and end with an ag
 | 9:00 | tools |
 | 13:00 | agents |
 """
+CODE_OF_THE_ROOM = "Tools2026"
+STAYS, GOES = "Astrid Sommer", "Frieda Winter"
+"""Two who join with it; the second is deleted."""
 PASSPHRASE = "a dozen purple kites"
 CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 KEY = re.compile(r"\b[0-9a-f]{64}\b")
@@ -67,6 +71,38 @@ class Demo:
         self.token_id = self._token("A script for the register")
         self.restore_id = self._restore()
 
+    def guests(self) -> None:
+        """People who join with the shared code, one of whom is deleted; a client of theirs that sends an odd header."""
+        for name in (STAYS, GOES):
+            answer = self._asks(f"{CODE_OF_THE_ROOM}/{name}", mcp_session_id="odd")
+            assert answer.status_code == 200, answer.text
+        found = self._ids(f"{self.room}/attendees?q=Winter", f"{self.room}/attendees/")
+        self.send(f"{self.room}/attendees/{found[GOES]}/delete")
+        self.attendees |= self._ids(f"{self.room}/attendees?q={STAYS}", f"{self.room}/attendees/")
+
+    def damage(self) -> None:
+        """A resource whose row is not what the proxy stored."""
+        file = self.portal.data / "damaged.toml"
+        file.write_text(toml("resource", deployment="archive", name="Archive", endpoint="http://127.0.0.1:9/mcp", key="none yet"))
+        ai_proxy(self.portal.data, "apply", str(file))
+        with sqlite3.connect(self.portal.data / "ai-proxy.db") as store:
+            store.execute("update resource set endpoint_sealed = 'damaged' where deployment = 'archive'")
+        store.close()
+
+    def guesses(self) -> None:
+        """Somebody tries codes, until the organiser is warned."""
+        for guess in range(32):
+            self._asks(f"GUESS{guess:03}/Mallory")
+        comes_to(True, lambda: "guessing the shared code" in self.page(f"{self.room}/room"), seconds=SECONDS)
+
+    def _asks(self, code_and_name: str, **headers: str) -> httpx.Response:
+        key = f"{self.events[EVENT]}@{code_and_name}"
+        way = reach(self.portal, key, self.weather)
+        client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "guest", "version": "1"}}
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+        sent = way.headers | {"accept": ACCEPT} | headers
+        return httpx.post(way.url, json=asked, headers=sent, trust_env=False, timeout=SECONDS)
+
     def _apply(self, now: datetime, zone: str, clock: dict[str, str]) -> None:
         def event(name: str, starts: int, ends: int, **fields: object) -> str:
             start, end = (f"{now + timedelta(hours=hours):%Y-%m-%dT%H:00}" for hours in (starts, ends))
@@ -78,7 +114,7 @@ class Demo:
             toml("resource", deployment="weather", name="Weather", region="Venue", **self.weather.resource()),
             toml("resource", deployment="documents", name="Handouts", region="West Europe", **self.documents.resource()),
             toml("resource", deployment="search", name="Library search", endpoint="http://127.0.0.1:9/mcp", key="none yet", active=False),
-            event(EVENT, -1, 7, resources=["weather", "documents"], daily_request_cap=200, shared_code="Tools2026"),
+            event(EVENT, -1, 7, resources=["weather", "documents"], daily_request_cap=200, shared_code=CODE_OF_THE_ROOM),
             event(NEXT, 51, 75, resources=["weather", "documents"], time_zone="Europe/Lisbon"),
             event(OVER, -24 * 60, -24 * 55, resources=["documents"]),
             event(QUIET, 24, 32, active=False),

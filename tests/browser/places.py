@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from demo import EVENT, NEXT, PEOPLE, Demo
+from demo import EVENT, NEXT, PEOPLE, STAYS, Demo
 from playwright.sync_api import Page, Response
 from portal import ADA
 
@@ -78,6 +78,10 @@ def asks_the_server(page: Page, _: Demo) -> None:
     page.locator("#outcome section").wait_for()
 
 
+def opens(folded: str) -> Callable[[Page, Demo], None]:
+    return lambda page, _: page.locator(folded).evaluate("details => { details.open = true }")
+
+
 def makes_cards(page: Page, _: Demo) -> None:
     with page.expect_navigation():
         page.get_by_role("button", name="unclaimed cards anew").click()
@@ -118,6 +122,9 @@ PLACES = [
     Place("attendees", f"{ONE}/attendees", ids=event(EVENT)),
     Place("attendees-empty", f"{ONE}/attendees", ids=event(NEXT)),
     Place("attendees-refused", f"{ONE}/attendees", ids=event(NEXT), then=sends("Add", count="many"), status=422),
+    Place("attendees-deleted", f"{ONE}/attendees", ids=event(EVENT), then=opens("#deleted")),
+    Place("attendee-by-code", f"{ONE}/attendees/{{attendee}}", ids=person(STAYS)),
+    Place("attendee-by-code-delete", f"{ONE}/attendees/{{attendee}}/delete", ids=person(STAYS)),
     Place("cards", f"{ONE}/attendees", ids=event(EVENT), then=makes_cards),
     Place("attendee", f"{ONE}/attendees/{{attendee}}", ids=person(PEOPLE[0])),
     Place("attendee-delete", f"{ONE}/attendees/{{attendee}}/delete", ids=person(PEOPLE[0])),

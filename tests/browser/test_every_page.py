@@ -43,6 +43,9 @@ def demo(portal) -> Demo:
         demo.furnish()
         demo.preflight()
         demo.calls(6)
+        demo.guests()
+        demo.damage()
+        demo.guesses()
         yield demo
 
 
