@@ -44,15 +44,7 @@ impl Throttle {
         Err(u64::try_from((ends - now_ms) / 1000).unwrap_or(0).max(1))
     }
 
-    /// Whether further unknown keys from here are refused at the moment.
-    pub fn is_throttled(&self, source: IpAddr, now_ms: i64) -> bool {
-        let minute = now_ms.div_euclid(60_000);
-        self.attempts
-            .get(&network(source))
-            .is_some_and(|entry| entry.0 == minute && entry.1 >= ATTEMPTS_A_MINUTE)
-    }
-
-    /// Forgets the minutes that are over.
+    /// Forgets the minutes that have passed.
     pub fn sweep(&self, now_ms: i64) {
         let minute = now_ms.div_euclid(60_000);
         self.attempts.retain(|_, entry| entry.0 == minute);
@@ -103,7 +95,6 @@ mod tests {
         for _ in 0..30 {
             assert_eq!(throttle.wrong(source, 60_000), Ok(()));
         }
-        assert!(throttle.is_throttled(source, 60_000));
         assert_eq!(throttle.wrong(source, 80_000), Err(40));
         assert_eq!(throttle.wrong("192.0.2.2".parse().unwrap(), 80_000), Ok(()));
         assert_eq!(throttle.wrong(source, 120_000), Ok(()));
@@ -130,7 +121,7 @@ mod tests {
             ("[2001:db8::7]:50123", "2001:db8::7"),
             ("198.51.100.7, 203.0.113.9:50123,10.0.0.2:443 , 10.0.0.3", "203.0.113.9"),
             ("[::ffff:203.0.113.9]:1, [::ffff:10.0.0.2]:443", "::ffff:203.0.113.9"),
-            // What is no address was not written by a proxy: nothing left of it is believed.
+            // A hop that is no address was not written by a proxy: nothing to its left is believed.
             ("203.0.113.9, unknown", "10.0.0.1"),
             ("203.0.113.9, [203.0.113.9]", "10.0.0.1"),
             ("203.0.113.9, 203.0.113.9:", "10.0.0.1"),
