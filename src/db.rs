@@ -24,8 +24,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a connection may take to show that it is alive. One that does not is
-/// discarded: a query of it was given up, or its peer is gone without a word.
+/// How long a connection may take to show that it is alive. One that takes longer is
+/// discarded: its query was given up, or its peer has vanished.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long closing waits for queries that are under way.
@@ -153,8 +153,8 @@ fn postgres_pool() -> AnyPoolOptions {
             // A replica that vanished in the middle must not hold its locks for hours.
             "set idle_in_transaction_session_timeout = '5s'",
             "set lock_timeout = '10s'",
-            // Nor one that vanished without a word. The driver cannot set these for
-            // our end, which is why connections are tested in bounded time instead.
+            // Nor for a client that has vanished. The driver cannot set these for our end,
+            // so there connections are tested within a bounded time instead.
             "set tcp_keepalives_idle = 30",
             "set tcp_keepalives_interval = 10",
             "set tcp_keepalives_count = 3",

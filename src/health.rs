@@ -3,7 +3,8 @@
 //!
 //! [`run`] asks, by [`probe`], every active server that an event is about to need, and
 //! whichever was just saved. It runs on the control runtime, on connections of its own and
-//! few at a time, of one owner fewer still: servers that never answer hold up their owner's only. Results stay in the memory of this process. A result belongs to the
+//! few at a time, and for one owner fewer still, so that servers that never answer delay their own
+//! owner's checks only. Results stay in the memory of this process. A result belongs to the
 //! address and key that were asked: a resource that has changed since has none.
 
 use std::collections::{HashMap, HashSet};
@@ -178,7 +179,7 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
             }
             let (health, plane, turns) = (health.clone(), plane.clone(), turns.clone());
             running.spawn(async move {
-                // Where there was none, it is due still.
+                // Without a turn it is not checked, and stays due.
                 if let Ok(_turn) = turns.take(&resource.owner_id).await {
                     check(&health, &plane, &resource).await;
                 }
@@ -225,7 +226,7 @@ async fn ask(
 pub async fn note_constant(db: &Db, resource_id: &str, id: &HeaderValue) {
     let id = Digest::sha256(id.as_bytes());
     if let Err(error) = session_mark::set_constant(db, resource_id, id).await {
-        tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+        tracing::warn!(%error, "could not record that a server gives everybody one session");
     }
 }
 

@@ -8,7 +8,7 @@
 //! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
 //! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
-//! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] stand below all.
+//! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] are below all.
 
 pub mod app;
 pub mod backup;

@@ -3,9 +3,9 @@
 //! A run asks every linked MCP server as an attendee would, through the data plane
 //! and as a [`Synthetic`] caller, so that it works before the event is open and
 //! opens it to nobody; beside that it looks at what the event itself needs. Runs are
-//! jobs on the control runtime, one at a time for an event and a few for an owner; what they
-//! ask takes turns, so that an owner's servers that never answer hold up no other's. The last of
-//! each event is kept in memory, here alone.
+//! jobs on the control runtime, one at a time for an event and a few for an owner. Their checks
+//! take turns, so that servers that never answer delay their own owner's runs only. The last run of
+//! each event is kept in memory, by this replica alone.
 
 mod checks;
 mod lane;
@@ -36,7 +36,7 @@ const AT_ONCE: usize = 8;
 const RUNS: Bounds =
     Bounds { at_once: 64, each: 4, waiting: 0, waiting_each: 0, patience: Duration::ZERO };
 
-/// What all runs ask at once: resources, and the address of this proxy.
+/// Checks of all runs that are under way at once: of resources, and of this proxy's address.
 const QUESTIONS: Bounds = Bounds {
     at_once: 16,
     each: 6,
@@ -179,7 +179,7 @@ pub enum Busy {
     Others,
 }
 
-/// Whose event a run is about. Both: a board says what only its owner may know.
+/// The event that a run is about, and its owner: a board shows what only its owner may know.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct About {
     owner_id: String,

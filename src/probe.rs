@@ -2,11 +2,10 @@
 //!
 //! [`check`] connects as an MCP client does: it opens (`initialize`, or
 //! `server/discover` where the server speaks only the revision without
-//! sessions), lists the tools, compares its session with a second one and leaves. What it says of a failure is the exact
-//! reason and never holds the backend key. The command line and a page's
-//! *Test connection* stand above; calls of attendees do not go through here, but the data
-//! plane has [`constant_session`] tried. A pre-flight holds the same [`Session`] by another
-//! [`Way`].
+//! sessions), lists the tools, compares its session with a second one and leaves. It reports the exact
+//! reason of a failure and never the backend key. The command line and *Test connection* use it;
+//! calls of attendees do not go through here, but the data plane calls [`constant_session`].
+//! A pre-flight has the same [`Session`] by another [`Way`].
 
 pub(crate) mod connect;
 mod exchange;
@@ -121,7 +120,7 @@ pub async fn elsewhere(target: &Target, found: Failure) -> Failure {
         match Session::open(&place).await {
             Ok((session, _)) => {
                 if session.constant().await.is_none() {
-                    // Whether it agrees is its affair.
+                    // Its answer makes no difference.
                     drop(session.leave().await);
                 }
                 return Failure::WrongPath { path: target.url.path().to_owned(), works: path() };

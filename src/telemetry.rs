@@ -18,8 +18,8 @@ use crate::config::{Config, LogFormat};
 /// Starts logging for the process.
 ///
 /// # Errors
-/// Where the filter cannot be read or leaves out the lines that are asked for, or logging has been started
-/// already.
+/// The filter cannot be read or leaves out the lines that are asked for, or logging has been
+/// started already.
 pub fn start(config: &Config) -> anyhow::Result<()> {
     let filter = &config.log;
     let wanted = EnvFilter::try_new(filter).map_err(|_| {

@@ -1,8 +1,8 @@
-//! Turns at something that costs memory or time: a bounded number at once, of which one
-//! asker has only a few, so that whoever waits for nothing to happen holds up themselves.
+//! Turns for work that costs memory or time: a bounded number at once, of which one asker
+//! has only a few, so that an asker whose work never ends delays nobody else.
 //!
 //! An asker is an owner, or the network that a visitor is in. Those who come while all places
-//! are taken wait in order, for a limited time, and only so many of them.
+//! are taken wait in order, for a limited time and in limited number.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Bounds {
     /// Turns at once, of all askers.
     pub at_once: usize,
-    /// Of these, one asker's.
+    /// Turns of one asker at once.
     pub each: usize,
-    /// Those who may wait: of all askers, and of one.
+    /// Maximum number of waiting requests: of all askers, and of one.
     pub waiting: usize,
     pub waiting_each: usize,
     /// How long they wait.
@@ -31,7 +31,7 @@ pub struct Bounds {
 #[error("too many are under way at once")]
 pub struct Full;
 
-/// See the module's text.
+/// The turns for one kind of work.
 pub struct Turns<K: Eq + Hash + Clone> {
     bounds: Bounds,
     places: Arc<Semaphore>,
@@ -39,7 +39,7 @@ pub struct Turns<K: Eq + Hash + Clone> {
 }
 
 struct Queues<K> {
-    /// Who has a turn or waits for one.
+    /// Requests that have a turn or wait for one.
     entered: usize,
     by_asker: HashMap<K, Queue>,
 }
@@ -91,7 +91,7 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     /// Too many wait already, or none came free in time.
     pub async fn take(&self, asker: &K) -> Result<Turn<K>, Full> {
         let (entry, own) = self.enter(asker)?;
-        // One's own first: who waits for that takes no place from others.
+        // The asker's own first: whoever waits for that takes no place from others.
         let both = async {
             let own = own.acquire_owned().await.map_err(|_| Full)?;
             let place = self.places.clone().acquire_owned().await.map_err(|_| Full)?;

@@ -38,7 +38,7 @@ const MAX_PASSPHRASE: usize = 1024;
 /// Bytes of a file at most.
 pub const MAX_FILE: usize = 48 * 1024 * 1024;
 
-/// Files in memory at once, each with what is in it, and one of an owner's.
+/// Files in memory at once, each with its contents; one for each owner.
 const FILES: Bounds =
     Bounds { at_once: 4, each: 1, waiting: 32, waiting_each: 2, patience: Duration::from_secs(10) };
 
@@ -82,7 +82,7 @@ pub struct Backups {
     work: Semaphore,
 }
 
-/// An owner's turn, to be taken before the first byte of a file is read or gathered, and
+/// One owner's turn. It is to be taken before the first byte of a file is read or gathered, and
 /// held as long as any of it is in memory.
 pub struct BackupTurn {
     _turn: Turn<String>,

@@ -85,7 +85,7 @@ impl Plan {
 fn fates(present: &Rows<Resource>, copies: &[ResourceCopy]) -> Vec<ResourceFate> {
     let by_name: HashMap<&str, &Resource> =
         present.read.iter().map(|resource| (&*resource.deployment, resource)).collect();
-    // Whether one that cannot be read leads to the same place nobody knows.
+    // Nobody knows whether one that cannot be read has the same endpoint.
     let unreadable: HashSet<&str> = present.unreadable.iter().map(|row| &*row.name).collect();
     let mut taken: HashSet<String> =
         by_name.keys().chain(&unreadable).map(|name| (*name).to_owned()).collect();

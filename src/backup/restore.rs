@@ -60,7 +60,7 @@ pub async fn restore(
         Ok(done) => Ok(Some(done)),
         Err(error) => {
             if let Err(error) = take_back(db, by, archive, &plan, &ids).await {
-                tracing::warn!(%error, "what a failed restore had written is removed later");
+                tracing::warn!(%error, "a failed restore is undone later");
             }
             Err(error)
         }
@@ -101,7 +101,8 @@ async fn fill_and_reveal<'a>(
     Ok(done)
 }
 
-/// Has what was written of a restore that failed removed, and its new resources.
+/// Undoes a restore that failed: marks its events to be removed, and deletes its new
+/// resources.
 async fn take_back(
     db: &Db,
     by: &Actor,

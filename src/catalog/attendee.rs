@@ -63,7 +63,7 @@ impl Attendee {
     }
 
     /// Whether they joined with the event's shared code: then the code and their
-    /// name are their key, and a card or a new key would change nothing of that.
+    /// name are their key, which no card and no new key would change.
     pub fn has_joined_by_code(&self) -> bool {
         is_by_code(&self.user_id)
     }
@@ -73,7 +73,7 @@ fn is_by_code(user_id: &str) -> bool {
     user_id.starts_with("shared:")
 }
 
-/// Refuses what works for issued keys only.
+/// Refuses an action that works for issued keys only.
 fn refuse_by_code(user_id: &str) -> Result<()> {
     if is_by_code(user_id) {
         let reason = "this attendee joined with the shared code: their key is the code and their \

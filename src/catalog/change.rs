@@ -88,7 +88,7 @@ pub async fn record_all(tx: &mut Tx, noun: Noun, ids: &[&str]) -> Result<()> {
     .bind(count)
     .fetch_one(&mut **tx)
     .await?;
-    // Of more changes than are kept, the first would be pruned below.
+    // If there are more changes than are kept, the first ones would be pruned below.
     let kept = ids.len().saturating_sub(usize::try_from(KEPT).unwrap_or(usize::MAX));
     let numbered: Vec<_> = (last - count + 1..).zip(ids).skip(kept).collect();
     for rows in numbered.chunks(ROWS) {

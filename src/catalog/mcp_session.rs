@@ -1,5 +1,5 @@
 //! Ownership of MCP sessions, shared by all replicas: a session belongs to the
-//! attendee whom the backend gave its id, or else to the first who used it.
+//! attendee to whom the backend issued its id, or else to the first who used it.
 //!
 //! A session is known by the origin of its server and its id. One that has ended
 //! stays as a tombstone, so that its id is not free for somebody else; only the
@@ -32,7 +32,7 @@ const IDLE_MS: i64 = 24 * HOUR_MS;
 pub(super) const TABLE: &str = "mcp_session";
 pub(super) const AFFINITY: &str = "affinity_sealed";
 
-/// A session and the attendee to whom it belongs, or is to belong.
+/// A session, and the attendee who has it or is to get it.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Of the server's origin.
@@ -62,7 +62,7 @@ impl Session {
     }
 }
 
-/// How `rekey` names the row, too.
+/// `rekey` names the row in the same way.
 fn affinity_row(session: &Session) -> String {
     format!("{}.{}", session.endpoint.hex(), session.id.hex())
 }
@@ -94,7 +94,7 @@ impl Mine {
     }
 }
 
-/// What came of a claim.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     Mine(Mine),
@@ -373,7 +373,7 @@ fn bind_rows<'q>(
     rows: usize,
     columns: usize,
 ) -> AnyQuery<'q> {
-    // In one order, or replicas would wait for each other's rows in a circle.
+    // In one order, so that replicas do not wait for each other's rows in a circle.
     sessions.sort_unstable_by_key(|(session, _)| (session.endpoint, session.id));
     let nobodys = (rows - sessions.len()) * columns;
     for (session, text) in sessions {

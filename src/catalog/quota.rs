@@ -45,7 +45,7 @@ pub async fn lease_many(
     cap: u32,
     asked: &[(&str, u32)],
 ) -> Result<HashMap<String, Lease>> {
-    // In one order, or replicas would wait for each other's rows in a circle.
+    // In one order, so that replicas do not wait for each other's rows in a circle.
     let mut asked = asked.to_vec();
     asked.sort_unstable();
     // Made up with rows that ask for too much, the statement is of few lengths:

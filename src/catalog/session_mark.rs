@@ -1,5 +1,5 @@
-//! What the proxy has found out, by trying, about how the server of a resource deals
-//! with sessions: for the data plane, and for the resource's page.
+//! How the server of a resource deals with sessions, as the proxy has found out by
+//! trying it: for the data plane, and for the resource's page.
 //!
 //! A mark belongs to the endpoint that was tried: it goes when the endpoint changes.
 //! It is no setting, so it is not in backups.
@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Row};
 use super::{Digest, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
-/// What is known of one server.
+/// How one server deals with sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The id that it gives to everybody, as a digest.

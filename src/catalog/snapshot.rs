@@ -17,7 +17,7 @@ pub struct Snapshot {
     pub events: HashMap<String, Arc<Event>>,
     /// By the resource's id.
     pub session_marks: HashMap<String, Mark>,
-    /// What is missing, because it cannot be read.
+    /// Rows that are missing because they cannot be read.
     pub unreadable: Vec<Unreadable>,
 }
 

@@ -16,7 +16,7 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// What was read of many rows.
+/// Rows that could be read, and rows that could not.
 #[derive(Debug)]
 pub struct Rows<T> {
     pub read: Vec<T>,

@@ -29,7 +29,7 @@ pub(super) fn optional_line(field: &'static str, text: &str, max: usize) -> Resu
     Ok(text.to_owned())
 }
 
-/// What was typed, in quotes, as much of it as a message can hold.
+/// The typed text in quotes, cut to a length that a message can hold.
 pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 64;
     match text.char_indices().nth(SHOWN) {

@@ -8,7 +8,7 @@ struct Serve {
     config: Config,
 }
 
-/// What a start with these settings is refused with, if it is.
+/// The reason why the proxy does not start with these settings, if there is one.
 fn refusal(line: &str) -> Option<String> {
     let arguments = line.split_whitespace().map(str::to_owned);
     match Serve::try_parse_from(std::iter::once("serve".to_owned()).chain(arguments)) {

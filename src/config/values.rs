@@ -1,6 +1,6 @@
-//! What the text of a setting means. What could never take effect, or would stop the
-//! proxy from working, is refused here, with what to write in its place; settings that
-//! only contradict each other are [`Config::check`](super::Config::check)'s affair.
+//! Reads the texts of settings. A value that could never take effect, or would stop the
+//! proxy from working, is refused here with a sentence that says what to write instead.
+//! Settings that contradict each other are found by [`Config::check`](super::Config::check).
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -138,8 +138,8 @@ pub fn public_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Whether what a browser or a program sends there cannot be read on the way: `https`, or `http` to this
-/// machine.
+/// Whether nobody on the way can read what is sent to this URL: it has `https`, or `http` to
+/// this machine.
 pub fn is_confidential(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

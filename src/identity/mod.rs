@@ -40,7 +40,7 @@ impl Identity {
     /// Counts the code of a card that was wrong.
     ///
     /// # Errors
-    /// So many came from there that the next wrong one should wait.
+    /// Too many came from there, so the next wrong one should wait.
     pub fn wrong_card(&self, source: IpAddr) -> Result<(), Wait> {
         self.throttle.attempt(&[Bucket::card(source)])
     }

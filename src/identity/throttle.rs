@@ -4,8 +4,8 @@
 //!
 //! Such a browser is counted by itself only. So neither a neighbour behind the
 //! same address nor somebody who guesses at the account keeps its owner out.
-//! Counts are this process's; each replica allows as many. Each kind has a table of fixed
-//! size, so whatever is typed and from wherever, nothing grows and nothing is forgotten early.
+//! Each replica counts for itself. Each kind has a table of fixed size, so nothing grows and
+//! nothing is forgotten early, whatever is typed and from wherever.
 
 mod counters;
 

@@ -1,9 +1,9 @@
 //! The cookies by which a load balancer keeps a session at one instance of a server
 //! (Azure Container Apps, AWS ALB): read from answers, sent back as one header.
 //!
-//! They belong to one session at one origin, so path and domain say nothing, and they
-//! go when the session goes, so of their age only an end in the past counts. Clients of
-//! the proxy never see them.
+//! They belong to one session at one origin, so their path and domain are ignored. They are
+//! dropped with the session, so an expiry counts only if it lies in the past. Clients of the
+//! proxy never see them.
 
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
@@ -14,13 +14,13 @@ pub const LARGEST: usize = 2_048;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// A cookie as it is kept.
+/// A cookie that is kept.
 struct Cookie<'a> {
     name: &'a [u8],
     value: &'a [u8],
 }
 
-/// What a `Set-Cookie` says (RFC 6265 §5.2, as far as it means something here).
+/// A parsed `Set-Cookie` (RFC 6265 §5.2, as far as it matters here).
 struct Set<'a> {
     cookie: Cookie<'a>,
     is_secure: bool,
@@ -70,7 +70,7 @@ pub fn renew(
     Ok(write(&cookies)?.filter(|renewed| renewed != kept))
 }
 
-/// Both in one header, where a backend key is a cookie, too.
+/// Both in one header, where the backend key is a cookie as well.
 pub fn beside(key: &HeaderValue, kept: &HeaderValue) -> HeaderValue {
     let both = [key.as_bytes(), kept.as_bytes()].join(&b"; "[..]);
     // Parts of header values make a header value.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-/// How long the attempt at one address goes on alone before the next begins
+/// How long one address is tried alone before the next attempt begins
 /// (RFC 8305 §5).
 const STAGGER: Duration = Duration::from_millis(250);
 

@@ -1,10 +1,10 @@
-//! What is let in before a page is asked: a bounded number of requests at once, whose
-//! bodies are bounded and have to arrive in time.
+//! Admits requests to the portal: a bounded number at once, whose bodies are bounded and
+//! have to arrive in time.
 //!
-//! Forms that nobody is signed in for, pages of owners and the API have turns apart, so
-//! that visitors keep no owner out; in each, one network has a part only. A visitor's body is small
-//! and read before it is their turn, so that whoever sends none takes no turn either. An owner's is
-//! read once it is known who they are, and one owner has a part of the turns as well.
+//! Visitors, owners and programs have turns of their own, so that visitors keep no owner out, and
+//! one network gets only a share of each. A visitor's body is small and is read before it takes
+//! a turn, so a stalled body holds none. An owner's body is read once it is known who they are, and
+//! one owner gets only a share of the turns.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -38,8 +38,8 @@ const VISITORS_FORM: usize = 8 * 1024;
 /// An owner's: a description, and a list of all their resources.
 const OWNERS_FORM: usize = 1024 * 1024;
 
-/// A body has this long to arrive, and a second more for so many bytes that have: a drip
-/// ends, and a large file comes through a slow line.
+/// A body has this long to arrive, and a second more for each [`BYTES_A_SECOND`] that have arrived:
+/// a trickle is cut off, and a large file gets through a slow line.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 const BYTES_A_SECOND: u32 = 32 * 1024;
 
@@ -47,7 +47,7 @@ pub fn owners_form() -> DefaultBodyLimit {
     DefaultBodyLimit::max(OWNERS_FORM)
 }
 
-/// For whom a route is.
+/// The people or programs that a route serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Crowd {
     /// Anybody: nobody is signed in, or not yet.
@@ -69,7 +69,7 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        // Nobody waits: the connection would be as long in use.
+        // Nobody waits: waiting would hold the connection just as long.
         let arriving = Bounds {
             at_once: 4096,
             each: 256,
@@ -85,7 +85,7 @@ impl Default for Gate {
             waiting_each: 512,
             patience: Duration::from_secs(5),
         };
-        // Those who come here have a turn of the others already.
+        // Whoever gets here already has one of the turns above.
         let each_owner = Bounds { at_once: 512, each: 32, waiting_each: 16, ..bounds };
         Self {
             arriving: Turns::new(arriving),
@@ -112,7 +112,7 @@ pub async fn owners_turn(parts: &Parts, owner_id: &str, crowd: Crowd) -> Result<
     Ok(OwnersTurn { _turn: turn })
 }
 
-/// What stands before the routes of a crowd.
+/// The entrance to the routes of a crowd.
 #[derive(Clone)]
 pub struct Door {
     site: Site,
@@ -165,7 +165,7 @@ async fn arrived(gate: &Gate, source: IpAddr, request: Request) -> Result<Reques
     Ok(Request::from_parts(head, Body::from(body)))
 }
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     TooLarge,
@@ -215,7 +215,7 @@ where
 #[error("the body did not arrive in time")]
 struct Late;
 
-/// A body that is an error once it is late. Its time begins when it is first asked for.
+/// A body that fails once it is late. Its time begins when it is first polled.
 struct Timed {
     body: Body,
     clock: Option<Pin<Box<Sleep>>>,

@@ -23,7 +23,7 @@ pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
     let tools = session.tools().await;
     let constant_session = session.constant().await.map(Box::new);
     if constant_session.is_none() {
-        // Whether it agrees is its affair.
+        // Its answer makes no difference.
         drop(session.leave().await);
     }
     Ok(Report { tools: tools?, constant_session, ..report })

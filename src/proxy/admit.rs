@@ -20,7 +20,7 @@ impl Caller {
         self.live.open(limit).ok_or(ProxyError::TooManyOpenRequests { limit })
     }
 
-    /// How long until the turn of the last of so many messages comes.
+    /// Time until the turn of the last of `messages` comes.
     pub fn turn(&self, since_start: Duration, messages: u32) -> Result<Duration, ProxyError> {
         let (per_minute, burst) = (self.event.requests_per_minute, self.event.burst);
         if messages > burst.max(1) {

@@ -115,8 +115,8 @@ impl DataPlane {
         Ok(Caller { live: known.live.clone(), endings, event: event.clone(), daily_cap })
     }
 
-    /// Right keys are never slowed: nobody guesses one, so wrong ones cost only their
-    /// look-up.
+    /// Right keys are never delayed: nobody can guess one, so a wrong one costs no more than
+    /// its look-up.
     async fn look_up(
         self: &Arc<Self>,
         key: &str,

@@ -1,5 +1,5 @@
-//! Which request headers did not pass because of an underscore in their name, by
-//! resource, so that its owner can see why a server misses one.
+//! Counts request headers that were removed because of an underscore in their name, by
+//! resource, so that its owner can see why a server did not get one.
 //!
 //! Kept in memory, of this replica and since its start. Clients choose the names, so
 //! their number is bounded, and values are never kept.
@@ -9,16 +9,16 @@ use std::collections::{BTreeMap, HashMap};
 use http::HeaderName;
 use parking_lot::Mutex;
 
-/// The number of resources that are counted for.
+/// Maximum number of resources with counts.
 const MAX_RESOURCES: usize = 4096;
 
-/// The number of names that are told apart for one resource.
+/// Maximum number of names that are counted separately for one resource.
 const MAX_NAMES: usize = 20;
 
 /// The length at which a name is cut, in bytes.
 const MAX_LENGTH: usize = 64;
 
-/// What is counted for names beyond the bound.
+/// The name under which names beyond the bound are counted.
 const OTHER: &str = "(other)";
 
 type Counts = BTreeMap<Box<str>, u64>;

@@ -326,7 +326,7 @@ impl ProxyError {
             ),
             BackendClosed { deployment } => format!(
                 "The server behind \"{deployment}\" closed the connection before it answered. It may \
-                 have received the request. Try again, then tell your organiser."
+                have received the request. Try again; if it keeps happening, tell your organiser."
             ),
             BackendProtocol { deployment } => format!(
                 "The server behind \"{deployment}\" gave no valid HTTP answer. Tell your organiser."

@@ -40,7 +40,7 @@ pub struct Outgoing {
     /// The load balancer's cookies that go with it.
     affinity: Option<HeaderValue>,
     has_large_affinity: bool,
-    /// Of a resource that authenticates by a cookie.
+    /// The backend key, where the resource sends it in a cookie.
     key_cookie: Option<HeaderValue>,
 }
 
@@ -133,7 +133,7 @@ async fn within<T>(
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let (mut work, mut clock) = (pin!(work), pin!(tokio::time::sleep(time)));
-    // What was left when the clock was stopped.
+    // Time that was left when the clock was stopped.
     let mut stopped: Option<Duration> = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -244,8 +244,9 @@ async fn send(
             Err(Failed::Closed { reason, was_heard }) => match once_more.take() {
                 Some(again) if !was_heard => (body, is_repeated) = (again, true),
                 _ => {
-                    tracing::debug!(deployment = deployment(), %reason, "a backend hung up");
-                    return Err(ProxyError::BackendClosed { deployment: deployment() });
+                    let deployment = deployment();
+                    tracing::debug!(deployment, %reason, "a backend closed the connection early");
+                    return Err(ProxyError::BackendClosed { deployment });
                 }
             },
             Err(Failed::Broken(reason)) => return Err(broken(&reason, deployment())),

@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// Also after a minute of too many: one that goes on guessing gets no free ones.
+    /// Also in the minute after too many: whoever continues to guess gets no free tries.
     fn is_narrow(&self) -> bool {
         self.wrong >= FREE_A_MINUTE || self.wrong_before >= FREE_A_MINUTE
     }
@@ -198,7 +198,7 @@ async fn attend(door: Arc<Door>) {
     }
 }
 
-/// Writes what organisers are to be warned of; to be called once a second.
+/// Writes the tries of which organisers are warned; to be called once a second.
 pub async fn report(plane: &DataPlane) -> Result<(), catalog::Error> {
     let now_ms = clock::now_ms();
     plane.guesses.sweep(now_ms);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What stands between the parameters of a query; some servers take `;` for `&`.
+/// Separators of a query's parameters; some servers read `;` as `&`.
 const SEPARATORS: [char; 2] = ['&', ';'];
 
 /// The remainder has a segment that could be read in two ways.

@@ -15,8 +15,8 @@ use self::pace::Pace;
 
 mod pace;
 
-/// How long the store's word that a cap is reached is taken for true, in
-/// milliseconds: attendees who are refused do not ask it at every call.
+/// How long the store's answer that a cap is reached is believed, in
+/// milliseconds, so that refused calls do not ask it each time.
 const EXHAUSTED_MS: i64 = 1_000;
 
 /// How the store answered when asked for more.
@@ -56,7 +56,7 @@ pub struct Lease {
     refilling: Mutex<Refilling>,
 }
 
-/// What is known of the refills of one lease.
+/// State of the refills of one lease.
 #[derive(Default)]
 struct Refilling {
     /// There from when the store is asked until it has answered.
@@ -68,7 +68,7 @@ struct Refilling {
     exhausted: Option<Exhausted>,
 }
 
-/// What a refill is for.
+/// The call or the reserve that a refill is for.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
     pub day: u32,
@@ -77,7 +77,7 @@ pub struct Need {
     pub at_least: u32,
 }
 
-/// The store's word that so many requests do not fit under a cap any more.
+/// The store's answer that a number of requests no longer fits under a cap.
 #[derive(Clone, Copy, Debug)]
 struct Exhausted {
     day: u32,
@@ -178,9 +178,9 @@ impl Lease {
         self.last_taken.load(Ordering::Relaxed)
     }
 
-    /// Whether of a lease that has `left` more is to be asked for ahead of need, so
-    /// that no call of somebody busy waits for the store. Small leases are not
-    /// renewed so: they would keep from other replicas what nobody here asked for.
+    /// Whether a lease with `left` requests is refilled ahead of need, so that no call of
+    /// a busy attendee waits for the store. Small leases are not refilled ahead: they
+    /// would keep from other replicas what nobody here asked for.
     pub fn is_low(&self, left: u32) -> bool {
         let size = self.size.load(Ordering::Relaxed);
         size >= 4 && left <= size / 4

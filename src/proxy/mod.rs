@@ -261,8 +261,8 @@ const OUR_RATE: [HeaderName; 3] = [
     HeaderName::from_static("x-proxy-ratelimit-reset-requests"),
 ];
 
-/// What is left of the caller's daily cap. The three are read together, so all that bear one name
-/// come from one source.
+/// Adds the headers that say what is left of the caller's daily cap. Clients read the three
+/// together, so headers of one name all come from one source.
 fn rate_headers(caller: &Caller, headers: &mut HeaderMap) {
     let now_ms = clock::now_ms();
     let used = caller.live.spent(clock::today(now_ms));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// What takes the rest of a body that nobody reads any further.
+/// Takes the rest of a body that nobody reads to its end.
 pub trait Leftover: Send + Sync {
     fn leave(&self, rest: Incoming);
 }

@@ -61,7 +61,7 @@ impl Order {
         self.live.lease.learn_exhausted(day, cap, asked, clock::now_ms());
     }
 
-    /// What came of asking for `n`.
+    /// Settles the order with the store's answer to a request for `n`.
     fn answer(self, n: u32, refill: Refill) {
         let lease = &self.live.lease;
         match refill {
@@ -161,8 +161,8 @@ async fn fill(plane: Arc<DataPlane>, orders: Vec<Order>) {
     }
 }
 
-/// Asks the store for a part of each want, and what came of each by `deadline`.
-/// What it still grants after that is kept.
+/// Asks the store for a part of each want. Returns the answer to each that came by
+/// `deadline`; what the store grants later is kept.
 async fn ask(
     plane: &Arc<DataPlane>,
     orders: Vec<Order>,
@@ -182,7 +182,7 @@ async fn ask(
     orders.into_iter().zip(refills).collect()
 }
 
-/// Leases what is asked for and books it; what came of each.
+/// Leases what is asked for and books it. Returns the answer to each.
 async fn lease(
     plane: Arc<DataPlane>,
     day: u32,
@@ -194,10 +194,10 @@ async fn lease(
     let leases = match tokio::time::timeout(STORE_LIMIT, leasing).await {
         Ok(Ok(leases)) => leases,
         Ok(Err(error)) => return failed(&error, asked.len()),
-        // Leased or not: they count as leased.
+        // Nobody knows whether they were leased, so they count as leased.
         Err(late) => return failed(&late, asked.len()),
     };
-    let came_of = |(live, n): &(Arc<Live>, u32)| match leases.get(&*live.attendee_id) {
+    let outcome = |(live, n): &(Arc<Live>, u32)| match leases.get(&*live.attendee_id) {
         Some(lease) => {
             live.learn_spent(day, lease.spent);
             live.give_back(DayCount { day, count: *n });
@@ -205,7 +205,7 @@ async fn lease(
         }
         None => Refill::Exhausted { asked: *n },
     };
-    asked.iter().map(came_of).collect()
+    asked.iter().map(outcome).collect()
 }
 
 fn failed(error: &dyn std::fmt::Display, orders: usize) -> Vec<Refill> {

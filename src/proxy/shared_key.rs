@@ -1,7 +1,7 @@
-//! What a key looks like. An issued one is opaque; one that an attendee makes from a
-//! shared code says event, code and name.
+//! Reads keys. An issued key is opaque; one that an attendee makes from a shared code
+//! holds event, code and name.
 //!
-//! Spellings of a shared-code key are made one text here, before it is digested:
+//! All spellings of a shared-code key become one text here, before it is digested:
 //! otherwise each would take a place in the cache of keys.
 
 use std::borrow::Cow;

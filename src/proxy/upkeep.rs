@@ -1,8 +1,8 @@
 //! What happens once a second beside the calls: changes of the catalog are
 //! taken in, usage is written, idle leases go back, streams of those whose time
-//! is over are ended. All of it on the control runtime, each part in its own turn
-//! and for a bounded time: an answer of the store that never comes stops none of it
-//! for good, and what needs no store does not wait for it.
+//! has ended are ended. All of it runs on the control runtime, each part in its own turn
+//! and for a bounded time: an answer of the store that never comes stops no part
+//! for good, and parts that need no store do not wait for it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,17 +30,17 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a lease may lie unused before it goes back, in milliseconds.
 const LEASE_IDLE_MS: i64 = 5_000;
 
-/// Between two looks for what has expired.
+/// Time between two searches for expired rows.
 const EXPIRY: Duration = Duration::from_secs(600);
 
-/// How long the one row may take that says whether anything has changed: long
-/// past, its answer was lost, and another connection is asked.
+/// How long reading the one row may take that says whether anything has changed. After that
+/// its answer is lost, and another connection is asked.
 const REVISION_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long the last writes of a process that stops may take.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How much of a second may go into removing the rows of deleted events.
+/// How much of each second may be spent on removing the rows of deleted events.
 const PURGE_BUDGET: Duration = Duration::from_millis(250);
 
 /// Why a part's turn failed.
@@ -84,7 +84,7 @@ async fn taking_in(plane: &Arc<DataPlane>) {
 }
 
 async fn tending(plane: &Arc<DataPlane>) {
-    let (mut ticks, mut part) = (ticks(TICK), Part::new("what became of MCP sessions"));
+    let (mut ticks, mut part) = (ticks(TICK), Part::new("changes of MCP sessions"));
     loop {
         ticks.tick().await;
         // Late, it is asked again on another connection: it survives being dropped.
@@ -123,7 +123,7 @@ async fn purging(plane: &Arc<DataPlane>) {
 }
 
 async fn expiring(plane: &Arc<DataPlane>) {
-    let (mut ticks, mut part) = (ticks(EXPIRY), Part::new("what has expired"));
+    let (mut ticks, mut part) = (ticks(EXPIRY), Part::new("expired rows"));
     loop {
         ticks.tick().await;
         let expire = async {
@@ -191,7 +191,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
             let lives = plane.lives.all();
             lives.iter().filter_map(|live| plane.lives.row_changed(&live.attendee_id)).collect()
         }
-        // Also those who are not about: their row may be being read just now.
+        // Also attendees who are not in memory: their row may be being read just now.
         Touched::These { attendees, .. } => {
             attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
         }
@@ -207,9 +207,9 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
     Ok(())
 }
 
-/// Whom changes of the catalog are about.
+/// The attendees and events that changes of the catalog are about.
 enum Touched<'changes> {
-    /// Too far behind to know whom.
+    /// Too far behind: it may be anybody.
     All,
     These {
         attendees: HashSet<&'changes str>,
@@ -218,7 +218,7 @@ enum Touched<'changes> {
 }
 
 impl<'changes> Touched<'changes> {
-    /// By changes, or by some that are not known.
+    /// `None`: the changes are not known.
     fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
         let Some(changes) = changes else { return Self::All };
         let of = |wanted: Noun| {
@@ -228,7 +228,7 @@ impl<'changes> Touched<'changes> {
         Self::These { attendees: of(Noun::Attendee), events: of(Noun::Event) }
     }
 
-    /// Whether the attendee's cap may have: their own, or that of their event.
+    /// Whether the attendee's cap may have changed: their own, or that of their event.
     fn cap_of(&self, live: &Live) -> bool {
         match self {
             Self::All => true,
@@ -239,8 +239,8 @@ impl<'changes> Touched<'changes> {
     }
 }
 
-/// What depends on the clock alone: ends what is over, and forgets those who are
-/// not about any more.
+/// The part that depends on the clock alone: ends the streams of events that are not open,
+/// and forgets attendees who no longer call.
 fn sweep(plane: &Arc<DataPlane>) {
     let now_ms = clock::now_ms();
     end_what_is_over(plane);

@@ -65,7 +65,7 @@ pub struct Connections {
     pub open: TaskTracker,
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
-    /// Those that are closed but for what their clients still send.
+    /// Connections that are closed except that their clients may still send.
     pub lingering: Arc<Lingering>,
     /// Tells open connections to close once nothing is under way.
     pub drain: CancellationToken,

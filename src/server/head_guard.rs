@@ -22,14 +22,14 @@ use super::framing::Framing;
 use super::linger::{Allowance, Lingering};
 use super::progress::Progress;
 
-/// Bytes of further requests that are held back while one is served. Of a
-/// client that has sent more it is not noticed that it leaves.
+/// Bytes of further requests that are held back while one is served. If a client has
+/// sent more, its leaving is not noticed.
 const MOST_HELD: usize = 32 * 1024;
 
 /// Bytes that are read at once of what is held back or dropped.
 const PIECE: usize = 16 * 1024;
 
-/// How an informational answer begins by which a client is asked for its body.
+/// The beginning of the interim answer that asks a client for its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
 /// What carries a client's connection.
@@ -54,11 +54,11 @@ pub struct HeadGuard<S: Carrier> {
     stream: S,
     progress: Arc<Progress>,
     framing: Framing,
-    /// What came after the request that is being served.
+    /// Bytes that came after the request that is being served.
     held: Vec<u8>,
     peer: IpAddr,
     lingering: Arc<Lingering>,
-    /// What may still be read and dropped of a body that nobody wants.
+    /// The allowance for reading and dropping a body that nobody wants.
     allowance: Option<Box<Allowance>>,
     is_shut: bool,
 }
@@ -122,7 +122,7 @@ impl<S: Carrier> HeadGuard<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// What may still be dropped; nothing where too many linger already.
+    /// The allowance that is left; nothing where too many connections linger already.
     fn allowance(&mut self) -> &mut Allowance {
         let begin = || Box::new(self.lingering.allowance(self.peer));
         self.allowance.get_or_insert_with(begin)

@@ -1,7 +1,7 @@
-//! What clients still send after their answer: read and dropped within bounds,
-//! since closing a connection before would destroy the answer on its way
-//! (RFC 9112 §9.6). HTTP/1 reads it off the socket (`head_guard`), after it has
-//! shut its own end; HTTP/2 off the stream, here, which is reset after that.
+//! Bounds for reading and dropping what clients still send after they were answered.
+//! Closing the connection earlier would destroy the answer on its way (RFC 9112 §9.6).
+//! For HTTP/1 `head_guard` reads it from the socket, after it has shut the proxy's own end.
+//! For HTTP/2 it is read here from the stream, which is reset after that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 use crate::net::source_network;
 use crate::proxy::received::Leftover;
 
-/// The most bytes that are dropped of one request.
+/// Maximum number of bytes that are dropped of one request.
 const MOST: usize = 64 * 1024 * 1024;
 
 /// How long a client is listened to after its answer.
@@ -32,7 +32,7 @@ const IN_ALL: u32 = 512;
 /// The connections that linger.
 pub struct Lingering {
     counts: Mutex<Counts>,
-    /// Many clients come by way of one of these: they are no source themselves.
+    /// Many clients come through one of these, so they are no source themselves.
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -70,7 +70,7 @@ impl Lingering {
         Some(Place { lingering: self.clone(), network })
     }
 
-    /// What one connection may still send.
+    /// The allowance of one connection.
     pub fn allowance(self: &Arc<Self>, peer: IpAddr) -> Allowance {
         Allowance { place: self.place(peer), left: MOST, over: None }
     }
@@ -90,7 +90,7 @@ impl Drop for Place {
     }
 }
 
-/// How much a client may still send, and how long.
+/// How much a client may still send, and for how long.
 pub struct Allowance {
     place: Option<Place>,
     left: usize,
@@ -103,20 +103,20 @@ impl Allowance {
         self.place.is_some()
     }
 
-    /// Takes so many bytes; whether there may be more.
+    /// Takes `bytes` off. Returns whether there may be more.
     pub fn takes(&mut self, bytes: usize) -> bool {
         self.left = self.left.saturating_sub(bytes);
         self.left > 0
     }
 
-    /// Ready when its time is over, which begins with the first look.
+    /// Ready when its time has passed, which begins with the first poll.
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let over = self.over.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
         over.as_mut().poll(cx)
     }
 }
 
-/// What the streams of one HTTP/2 connection leave unread.
+/// The unread bodies of one HTTP/2 connection.
 pub struct Streams {
     lingering: Arc<Lingering>,
     peer: IpAddr,
@@ -144,7 +144,7 @@ impl Leftover for Streams {
     fn leave(&self, rest: Incoming) {
         if let Some(place) = self.place() {
             tokio::spawn(async move {
-                // In time or not, the stream is reset if it is not at its end.
+                // In either case the stream is reset if it is not at its end.
                 let _ = tokio::time::timeout(PATIENCE, drop_all(rest)).await;
                 drop(place);
             });

@@ -1,5 +1,5 @@
-//! How far a client's connection has come, shared by what reads its bytes, what
-//! serves its requests and what watches that they get on.
+//! The progress of a client's connection. The guard that reads its bytes, the service that
+//! answers its requests and the watch that closes it when it stalls share it.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -13,7 +13,7 @@ use crate::proxy::received::Leftover;
 /// How long a connection may lie idle between two requests.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// What the guard, the service and the watch of one connection share.
+/// The state that the guard, the service and the watch of one connection share.
 pub struct Progress(Mutex<State>);
 
 struct State {
@@ -28,7 +28,7 @@ struct State {
     is_in_body: bool,
     /// Nobody reads the rest of the body that is coming in.
     is_unread: bool,
-    /// The connection is closed but for what its client still sends.
+    /// The connection is closed except that its client may still send.
     is_lingering: bool,
     /// Woken when the request that is being served is done with.
     waits: Option<Waker>,
@@ -38,7 +38,7 @@ struct State {
     since: Instant,
 }
 
-/// What is to become of a connection.
+/// What the watch should do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Keep,
@@ -105,7 +105,7 @@ impl Progress {
         state.heads += 1;
     }
 
-    /// What the last byte that was read belongs to.
+    /// The part of a request to which the last byte read belongs.
     pub fn is_in(&self, is_in_head: bool, is_in_body: bool) {
         let mut state = self.0.lock();
         if is_in_head && !state.is_in_head {
@@ -130,8 +130,8 @@ impl Progress {
         self.0.lock().is_unread
     }
 
-    /// The connection is over but for what its client still sends, which has a
-    /// time-out of its own.
+    /// The connection is closed except that its client may still send; for that there is
+    /// a time-out of its own.
     pub fn lingers(&self) {
         self.0.lock().is_lingering = true;
     }

@@ -13,7 +13,7 @@ use crate::catalog::{Noun, Result, change, new_id};
 use crate::clock::{now_ms, today};
 use crate::db::{Columns, Db, Tx};
 
-/// Somebody who stays out.
+/// A deleted attendee, who may not join again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {
     /// `shared:<digest>`

@@ -160,7 +160,7 @@ impl Ids {
         [&self.now, &self.before]
     }
 
-    /// Whether the row needs no new user id and no name.
+    /// Whether the row already has today's user id and a name.
     fn is_up_to_date(&self, attendee: &Attendee) -> bool {
         attendee.user_id == self.now && !attendee.display_name.is_empty()
     }
@@ -182,7 +182,7 @@ async fn find(
     .fetch_all(connection)
     .await?;
     let mut found = rows.iter().map(Attendee::read).collect::<Result<Vec<_>>>()?;
-    // Today's first: where there are two, the older one stays as it is.
+    // Today's first: where there are two, the older one stays unchanged.
     found.sort_by_key(|attendee| attendee.user_id != ids.now);
     Ok(found.into_iter().next())
 }

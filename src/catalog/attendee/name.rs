@@ -82,7 +82,7 @@ mod tests {
     }
 
     proptest! {
-        /// Otherwise a name would be somebody else once it has been stored.
+        /// Otherwise a stored name would stand for somebody else.
         #[test]
         fn a_normal_name_stays_as_it_is(sent in any::<String>()) {
             if let Some(once) = normal(sent.as_bytes()) {

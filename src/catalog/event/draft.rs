@@ -263,13 +263,13 @@ fn wrong_code() -> Error {
     invalid("shared_code", reason)
 }
 
-/// A shared code that nobody guesses (39 bits) and everybody can type.
+/// A shared code that nobody can guess (39 bits) and everybody can type.
 pub fn propose_code() -> Result<String> {
     let mut code = String::new();
     while code.len() < MIN_NEW_CODE {
         let mut byte = [0];
         aws_lc_rs::rand::fill(&mut byte).map_err(|_| seal::Error::Failed)?;
-        // Of 240 bytes each character has 8; the rest would favour the first ones.
+        // The first 240 byte values give each character 8; the rest would favour the first ones.
         if byte[0] < 240 {
             code.push(char::from(CODE_ALPHABET[usize::from(byte[0] % 30)]));
         }

@@ -1,4 +1,5 @@
-//! Wrong shared codes beyond what people mistype: what an organiser is warned of.
+//! Wrong shared codes beyond ordinary typing mistakes, counted by minute for all replicas,
+//! so that the organiser is warned. Who presented them is not stored.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,7 @@ pub const RECENT_MS: i64 = 600_000;
 pub async fn note(db: &Db, tries: &HashMap<(String, i64), u32>, now_ms: i64) -> Result<()> {
     let mut tx = db.write().await?;
     let mut tries: Vec<_> = tries.iter().collect();
-    // In one order, or replicas would wait for each other's rows in a circle.
+    // In one order, so that replicas do not wait for each other's rows in a circle.
     tries.sort_unstable();
     for ((event_id, minute), count) in tries {
         sqlx::query(

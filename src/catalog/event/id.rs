@@ -1,5 +1,6 @@
-//! Whose an event's id is: its first owner's, for ever. Clients keep URLs and keys
-//! that name it, which must never lead to another owner's backends.
+//! Ownership of event ids: an id belongs to the first owner who had an event with it, for
+//! ever. Clients keep URLs and keys that contain it, and these must never lead to
+//! another owner's backends.
 
 use sqlx::{AnyConnection, Row};
 
@@ -7,12 +8,12 @@ use super::draft;
 use crate::catalog::Result;
 use crate::db::{Columns, Tx};
 
-/// What an owner may do with an event id.
+/// Whether an owner may use an event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Nobody ever had it, or the owner had and the event is gone.
     Free,
-    /// It is that of an event of the owner's.
+    /// An event of the owner's has it.
     Present,
     /// Their event of this id was deleted, and its rows are still being removed.
     Purging,
@@ -20,7 +21,7 @@ pub enum Standing {
     Foreign,
 }
 
-/// How the id stands for the owner.
+/// What the owner may do with the id.
 pub async fn standing(
     connection: &mut AnyConnection,
     owner_id: &str,
@@ -45,7 +46,7 @@ pub async fn standing(
     })
 }
 
-/// Makes the id the owner's, who may have it already.
+/// Gives the id to the owner, who may have it already.
 pub(super) async fn reserve(tx: &mut Tx, owner_id: &str, id: &str) -> Result<()> {
     sqlx::query("insert into event_id (id, owner_id) values ($1, $2) on conflict (id) do nothing")
         .bind(id)

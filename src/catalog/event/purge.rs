@@ -30,7 +30,7 @@ const TABLES: [(&str, &str); 3] = [
 ];
 
 /// Marks an event as deleted: no query finds it from now on. What is left of it
-/// says that it is over, so that its keys and sessions would be, too.
+/// says that it has ended, so its keys and sessions have ended with it.
 pub async fn mark(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
     sqlx::query(
         "update event set purge_at = $2, active = 0, shared_code_sealed = null, updated_at = $3,
@@ -66,7 +66,7 @@ pub async fn hide(tx: &mut Tx, id: &str, until: i64) -> Result<()> {
 /// Shows an event that was hidden until `until`.
 ///
 /// # Errors
-/// [`Error::Conflict`] where that is over and its rows may be removed.
+/// [`Error::Conflict`] where that time has passed and its rows may be removed.
 pub async fn reveal(tx: &mut Tx, id: &str, until: i64) -> Result<()> {
     let shown = sqlx::query(
         "update event set purge_at = null where id = $1 and purge_at = $2 and purge_at > $3",
@@ -77,13 +77,13 @@ pub async fn reveal(tx: &mut Tx, id: &str, until: i64) -> Result<()> {
     .execute(&mut **tx)
     .await?;
     if shown.rows_affected() == 0 {
-        let reason = "it took too long, so nothing was kept; try again when less is going on";
+        let reason = "it took too long, so nothing was kept; try again when the proxy is less busy";
         return Err(Error::Conflict { reason: reason.to_owned() });
     }
     change::record(tx, Noun::Event, id).await
 }
 
-/// Removes batches until nothing is left to remove, or for so long. Whether
+/// Removes batches until nothing is left or the time is used up. Returns whether
 /// something is left.
 pub async fn run(db: &Db, now: i64, budget: Duration) -> Result<bool> {
     let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! How every replica learns within a second or two that a session was ended or
 //! taken over: a counter of its own, polled like the catalog's revision, which it
-//! leaves in peace. The counter's row is also the lock under which claims are made.
+//! does not touch. The counter's row is also the lock under which claims are made.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -16,7 +16,7 @@ const ROWS: usize = 500;
 /// The digests of the server's origin and of the session's id.
 pub type Key = (Digest, Digest);
 
-/// What happened since the last look.
+/// Sessions that changed since the last look.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Since {
     pub revision: i64,

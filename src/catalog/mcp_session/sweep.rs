@@ -1,4 +1,5 @@
-//! When sessions end by themselves, and how many an attendee may leave behind.
+//! Ends sessions that are idle or whose attendee or event is gone, and keeps the number of
+//! live sessions and tombstones of one attendee within bounds.
 
 use std::collections::HashSet;
 
@@ -53,7 +54,7 @@ pub async fn expire(db: &Db, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Ends the first of those that are due; their number.
+/// Ends the first of those that are due. Returns how many.
 async fn end_some(db: &Db, now: i64) -> Result<usize> {
     let due = sqlx::query(
         "select endpoint_digest, session_digest from mcp_session
@@ -104,7 +105,7 @@ async fn end_rows(db: &Db, rows: &[AnyRow], now: i64) -> Result<usize> {
     if keys.is_empty() {
         return Ok(0);
     }
-    // In one order, or replicas would wait for each other's rows in a circle.
+    // In one order, so that replicas do not wait for each other's rows in a circle.
     keys.sort_unstable();
     let mut tx = db.write().await?;
     changes::record(&mut tx, &keys).await?;
@@ -119,7 +120,7 @@ async fn end_rows(db: &Db, rows: &[AnyRow], now: i64) -> Result<usize> {
     Ok(keys.len())
 }
 
-/// Runs `statement` for the sessions named.
+/// Runs `statement` for these sessions.
 async fn named(
     tx: &mut AnyConnection,
     statement: &str,

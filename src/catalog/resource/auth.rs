@@ -72,7 +72,7 @@ impl Auth {
     /// Reads what is stored, also where today's rule would refuse it.
     ///
     /// # Errors
-    /// It is no way to send a key.
+    /// A key cannot be sent in this way.
     pub(super) fn stored(text: &str) -> Result<Self, String> {
         match text.trim() {
             "api-key" => Ok(Auth::ApiKey),

@@ -40,12 +40,12 @@ pub fn of_usage<'a>(usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>) ->
     rows.collect()
 }
 
-/// Whose figures are taken; others are dropped.
+/// Attendees whose figures are taken; those of others are dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Of {
-    /// Events that are there.
+    /// Events that exist.
     Present,
-    /// Those that are hidden, while they are restored, as well.
+    /// Includes those that are hidden while they are restored.
     Hidden,
 }
 

@@ -1,7 +1,8 @@
-//! A fixed number of counters, in which whoever is counted has one.
+//! A fixed number of counters. Everybody who is counted has one of them, and several people
+//! may share it.
 //!
-//! Which one, a keyed hash says; the key is random and this process's, so that nobody
-//! outside can tell whom they share a counter with.
+//! A keyed hash chooses the counter. The key is random and never leaves this process, so nobody
+//! outside can find out with whom they share one.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
@@ -47,7 +48,7 @@ impl Counters {
         self.counts[at] = self.counts[at].saturating_sub(1);
     }
 
-    /// A clock that was set back begins a window anew.
+    /// When the clock was set back, a new window begins.
     fn is_in_window(&self, at: usize, now: i64) -> bool {
         (self.began[at]..self.began[at] + self.window_ms).contains(&now)
     }

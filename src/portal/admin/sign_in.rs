@@ -21,7 +21,7 @@ use crate::portal::visitor::Visitor;
 
 const HOME: &str = "/admin";
 
-/// Bytes of a path to go on to: longer ones would not fit into a cookie, nor the form.
+/// Maximum number of bytes of the path to continue at: longer ones fit neither into a cookie nor into the form.
 const LONGEST_NEXT: usize = 1024;
 
 #[derive(Template, Default)]

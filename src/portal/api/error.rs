@@ -104,8 +104,8 @@ impl ApiError {
 
     /// Too many calls are under way, from this address or of this owner.
     pub fn busy() -> Self {
-        let message = "Too many calls are under way at once. Nothing was changed; wait for the \
-                       answers of others, and try again.";
+        let message = "Too many calls are under way at once. Nothing was changed; wait until \
+                       others have been answered, and try again.";
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
         Self { retry_after: Some(BUSY_SECONDS), ..error }
     }

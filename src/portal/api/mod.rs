@@ -78,7 +78,7 @@ pub struct List<T> {
     /// Where there are more: what to ask for as the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// What is missing, because it is stored but cannot be read.
+    /// Rows that are missing because they cannot be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Unreadable>,
 }
@@ -98,7 +98,7 @@ impl<T> List<T> {
 pub struct Unreadable {
     id: String,
     name: String,
-    /// What to do.
+    /// What the owner should do.
     message: String,
 }
 

@@ -19,7 +19,7 @@ use crate::net::{self, race};
 pub struct Dialer {
     pub tls: TlsConnector,
     pub policy: EndpointPolicy,
-    /// What looking up the name may take, and then each of its addresses.
+    /// Time limit for looking up the name, and then for each of its addresses.
     pub timeout: Duration,
 }
 

@@ -32,7 +32,7 @@ pub enum Failed {
         /// Whether an interim answer had come.
         was_heard: bool,
     },
-    /// What came is no answer, or there is no more of the request.
+    /// The bytes that came are no answer, or the request's body has ended early.
     Broken(BoxError),
 }
 
@@ -45,7 +45,7 @@ enum Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // What TLS says of bytes that are no records of it.
+            // The error that TLS gives for bytes that are not its records.
             io::ErrorKind::InvalidData => Stop::Broken(error.into()),
             _ => Stop::Closed(error),
         }

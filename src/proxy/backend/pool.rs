@@ -1,8 +1,8 @@
 //! The idle connections of one worker thread, and how long the backends keep theirs.
 //!
 //! A request that crosses with the backend's closing of an idle connection is lost.
-//! So a connection is not used again after the time that the backend announced, or
-//! that it was seen to close at; and before it is used the socket is asked.
+//! So a connection is not used again once it has been idle for as long as the backend
+//! announced or was seen to close it at; and before each use the socket is asked.
 
 use std::collections::HashMap;
 use std::io;
@@ -56,8 +56,8 @@ pub struct Connection {
     pub(super) stream: Box<dyn Stream>,
     origin: Arc<str>,
     pool: Arc<Pool>,
-    /// How long it lay idle before this use; a new one did not.
-    lay: Option<Duration>,
+    /// How long it was idle before this use; `None` for a new one.
+    was_idle: Option<Duration>,
 }
 
 impl Pool {
@@ -71,9 +71,9 @@ impl Pool {
         endpoint: &Endpoint,
     ) -> io::Result<Connection> {
         match self.take(&endpoint.origin) {
-            Some((stream, lay)) => {
+            Some((stream, was_idle)) => {
                 let mut connection = Connection::new(stream, endpoint.origin.clone(), self.clone());
-                connection.lay = Some(lay);
+                connection.was_idle = Some(was_idle);
                 Ok(connection)
             }
             None => self.dial(dialer, endpoint).await,
@@ -158,7 +158,7 @@ impl Learned {
 impl Connection {
     /// A new one that will be kept in `pool`.
     pub fn new(stream: Box<dyn Stream>, origin: Arc<str>, pool: Arc<Pool>) -> Self {
-        Self { stream, origin, pool, lay: None }
+        Self { stream, origin, pool, was_idle: None }
     }
 
     /// Keeps it for the next call. To be called between two exchanges only.
@@ -174,7 +174,7 @@ impl Connection {
     /// The connection ended before a byte of the answer came: if it had lain idle,
     /// the backend closed it for that.
     pub(super) fn closed_unanswered(&self) {
-        if let Some(age) = self.lay {
+        if let Some(age) = self.was_idle {
             self.pool.learn(&self.origin, age);
         }
     }

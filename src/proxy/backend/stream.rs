@@ -1,4 +1,4 @@
-//! What a connection's bytes go through: TCP, or TLS over it; and whether an idle
+//! The stream of a backend connection, TCP or TLS over it, and the check whether an idle
 //! one may be used again.
 
 use std::io;

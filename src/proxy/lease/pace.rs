@@ -4,10 +4,10 @@
 //!
 //! Measured from one refill to the next, which costs a call nothing.
 
-/// A lease is this part of the cap at most.
+/// The cap divided by this is the largest lease.
 const PARTS: u32 = 32;
 
-/// Most requests of a lease, however large the cap.
+/// Maximum number of requests of a lease, however large the cap.
 const MOST: u32 = 64;
 
 /// One refill, as the next one looks back at it.
@@ -41,7 +41,7 @@ impl Pace {
     }
 }
 
-/// Most requests that a replica leases ahead of a cap.
+/// Maximum number of requests that a replica leases under a cap.
 fn most(cap: u32) -> u32 {
     (cap / PARTS).clamp(1, MOST)
 }

@@ -1,8 +1,9 @@
-//! Some servers give everybody one session id. Whether one does is never judged by what
-//! attendees do, but tried by the proxy itself: it opens two sessions and compares.
+//! Finds servers that give everybody one session id. This is never concluded from what
+//! attendees do: the proxy itself opens two sessions and compares their ids.
 //!
-//! Here that is asked when a server issues an id that another attendee holds. Either it
-//! is such a server, or it has begun to count again and has forgotten the other.
+//! The trial here runs when a server issues an id that another attendee holds. Either the
+//! server gives everybody this id, or it was restarted, counts from the start and has
+//! forgotten the other attendee.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ const FRESH: Duration = Duration::from_secs(30);
 /// Servers that are tried at once.
 const AT_ONCE: usize = 8;
 
-/// What a trial found: the id, if the server gave the same one twice.
+/// The result of a trial: the id, if the server gave the same one twice.
 struct Verdict {
     at: Instant,
     constant: Option<Digest>,
@@ -112,7 +113,7 @@ impl DataPlane {
     /// Marks the id in the store, for every replica, and here at once.
     async fn note_constant(&self, resource_id: &str, id: Digest) {
         if let Err(error) = session_mark::set_constant(&self.db, resource_id, id).await {
-            tracing::warn!(%error, "that a server gives everybody one session could not be noted");
+            tracing::warn!(%error, "could not record that a server gives everybody one session");
         }
         self.snapshot.rcu(|snapshot| {
             let mut snapshot = Snapshot::clone(snapshot);

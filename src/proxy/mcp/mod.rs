@@ -220,7 +220,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     Ok(relay(call, response, (caller.endings, method), meter, open))
 }
 
-/// Under which a session is known: the id itself is kept nowhere.
+/// The digest under which a session is known: the id itself is kept nowhere.
 fn digest(id: &str) -> Digest {
     Digest::sha256(id.as_bytes())
 }
@@ -280,7 +280,7 @@ fn note_large_affinity(call: &Call<'_>, target: &Target) {
     }
     call.worker.plane.control.spawn(async move {
         if let Err(error) = session_mark::set_large_affinity(&plane.db, &resource_id).await {
-            tracing::warn!(%error, "that affinity cookies are too large could not be noted");
+            tracing::warn!(%error, "could not record that affinity cookies are too large");
         }
     });
 }

@@ -93,7 +93,7 @@ pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
     Some(Peek { id, counts, messages: read.max(counts).max(1), operations })
 }
 
-/// What the messages ask for, equal operations as one.
+/// The operations of the messages, equal ones as one.
 fn added_up(messages: Vec<Message>) -> SmallVec<[(Operation, u32); 1]> {
     if messages.len() < 2 {
         return messages.into_iter().map(|message| (message.into_operation(), 1)).collect();
@@ -124,7 +124,7 @@ fn top_level_objects(body: &[u8]) -> u32 {
     objects
 }
 
-/// What follows a JSON string of which the opening quote has been read.
+/// The bytes after a JSON string whose opening quote has been read.
 fn after_string(mut rest: &[u8]) -> &[u8] {
     while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
         let skipped = if rest[at] == b'"' { 1 } else { 2 };

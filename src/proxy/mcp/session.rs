@@ -3,7 +3,7 @@
 //! All attendees share the backend's key, so only the proxy can keep their
 //! sessions apart. A session is known by the digests of its server's origin and of
 //! its id; the rows are the truth for all replicas, the table here answers warm calls.
-//! Only what is proven stands in it.
+//! It holds proven sessions only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub type Sessions =
 /// with each answer, so they are written once a second.
 pub type Renewed = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
 
-/// What a look at a presented session id found, before anything was written.
+/// The result of looking up a presented session id, before anything is written.
 pub enum Looked {
     /// Everybody has this session: it is nobody's.
     Constant,
@@ -89,8 +89,8 @@ impl Held {
         self.is_kept = true;
     }
 
-    /// What the backend's answer says of the session: below 400 it accepts it, with 400
-    /// and 404 it does not know it. Any other refusal says nothing.
+    /// Learns from the status of the backend's answer: below 400 it accepts the session, with 400
+    /// or 404 it does not know it. Any other status says nothing about the session.
     pub async fn answered(&mut self, status: StatusCode) {
         if status.as_u16() < 400 && self.standing != Standing::Proven {
             self.standing = Standing::Unproven;
@@ -146,7 +146,7 @@ impl Drop for Held {
             let (plane, session) = (self.plane.clone(), self.session.clone());
             self.plane.control.spawn(async move {
                 if let Err(error) = mcp_session::release(&plane.db, &session).await {
-                    tracing::warn!(%error, "a session's claim could not be taken back");
+                    tracing::warn!(%error, "a session's claim could not be released");
                 }
             });
         }
@@ -166,7 +166,7 @@ pub fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
     }
 }
 
-/// Takes away a session id that is none.
+/// Removes an empty session id.
 pub fn drop_empty(headers: &mut HeaderMap) {
     if headers.get(HEADER).is_some_and(HeaderValue::is_empty)
         && headers.get_all(HEADER).iter().all(HeaderValue::is_empty)
@@ -336,8 +336,8 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Keeps what was read or written when the sessions stood `as_of`; not if one may
-    /// have ended since, whose ending would come too early to be heard.
+    /// Remembers a binding that was read or written at the revision `as_of`. If the revision has
+    /// changed since, it is not kept: the session's end may already have been processed here.
     fn remember(&self, session: &Session, as_of: i64, checked: i64, affinity: Option<HeaderValue>) {
         let attendee_id = session.attendee_id.clone();
         let binding = Binding { attendee_id, checked, affinity };

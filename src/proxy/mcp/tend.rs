@@ -1,5 +1,5 @@
-//! What is done once a second for MCP sessions: what other replicas ended or gave to
-//! somebody else is forgotten here, and renewed affinity cookies are written.
+//! The upkeep of MCP sessions, once a second: sessions that other replicas ended or gave to
+//! somebody else are forgotten here, and renewed affinity cookies are written.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::proxy::plane::DataPlane;
 /// Rows of one statement at most: databases limit its parameters.
 const ROWS: usize = 500;
 
-/// Takes in what became of sessions, and writes what is waiting.
+/// Forgets the sessions that have changed, and writes the cookies that are waiting.
 ///
 /// # Errors
 /// The store cannot be asked; the next turn takes it up.

@@ -105,7 +105,7 @@ pub async fn make(
         let code = card.code.expose_secret().to_owned();
         Ok(Drawn { qr: Qr::of(&format!("{link}#{code}"))?, code, card })
     };
-    // Five hundred codes are a second's work, for which others would wait.
+    // Five hundred codes take a second of work, for which others would have to wait.
     let drawn = move || made.into_iter().map(draw).collect::<Result<Vec<_>, PageError>>();
     let cards = tokio::task::spawn_blocking(drawn).await.map_err(PageError::internal)??;
     let (frame, tabs) = (me.frame(Section::Events), tabs(&event));

@@ -27,7 +27,7 @@ pub struct Row {
 }
 
 impl<'a> Numbered<'a> {
-    /// Where each id stands in the list: at its first place.
+    /// The first position of each id in the list.
     fn places(&self) -> HashMap<&'a str, usize> {
         let mut places = HashMap::with_capacity(self.listed.len());
         for (at, id) in self.listed.iter().enumerate() {
@@ -135,7 +135,7 @@ mod tests {
         };
         let one = time(&listed[99_999..]);
         let many = time(&listed[99_000..]);
-        // One by one, it would be a thousand times as long.
+        // One query for each would take a thousand times as long.
         assert!(many < one * 100, "{many:?}, of one {one:?}");
     }
 }
