@@ -1,5 +1,6 @@
 //! The addresses of one name, tried in parallel, so that one that swallows packets
-//! does not hold up the others (after RFC 8305).
+//! does not hold up the others (after RFC 8305). Which addresses the endpoint policy
+//! allows, and what an attempt does, is the caller's part.
 
 use std::io;
 use std::net::SocketAddr;

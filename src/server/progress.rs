@@ -1,5 +1,6 @@
 //! The progress of a client's connection. The guard that reads its bytes, the service that
-//! answers its requests and the watch that closes it when it stalls share it.
+//! answers its requests and the watch that closes it when it stalls share it. It holds counts
+//! and flags only: what follows from them is decided by those three.
 
 use std::sync::Arc;
 use std::task::Waker;

@@ -153,7 +153,7 @@ async fn what_has_no_side_effects_is_sent_once_more_where_no_byte_came_back() {
     for message in [PING, INITIALIZE, list, discover, &batch] {
         let (backend, mut visits) = Backend::by_hand().await;
         let (_proxy, ada) = Proxy::serving(&backend).await;
-        // Of two that lie idle one is used; the other must not be tried then.
+        // One of two idle connections is used; the other must not be tried then.
         let mut wires = [ada.post(CALL).send().await, ada.post(CALL).send().await];
         let mut idle = [visits.request().await.0, visits.request().await.0];
         for visit in &mut idle {
@@ -202,7 +202,7 @@ async fn what_may_have_side_effects_or_was_answered_in_part_is_not_sent_again() 
         assert_eq!((answer.status, answer.code().as_str()), (502, code), "{message} {answered}");
         assert_eq!(backend.requests().len(), before + 1, "{message}");
     }
-    // A GET stream, too, may have begun at the backend.
+    // A GET stream may have begun at the backend as well.
     let mut wire = ada.get().send().await;
     drop(visits.request().await);
     assert_eq!(wire.answer().await.unwrap().code(), "backend_closed");

@@ -1,4 +1,4 @@
-//! What leases ask of the store: little, and for many attendees at once.
+//! Leases ask little of the store, and for many attendees at once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,7 +54,7 @@ async fn what_does_not_fit_is_asked_for_less_in_one_statement_for_all() {
     let (cap, day) = (100, clock::today(clock::now_ms()));
     let (relay, _backend, proxy, attendees) = counted(cap, 5).await;
     let plane = &proxy.app().plane;
-    // Of three there is one request left, of the next none, of the last all.
+    // Three have one request left, the next has none, and the last has all.
     for (attendee, used) in attendees.iter().zip([99, 99, 99, 100]) {
         let leased = quota::lease(&plane.db, &attendee.id, day, used, cap).await;
         leased.expect("a store").expect("within the cap");

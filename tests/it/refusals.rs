@@ -195,7 +195,7 @@ async fn deployment_off() {
         assert_eq!(facts["organizer_name"], "Ada");
         assert_eq!(facts["organizer_email"], "ada@example.org");
     }
-    // What an attendee could not use were it on is not spoken of.
+    // A resource that the attendee could not use if it were on is not mentioned.
     for name in ["not-linked", "a-model", "OFF"] {
         let answer = ada.post(CALL).to(&format!("/api/v1/mcp/{name}")).await;
         let facts = rpc(&answer, 404, "deployment_not_found", json!(7));

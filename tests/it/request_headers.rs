@@ -208,7 +208,7 @@ async fn the_backend_key_goes_where_the_resource_says() {
         for name in names {
             let expected = match name {
                 _ if name == header => vec![value],
-                // What a server may read as the header of the key.
+                // A server may read this name as that of the key's header.
                 "x-functions-key" if header == "x_functions_key" => vec![],
                 "x-functions-key" => vec!["of-the-client", "of-the-client"],
                 "user-agent" => vec!["of-the-client"],

@@ -296,7 +296,7 @@ async fn the_newest_issue_of_an_id_wins() {
         proxy.stop().await;
         proxy.start().await;
     }
-    // What has ended may live again, with whomever the backend gives it to.
+    // An id that has ended may live again, for whoever the backend issues it to.
     assert_eq!(bob.delete(&id).await.status, 200);
     assert!(is_lost(&bob.post(PING).session(&id).await));
     *count.lock() = 0;
@@ -463,7 +463,7 @@ async fn a_claim_that_was_written_after_its_client_left_is_released() {
     assert_eq!(backend.requests().len(), 2);
 }
 
-/// Whose turn has not come, or who is over the cap, writes nothing.
+/// A call whose turn has not come, or that is over the cap, writes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_claims_nothing() {
     let backend = adopting().await;

@@ -1,4 +1,4 @@
-//! What an earlier release stored works as before: keys, caps, sessions, cards, tokens,
+//! Stores of an earlier release work as before: keys, caps, sessions, cards, tokens,
 //! sign-ins, figures and backups.
 
 use ai_proxy::backup::{self, plan::Plan};

@@ -181,7 +181,7 @@ async fn visitors_who_stall_keep_out_their_own_network_only_and_no_owner() {
     drop(stalled);
     until(|| from("192.0.2.1"), StatusCode::GONE).await;
 
-    // An owner who stalls keeps out nobody but themselves, on the same network, too.
+    // An owner who stalls keeps out only themselves, on the same network as well.
     let headers = [FORM, &cookie(&ada), "x-forwarded-for: 192.0.2.1"];
     let stalled = join_all((0..32).map(|_| begin(&portal, "/admin/events/new", &headers))).await;
     until(mine, StatusCode::SERVICE_UNAVAILABLE).await;

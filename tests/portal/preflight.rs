@@ -162,7 +162,7 @@ async fn its_calls_are_an_attendees_to_the_backend_and_in_no_figures() {
     assert_eq!(workshop.number("select count(*) from attendee").await, 1);
 }
 
-/// What gives everybody one session is not ended, by no way of asking, and its page says so
+/// A session that a server gives everybody is never ended, whoever asks, and its page says so
 /// for as long as its endpoint stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_everybody_has_is_never_ended_and_the_resource_says_so() {

@@ -1,5 +1,6 @@
 //! Many new attendees with few statements: a statement costs the store far more
-//! than a row, and nobody else can write meanwhile.
+//! than a row, and nobody else can write meanwhile. Keys are made and sealed before
+//! the transaction begins; whether an attendee may be added is decided by the caller.
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::AssertSqlSafe;

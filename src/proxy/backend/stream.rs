@@ -1,5 +1,6 @@
 //! The stream of a backend connection, TCP or TLS over it, and the check whether an idle
-//! one may be used again.
+//! one may be used again: a server may have closed it, or sent bytes that nobody asked for.
+//! How long connections are kept is decided by `pool`.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,5 +1,6 @@
 //! The upkeep of MCP sessions, once a second: sessions that other replicas ended or gave to
-//! somebody else are forgotten here, and renewed affinity cookies are written.
+//! somebody else are forgotten here, and renewed affinity cookies are written. `upkeep` calls
+//! it and limits its time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! What one attendee leaves on a backend's connection must not become part of the
+//! Bytes that one attendee leaves on a backend's connection must not become part of the
 //! next attendee's request, nor of its answer.
 
 use super::ANSWER;

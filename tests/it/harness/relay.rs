@@ -17,7 +17,7 @@ pub struct Relay {
     questions: Arc<Mutex<Questions>>,
 }
 
-/// What was asked of the store, and which answers get lost.
+/// The statements that the store was asked, and the answers that get lost.
 #[derive(Default)]
 struct Questions {
     /// The beginnings of the statements that were executed, in their order.

@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stored-0.1.0");
 
-/// What expires while nobody looks is put as though it was stored just now; nothing else is touched.
+/// Rows that would have expired by now get today's dates; nothing else is touched.
 const AGED: [&str; 4] = [
     "update quota set day = $today",
     "update mcp_session set last_seen_at = $now",

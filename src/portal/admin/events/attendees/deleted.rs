@@ -1,4 +1,5 @@
-//! Letting somebody in again who was deleted after joining with the shared code.
+//! Lets people in again who were deleted after they had joined with the shared code. They
+//! are found by their user id, because their names are not kept.
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
