@@ -80,7 +80,7 @@ const AFFINITIES: Column = Column {
 /// Brings the whole store under the current master key.
 ///
 /// # Errors
-/// A row that neither key opens stays as it is, and the others are still done; its
+/// A row that neither key opens stays unchanged, and the others are re-sealed; its
 /// place is named at the end, and the old key is needed until it is mended or deleted.
 pub async fn run(db: &Db, vault: &Vault) -> Result<Rekeyed> {
     let mut unopened = Vec::new();
