@@ -52,13 +52,18 @@ impl Unreadable {
     /// For its owner: what is wrong, and what to do.
     pub fn remedy(&self) -> String {
         let Self { noun, name, .. } = self;
-        let again = match noun {
+        format!(
+            "the stored {noun} \"{name}\" cannot be read and is not served; enter {} again \
+             with `ai-proxy apply` or the API, or delete it and create it again",
+            self.lost()
+        )
+    }
+
+    /// What has to be entered again.
+    pub fn lost(&self) -> &'static str {
+        match self.noun {
             Noun::Resource => "its endpoint URL and backend key",
             _ => "all its fields",
-        };
-        format!(
-            "the stored {noun} \"{name}\" cannot be read and is not served; enter {again} again \
-             with `ai-proxy apply` or the API, or delete it and create it again"
-        )
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
 use crate::catalog::session_mark::Mark;
 use crate::portal::Site;
 use crate::portal::error::PageError;
+use crate::portal::filters;
 use crate::portal::form::Problems;
 use crate::portal::page::{Frame, Section};
 use crate::portal::visitor::SignedIn;
