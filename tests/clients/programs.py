@@ -126,8 +126,8 @@ class Server(Program):
 class Client(Program):
     """One MCP client library, doing one job at a time."""
 
-    def __init__(self, name: str, command: list[str]):
-        super().__init__(name, command)
+    def __init__(self, name: str, command: list[str], **variables: str):
+        super().__init__(name, command, env=environment(**variables))
         self._jobs = 0
         self._answers = 0
 

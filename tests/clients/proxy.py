@@ -22,8 +22,11 @@ def ai_proxy(data: Path, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def workshop(resources: dict[str, dict[str, str]]) -> str:
-    """A workshop file with these resources, by deployment name, in one open event without narrow caps."""
+def workshop(resources: dict[str, dict[str, str]], **fields: object) -> str:
+    """A workshop file with these resources, by deployment name, in one open event without narrow caps.
+
+    `fields` are the event's, where they are not those of all tests.
+    """
     now = datetime.now(timezone.utc)
     event = {
         "name": EVENT,
@@ -36,7 +39,7 @@ def workshop(resources: dict[str, dict[str, str]]) -> str:
         "daily_request_cap": 100_000,
         "requests_per_minute": 100_000,
         "resources": list(resources),
-    }
+    } | fields
     tables = [toml("resource", deployment=deployment, **fields) for deployment, fields in resources.items()]
     return "\n".join([*tables, toml("event", **event)])
 
@@ -65,5 +68,5 @@ class AiProxy(Program):
         command = [str(BINARY), "serve", "--data-dir", str(data), "--listen", "127.0.0.1:0", *flags]
         super().__init__("ai-proxy", command, env=env)
         self.data = data
-        self.origin = self.says(r"listening on (http://\S+)")[1]
+        self.origin = self.says(r"listening on (https?://\S+)")[1]
         self.api = f"{self.origin}/api/v1"

@@ -1,6 +1,7 @@
 """The FastMCP client: one text for its generations 2, 3 and 4."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from fastmcp import Client
 from fastmcp.client.transports import SSETransport, StreamableHttpTransport
@@ -120,6 +121,49 @@ async def large(job: Job) -> dict:
         return {"down": len(down), "up": len(up), "same": down == up}
 
 
+async def too_large(job: Job) -> dict:
+    """Sends more than the server takes, again and again, and something small after each."""
+    told, echoes = [], []
+    async with client(job) as mcp:
+        for size in job.args["sizes"]:
+            try:
+                await mcp.call_tool("echo", {"message": "a" * size})
+                told.append("nothing")
+            except Exception as error:
+                told.append(str(error).replace(job.url, "URL"))
+            echoes.append(await text(mcp.call_tool("echo", {"message": f"after {size}"})))
+    return {"told": told, "echoes": echoes}
+
+
+async def whereabouts(job: Job) -> list[list[str]]:
+    """Which instance of a server answers each call of each session; all sessions are open at once."""
+    async with AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(client(job)) for _ in range(job.args["sessions"])]
+
+        async def asked(mcp: Client) -> list[str]:
+            return [await text(mcp.call_tool("where", {})) for _ in range(job.args["calls"])]
+
+        return await asyncio.gather(*(asked(mcp) for mcp in sessions))
+
+
+async def side_by_side(job: Job) -> dict:
+    """Two people at once: the second comes while the first is there, and leaves before them."""
+    first = client(job)
+    second = Client(StreamableHttpTransport(job.url, headers=job.headers | job.args["others_headers"]))
+
+    async def echo(mcp: Client, message: str) -> str:
+        return await text(mcp.call_tool("echo", {"message": message}))
+
+    async with first:
+        echoes = [await echo(first, "alone")]
+        async with second:
+            for turn in range(3):
+                echoes += [await echo(second, f"second {turn}"), await echo(first, f"first {turn}")]
+            echoes += await asyncio.gather(echo(first, "together"), echo(second, "together"))
+        echoes.append(await echo(first, "alone again"))
+    return {"echoes": echoes}
+
+
 async def sse(job: Job) -> dict:
     """Connects as clients did before Streamable HTTP."""
     async with Client(SSETransport(job.url, headers=job.headers)):
@@ -151,5 +195,6 @@ async def workers(job: Job) -> dict:
 if __name__ == "__main__":
     run(
         tools, progress, sampling, elicitation, resources, prompts, notifications,
-        resume, end, cancel, large, sse, workers,
+        resume, end, cancel, large, too_large,
+        whereabouts, side_by_side, sse, workers,
     )
