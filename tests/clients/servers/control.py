@@ -118,8 +118,8 @@ async def control(scope) -> Response:
     return Response(status_code=404)
 
 
-def serve(app) -> None:
-    """Serves `app` on a free loopback port, and says which.
+def serve(app, **options) -> None:
+    """Serves `app` on a free loopback port, and says which. `options` are uvicorn's.
 
     The socket listens before the line is written: who reads it can connect.
     """
@@ -127,6 +127,6 @@ def serve(app) -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
     print(f"on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, **options)
     uvicorn.Server(config).run(sockets=[listener])
     sys.exit(0)
