@@ -109,9 +109,14 @@ impl DataPlane {
             match refill.await {
                 Refill::Granted => {}
                 Refill::Failed => return Err(ProxyError::StoreUnavailable),
-                // Another call's refill, which asked for more than this one needs.
-                Refill::Exhausted { asked } if asked > missing => {}
-                Refill::Exhausted { .. } => return Err(reached()),
+                Refill::Exhausted { day: of, cap: under, asked }
+                    if (of, under) == (day, cap) && asked <= missing =>
+                {
+                    return Err(reached());
+                }
+                // Another call's refill, which asked for more than this one needs, of
+                // another day, or under a cap that has changed since.
+                Refill::Exhausted { .. } => {}
             }
         }
     }

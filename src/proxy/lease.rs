@@ -24,8 +24,8 @@ const EXHAUSTED_MS: i64 = 1_000;
 pub enum Refill {
     /// Something was added; try to take again.
     Granted,
-    /// Not even `asked` fitted under the cap.
-    Exhausted { asked: u32 },
+    /// Not even `asked` of this day fitted under this cap.
+    Exhausted { day: u32, cap: u32, asked: u32 },
     /// The store did not answer, so nothing may be admitted.
     Failed,
 }
@@ -159,18 +159,16 @@ impl Lease {
     }
 
     /// Takes all that is left, to give it back to the store.
+    ///
+    /// Also from under calls that take at this very moment: where the cap was
+    /// lowered, nobody comes a second time.
     pub fn surrender(&self) -> Option<DayCount> {
-        let packed = self.left.load(Ordering::Acquire);
-        let left = DayCount::unpack(packed);
-        if left.count == 0 {
-            return None;
-        }
-        let none = DayCount { day: left.day, count: 0 }.pack();
-        // A call that takes at this very moment keeps the lease busy: next time.
-        self.left
-            .compare_exchange(packed, none, Ordering::AcqRel, Ordering::Acquire)
-            .ok()
-            .map(|_| left)
+        let none = |packed| {
+            let DayCount { day, count } = DayCount::unpack(packed);
+            (count > 0).then(|| DayCount { day, count: 0 }.pack())
+        };
+        let surrendered = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, none);
+        surrendered.ok().map(DayCount::unpack)
     }
 
     /// UTC milliseconds of the last take.
@@ -281,6 +279,30 @@ mod tests {
         });
         assert_eq!(taken, 1000);
         assert_eq!(lease.surrender(), None);
+    }
+
+    #[test]
+    fn a_lease_is_surrendered_also_while_it_is_in_use() {
+        for _ in 0..200 {
+            let lease = Lease::default();
+            assert_eq!(lease.add(DayCount { day: 1, count: 1_000_000 }), None);
+            let (taken, back) = std::thread::scope(|scope| {
+                let taking = scope.spawn(|| {
+                    let mut taken = 0;
+                    while lease.take(1, 1, 0).is_some() {
+                        taken += 1;
+                    }
+                    taken
+                });
+                while lease.left(1) == 1_000_000 {
+                    std::hint::spin_loop();
+                }
+                let back = lease.surrender();
+                assert!(lease.is_empty());
+                (taking.join().unwrap(), back)
+            });
+            assert_eq!(taken + back.map_or(0, |back| back.count), 1_000_000);
+        }
     }
 
     proptest! {

@@ -66,7 +66,7 @@ impl Order {
         let lease = &self.live.lease;
         match refill {
             Refill::Granted => lease.granted(n),
-            Refill::Exhausted { asked } => {
+            Refill::Exhausted { asked, .. } => {
                 self.learn_exhausted(asked);
                 lease.not_granted();
             }
@@ -143,7 +143,7 @@ async fn fill(plane: Arc<DataPlane>, orders: Vec<Order>) {
         .filter_map(|(order, refill)| {
             let at_least = order.want.at_least;
             match refill {
-                Refill::Exhausted { asked } if (1..asked).contains(&at_least) => {
+                Refill::Exhausted { asked, .. } if (1..asked).contains(&at_least) => {
                     order.learn_exhausted(asked);
                     Some(order)
                 }
@@ -203,7 +203,7 @@ async fn lease(
             live.give_back(DayCount { day, count: *n });
             Refill::Granted
         }
-        None => Refill::Exhausted { asked: *n },
+        None => Refill::Exhausted { day, cap, asked: *n },
     };
     asked.iter().map(outcome).collect()
 }
