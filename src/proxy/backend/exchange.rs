@@ -105,10 +105,12 @@ impl Connection {
         .await;
         match (begun, upload) {
             (Ok(mut begun), upload) => {
-                // A backend that refuses need not have read what it refused, whatever
-                // was written: the rest of a body would be its next request.
-                let was_read = !has_body || begun.response.status().is_success();
-                begun.keeps_alive &= was_read && !is_cut;
+                // A backend that refuses, or answers before it has all, need not have read
+                // what came with the request, whatever was written: the rest of a body
+                // would be its next request.
+                let has_all = upload.is_none() && !is_cut;
+                let was_read = !has_body || (has_all && begun.response.status().is_success());
+                begun.keeps_alive &= was_read;
                 Ok(Incoming::new(connection, begun, upload))
             }
             (Err(stop), upload) => {
@@ -211,7 +213,7 @@ impl Incoming {
         if !self.framing.has_ended() {
             return;
         }
-        let is_clean = self.keeps_alive && self.upload.take().is_none() && self.bytes.is_empty();
+        let is_clean = self.upload.take().is_none() && self.keeps_alive && self.bytes.is_empty();
         if let Some(connection) = self.connection.take()
             && is_clean
         {

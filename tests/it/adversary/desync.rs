@@ -92,6 +92,32 @@ async fn a_connection_whose_body_may_lie_unread_is_not_used_again() {
     }
 }
 
+/// An answer that begins while the request is still being sent may be that of a backend
+/// that reads no more of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_answered_early_is_not_used_again() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let (proxy, ada) = Proxy::serving(&backend).await;
+    let mut wire = proxy.wire().await;
+    let length = 200_000;
+    let framing = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+    wire.send(ada.head("POST", DEMO, &framing)).await.unwrap();
+    wire.send(vec![b'{'; length - 1]).await.unwrap();
+    let mut visit = visits.next().await;
+    visit.head().await;
+    visit.reply(Reply::status(200).header("content-length", "2").open()).await;
+    assert_eq!(wire.head().await.unwrap().status, 200);
+    wire.send("{").await.unwrap();
+    visit.body_bytes(length).await;
+    visit.write("{}").await;
+    assert_eq!(wire.bytes(2).await.unwrap(), b"{}");
+    let mut wire = ada.post(CALL).send().await;
+    let (mut visit, request) = visits.request().await;
+    assert_eq!(request.connection, 1);
+    visit.reply(Reply::to(&request)).await;
+    assert_eq!(wire.answer().await.unwrap().status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_a_request_without_a_body_costs_no_connection() {
     let backend = Backend::start().await;
