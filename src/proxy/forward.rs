@@ -238,7 +238,10 @@ async fn send(
         match connection.send(&head, body).await {
             Ok(answer) => return Ok(answer),
             Err(Failed::Unsent(unsent)) => {
-                permit.unspend();
+                // Unless another connection took the request before.
+                if !is_repeated {
+                    permit.unspend();
+                }
                 body = unsent;
             }
             Err(Failed::Closed { reason, was_heard }) => match once_more.take() {

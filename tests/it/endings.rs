@@ -176,3 +176,26 @@ async fn who_is_switched_off_while_their_body_comes_in_is_not_forwarded() {
     let calls = backend.requests().iter().filter(|got| got.calls("tools/call")).count();
     assert_eq!(calls, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_while_a_body_came_in_is_heeded() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let mut event = proxy.event().open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    let mut wire = proxy.wire().await;
+    let bytes = ada.post(CALL).bytes();
+    wire.send(&bytes[..bytes.len() - 1]).await.unwrap();
+    proxy.are_open(1).await;
+    event.change(|draft| draft.resources.clear()).await;
+    within(CHANGE, "the server is gone", async || bob.fares().await == "deployment_not_found")
+        .await;
+    // Changes are taken in once a second: by then one has passed.
+    bob.set_active(false).await;
+    within(CHANGE, "Bob is out", async || bob.fares().await == "attendee_disabled").await;
+    wire.send("}").await.unwrap();
+    assert_eq!(wire.answer().await.unwrap().code(), "deployment_not_found");
+    assert!(backend.requests().iter().all(|got| !got.calls("tools/call")));
+}

@@ -77,13 +77,13 @@ impl DataPlane {
             answer_timeout: ANSWER,
         };
         let (plane, resource_id) = (self.clone(), target.resource.id.clone());
-        let trial = self.control.spawn(async move { plane.try_server(&resource_id, server).await });
+        let trial = self.in_store(async move { plane.try_server(&resource_id, server).await });
         let constant = tokio::time::timeout(PATIENCE, trial).await;
-        constant.ok().and_then(Result::ok).flatten() == Some(id)
+        constant.ok().and_then(Result::ok).and_then(Result::ok).flatten() == Some(id)
     }
 
     /// Opens two sessions, unless somebody else has just done so. Runs to its end also
-    /// if nobody waits.
+    /// if nobody waits, but in bounded time: others wait for the slot.
     async fn try_server(&self, resource_id: &str, server: probe::Target) -> Option<Digest> {
         let key = (
             resource_id.to_owned(),

@@ -9,6 +9,7 @@ pub mod session;
 pub mod tend;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Response};
 use smallvec::SmallVec;
@@ -29,6 +30,10 @@ use super::resolve::Target;
 use super::{Call, ID_PATIENCE};
 use crate::catalog::{Digest, session_mark};
 use crate::net::affinity::TooLarge;
+
+/// How long a request may take to come in before what was checked at its head is
+/// checked again: a change reaches every replica in about this time.
+const STALE: Duration = Duration::from_secs(1);
 
 /// Everything that a call must hold to be forwarded.
 struct Admitted {
@@ -53,6 +58,7 @@ pub async fn serve(
 
 async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admitted, ProxyError> {
     let plane = &call.worker.plane;
+    let began = Instant::now();
     let query = call.head.uri.query().map(str::to_owned);
     let caller = call.authenticate().await?;
     let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
@@ -72,7 +78,8 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     let mut looked = call.look_session(&caller, &target, id).await?;
 
     let open = open?;
-    let (caller, target) = if call.await_turn(&caller, peek.messages).await? {
+    let has_waited = call.await_turn(&caller, peek.messages).await?;
+    let (caller, target) = if has_waited || began.elapsed() >= STALE {
         let caller = call.authenticate().await?;
         let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
         looked = call.look_session(&caller, &target, id).await?;
@@ -278,7 +285,7 @@ fn note_large_affinity(call: &Call<'_>, target: &Target) {
     if plane.snapshot.load().session_marks.get(&resource_id).is_some_and(|m| m.has_large_affinity) {
         return;
     }
-    call.worker.plane.control.spawn(async move {
+    call.worker.plane.in_store(async move {
         if let Err(error) = session_mark::set_large_affinity(&plane.db, &resource_id).await {
             tracing::warn!(%error, "could not record that affinity cookies are too large");
         }

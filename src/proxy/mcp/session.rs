@@ -144,7 +144,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         if self.standing == Standing::Claimed && !self.is_kept {
             let (plane, session) = (self.plane.clone(), self.session.clone());
-            self.plane.control.spawn(async move {
+            self.plane.in_store(async move {
                 if let Err(error) = mcp_session::release(&plane.db, &session).await {
                     tracing::warn!(%error, "a session's claim could not be released");
                 }
