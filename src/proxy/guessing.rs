@@ -112,6 +112,18 @@ impl Guesses {
         *count = count.saturating_add(1);
     }
 
+    /// Forgets what is written. Until then it stays, also where a report is given up
+    /// on the way.
+    fn written(&self, written: &HashMap<(String, i64), u32>) {
+        let mut tries = self.tries.lock();
+        for (key, count) in written {
+            if let Some(left) = tries.get_mut(key) {
+                *left = left.saturating_sub(*count);
+            }
+        }
+        tries.retain(|_, left| *left > 0);
+    }
+
     /// Forgets the doors at which nothing happens.
     fn sweep(&self, now_ms: i64) {
         let minute = now_ms.div_euclid(MINUTE_MS);
@@ -202,18 +214,13 @@ async fn attend(door: Arc<Door>) {
 pub async fn report(plane: &DataPlane) -> Result<(), catalog::Error> {
     let now_ms = clock::now_ms();
     plane.guesses.sweep(now_ms);
-    let tries = std::mem::take(&mut *plane.guesses.tries.lock());
+    let tries = plane.guesses.tries.lock().clone();
     if tries.is_empty() {
         return Ok(());
     }
-    let written = guesses::note(&plane.db, &tries, now_ms).await;
-    if written.is_err() {
-        let mut waiting = plane.guesses.tries.lock();
-        for (key, count) in tries {
-            *waiting.entry(key).or_default() += count;
-        }
-    }
-    written
+    guesses::note(&plane.db, &tries, now_ms).await?;
+    plane.guesses.written(&tries);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -243,6 +250,22 @@ mod tests {
         let next = |minutes| guesses.compare(source(1), "a", minutes * MINUTE_MS, || true);
         assert!(matches!(next(1), Tried::Wait(_)), "the minute after one of too many");
         assert!(matches!(next(2), Tried::Right));
+    }
+
+    #[test]
+    fn tries_wait_until_they_are_written() {
+        let guesses = Guesses::default();
+        guesses.warn("a", 0);
+        let reported = guesses.tries.lock().clone();
+        guesses.warn("a", 1);
+        guesses.warn("b", 0);
+        assert_eq!(guesses.tries.lock()[&("a".to_owned(), 0)], 2, "nothing is lost meanwhile");
+        guesses.written(&reported);
+        let left = |id: &str| guesses.tries.lock().get(&(id.to_owned(), 0)).copied();
+        assert_eq!((left("a"), left("b")), (Some(1), Some(1)));
+        let reported = guesses.tries.lock().clone();
+        guesses.written(&reported);
+        assert_eq!(*guesses.tries.lock(), HashMap::new());
     }
 
     #[tokio::test(start_paused = true)]
