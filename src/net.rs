@@ -130,9 +130,19 @@ pub fn from_here(address: SocketAddr) -> SocketAddr {
 /// What an address counts as where guesses are counted: an IPv6 host owns a
 /// /64, so the addresses of one are one source.
 pub fn source_network(source: IpAddr) -> IpAddr {
+    network_of(source, 64)
+}
+
+/// What an address counts as where guessing must be slow: anybody can have an IPv6 /48,
+/// with 65,536 networks, so a whole site is one source, as it is behind one IPv4 address.
+pub fn source_site(source: IpAddr) -> IpAddr {
+    network_of(source, 48)
+}
+
+fn network_of(source: IpAddr, ipv6_bits: u32) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - ipv6_bits))))
         }
         v4 => v4,
     }
@@ -148,6 +158,11 @@ mod tests {
         assert_eq!(network("2001:db8::1"), network("2001:db8::2"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        let site = |address: &str| source_site(address.parse().unwrap());
+        assert_eq!(site("2001:db8::1"), site("2001:db8:0:1::1"));
+        assert_ne!(site("2001:db8::1"), site("2001:db8:1::1"));
+        assert_eq!(site("::ffff:192.0.2.1"), site("192.0.2.1"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Guessing shared codes. Everything else that a caller presents has 60 random
 //! bits or more; a code is short, because it is said aloud.
 //!
-//! Wrong codes of an event are counted for each source network. Past the limit, codes
+//! Wrong codes of an event are counted for each source (IPv6: a site). Past the limit, codes
 //! that this source presents for this event are compared one a second; names
 //! that have joined before go first. Keys that are cached never come here.
 
@@ -20,7 +20,7 @@ use super::plane::DataPlane;
 use crate::catalog;
 use crate::catalog::event::guesses;
 use crate::clock;
-use crate::net::source_network as network;
+use crate::net::source_site;
 
 /// Wrong codes of an event that a source may present in a minute before it waits.
 const FREE_A_MINUTE: u32 = 30;
@@ -85,7 +85,7 @@ impl Guesses {
         now_ms: i64,
         is_right: impl FnOnce() -> bool,
     ) -> Tried {
-        let mut key = (network(source), event_id.to_owned());
+        let mut key = (source_site(source), event_id.to_owned());
         if self.doors.len() >= DOORS && !self.doors.contains_key(&key) {
             key.0 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         }
@@ -266,6 +266,17 @@ mod tests {
         let reported = guesses.tries.lock().clone();
         guesses.written(&reported);
         assert_eq!(*guesses.tries.lock(), HashMap::new());
+    }
+
+    #[test]
+    fn the_networks_of_one_ipv6_site_are_one_source() {
+        let guesses = Guesses::default();
+        let from = |n: u32| format!("2001:db8:5:{n:x}::1").parse().unwrap();
+        for n in 0..FREE_A_MINUTE {
+            assert!(matches!(guesses.compare(from(n), "a", 0, || false), Tried::Wrong));
+        }
+        let next = guesses.compare(from(FREE_A_MINUTE), "a", 0, || true);
+        assert!(matches!(next, Tried::Wait(_)));
     }
 
     #[tokio::test(start_paused = true)]
