@@ -71,7 +71,9 @@ const AFFINITIES: Column = Column {
     table: mcp_session::TABLE,
     name: mcp_session::AFFINITY,
     select: "select endpoint_digest || '.' || session_digest as id, affinity_sealed as sealed
-             from mcp_session where affinity_sealed not like $1 limit 100",
+             from mcp_session where affinity_sealed not like $1
+               and (endpoint_digest, session_digest) > (substr($2, 1, 64), substr($2, 66))
+             order by endpoint_digest, session_digest limit 100",
     update: "update mcp_session set affinity_sealed = $3
              where endpoint_digest = substr($1, 1, 64) and session_digest = substr($1, 66)
                and affinity_sealed = $2",

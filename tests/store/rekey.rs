@@ -1,7 +1,9 @@
 //! Changing the master key without down-time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ai_proxy::catalog::event::Draft;
 use ai_proxy::catalog::rekey::{self, Rekeyed};
@@ -17,6 +19,7 @@ on_both![
     a_server_with_both_keys_serves_while_it_runs,
     a_run_that_broke_off_is_taken_up_again,
     what_changes_meanwhile_is_not_undone,
+    a_session_that_cannot_be_opened_keeps_no_other_and_ends_the_run,
     without_the_old_key_nothing_is_touched,
 ];
 
@@ -159,4 +162,32 @@ async fn without_the_old_key_nothing_is_touched(store: Store) {
     assert!(error.to_string().contains("another master key"), "{error}");
     store.vault.check(&store.db).await.unwrap();
     assert!(finds(&store, &store.vault, &ada.api_key).await);
+}
+
+async fn a_session_that_cannot_be_opened_keeps_no_other_and_ends_the_run(store: Store) {
+    let both = Vault::new(&master_key(2), Some(&master_key(1)));
+    for n in 0..205_u8 {
+        let session = mcp_session::Session {
+            endpoint: Digest::sha256(b"origin"),
+            id: Digest::sha256(&[n]),
+            attendee_id: "ada".into(),
+        };
+        let affinity = Some(session.seal_affinity(&store.vault, "lb=1").unwrap());
+        let bound = mcp_session::Issued { session, affinity };
+        mcp_session::take_over(&store.db, &bound, 0).await.unwrap();
+    }
+    store
+        .execute(
+            "update mcp_session set affinity_sealed = 'v1.damaged'
+             where session_digest = (select min(session_digest) from mcp_session)",
+        )
+        .await;
+    let run = rekey::run(&store.db, &both);
+    let error = tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends");
+    assert!(error.unwrap_err().to_string().contains("affinity_sealed"));
+    let sealed = sqlx::query_scalar("select affinity_sealed from mcp_session");
+    let sealed: Vec<String> = sealed.fetch_all(store.db.pool()).await.unwrap();
+    // "v1.", which key it was, and the rest.
+    let keys: HashSet<_> = sealed.iter().map(|text| text.split('.').nth(1)).collect();
+    assert_eq!((sealed.len(), keys.len()), (205, 2), "one is left, and the others have one key");
 }
