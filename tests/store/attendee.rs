@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ai_proxy::catalog::attendee::{self, Attendee, Joined};
-use ai_proxy::catalog::event::{Draft, Event};
+use ai_proxy::catalog::event::{self, Draft, Event};
 use ai_proxy::catalog::{Error, Noun};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -21,6 +21,7 @@ on_both![
     nobody_joins_an_event_that_is_gone,
     who_joined_under_another_spelling_is_found_once_and_rekeyed,
     who_is_deleted_stays_out_until_let_in_again,
+    nobody_who_is_deleted_comes_back_by_an_older_row,
     a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event,
     new_keys_and_cards_are_for_issued_attendees,
 ];
@@ -286,6 +287,29 @@ async fn who_is_deleted_stays_out_until_let_in_again(store: Store) {
     assert_eq!(more, None, "the cap is not fresh");
 }
 
+/// A name may have two rows: one of its spelling as it was sent, made before names were
+/// decoded, and one of today.
+async fn nobody_who_is_deleted_comes_back_by_an_older_row(store: Store) {
+    let event = shared_event(&store, 5).await;
+    let (db, vault, by) = (&store.db, &store.vault, &store.by);
+    let older = joins(&store, &event, "somebody").await;
+    let ada = joins(&store, &event, "ada lovelace").await;
+    sqlx::query("update attendee set user_id = $2 where id = $1")
+        .bind(&older.id)
+        .bind(attendee::shared_user_id(&event.id, "ada%20lovelace"))
+        .execute(db.writer())
+        .await
+        .unwrap();
+    assert_eq!(joins(&store, &event, "Ada%20Lovelace").await.id, ada.id);
+    attendee::delete(db, by, &ada.id).await.unwrap();
+    for sent in ["Ada%20Lovelace", "ada lovelace"] {
+        let out = join(&store, &event, sent).await;
+        assert!(matches!(&out, Joined::Deleted(id) if *id == ada.user_id), "{sent}: {out:?}");
+    }
+    attendee::deleted::let_in_again(db, vault, by, &event.id, &ada.user_id).await.unwrap();
+    assert_ne!(joins(&store, &event, "Ada%20Lovelace").await.id, older.id);
+}
+
 async fn a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event(store: Store) {
     let event = shared_event(&store, 1).await;
     let ada = joins(&store, &event, "Ada").await;
@@ -294,7 +318,9 @@ async fn a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event(sto
     let issued = store.issue(&event, 1).await;
     attendee::delete(&store.db, &store.by, &issued[0].attendee_id).await.unwrap();
     assert_eq!(store.number("select count(*) from deleted_attendee").await, 1, "no issued ones");
-    ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    let listed = attendee::deleted::list(&store.db, &store.by.owner_id, &event.id).await.unwrap();
+    assert!(listed.is_empty(), "at once");
     store.purge().await;
     assert_eq!(store.number("select count(*) from deleted_attendee").await, 0);
 }

@@ -31,7 +31,9 @@ pub(super) async fn bury(tx: &mut Tx, id: &str) -> Result<()> {
         "insert into deleted_attendee (event_id, user_id, day, used)
          select event_id, user_id, $2, coalesce((select granted from quota
             where attendee_id = $1 and quota.day = $2), 0)
-         from attendee where id = $1 and user_id like 'shared:%'",
+         from attendee where id = $1 and user_id like 'shared:%'
+         on conflict (event_id, user_id) do update set day = excluded.day, used = excluded.used
+            + case when deleted_attendee.day = excluded.day then deleted_attendee.used else 0 end",
     )
     .bind(id)
     .bind(i64::from(today(now_ms())))

@@ -41,15 +41,17 @@ pub async fn join_by_shared_code(
         return Ok(Joined::NameNotUsable);
     }
     let shown = name::shown(sent).unwrap_or_default();
-    let mut found = find(&mut *db.pool().acquire().await?, &event.id, &ids).await?;
+    let mut connection = db.pool().acquire().await?;
+    let mut found = find(&mut connection, &event.id, &ids).await?;
     if let Some(attendee) = found.take_if(|found| ids.is_up_to_date(found)) {
         return Ok(Joined::Attendee(attendee));
     }
+    if let Some(user_id) = tombstone(&mut connection, &event.id, &ids, found.is_some()).await? {
+        return Ok(Joined::Deleted(user_id));
+    }
+    // Whoever waits for their turn to write keeps no other connection.
+    drop(connection);
     if found.is_none() {
-        let connection = &mut *db.pool().acquire().await?;
-        if let Some(user_id) = deleted::find(connection, &event.id, ids.both()).await? {
-            return Ok(Joined::Deleted(user_id));
-        }
         // After the search: names joined that were longer than may join now.
         if !name::LENGTH.contains(&ids.length) {
             return Ok(Joined::NameNotUsable);
@@ -63,6 +65,9 @@ pub async fn join_by_shared_code(
     let id = if let Some(known) = find(&mut tx, &event.id, &ids).await? {
         if ids.is_up_to_date(&known) {
             return Ok(Joined::Attendee(known));
+        }
+        if let Some(user_id) = tombstone(&mut tx, &event.id, &ids, true).await? {
+            return Ok(Joined::Deleted(user_id));
         }
         let statement = "update attendee set user_id = $2, display_name = case
             when display_name = '' then $3 else display_name end where id = $1";
@@ -95,6 +100,19 @@ pub async fn join_by_shared_code(
     attendee.map(Joined::Attendee).ok_or_else(gone)
 }
 
+/// The user id under which the name was deleted. Where somebody `is_found`, a row that
+/// another spelling made before names were decoded, that of today's counts: they must
+/// not come back by it.
+async fn tombstone(
+    connection: &mut AnyConnection,
+    event_id: &str,
+    ids: &Ids,
+    is_found: bool,
+) -> Result<Option<String>> {
+    let user_ids = if is_found { [&*ids.now; 2] } else { ids.both() };
+    deleted::find(connection, event_id, user_ids).await
+}
+
 /// Why somebody new cannot join, by what the rows say: the caller's copy of the
 /// event may be behind them.
 async fn refusal(
@@ -102,7 +120,7 @@ async fn refusal(
     event_id: &str,
     ids: &Ids,
 ) -> Result<Option<Joined>> {
-    if let Some(user_id) = deleted::find(connection, event_id, ids.both()).await? {
+    if let Some(user_id) = tombstone(connection, event_id, ids, false).await? {
         return Ok(Some(Joined::Deleted(user_id)));
     }
     let room = sqlx::query(
