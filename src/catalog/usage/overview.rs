@@ -44,7 +44,7 @@ pub async fn overview(db: &Db, owner_id: Option<&str>) -> Result<Vec<Overview>> 
                 cast(sum(completion_tokens) as bigint) as completion_tokens
             from usage_minute
             where event_id in (select id from event
-                where cast($1 as text) is null or owner_id = $1)
+                where (cast($1 as text) is null or owner_id = $1) and purge_at is null)
             group by event_id) as calls on calls.event_id = event.id
          where (cast($1 as text) is null or event.owner_id = $1) and event.purge_at is null
          order by starts_at desc, event.id",
