@@ -30,6 +30,8 @@ pub enum PageError {
     Forbidden,
     /// Fields are missing that the page's own form sends.
     BadForm,
+    /// A field holds a NUL character.
+    Nul,
     /// More than the form can hold.
     TooLarge,
     /// The form did not arrive in time.
@@ -107,6 +109,13 @@ impl IntoResponse for PageError {
                 StatusCode::BAD_REQUEST,
                 "Incomplete form",
                 "The form came without some of its fields. Go back, reload the page and send it again."
+                    .to_owned(),
+            ),
+            PageError::Nul => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Not text",
+                "A field holds a NUL character, which is no part of any text. Nothing was changed; \
+                 go back, delete what was pasted there and type it."
                     .to_owned(),
             ),
             PageError::TooLarge => (

@@ -23,6 +23,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let (head, body) = request.into_parts();
         let fields = intake::read(Request::from_parts(head.clone(), body)).await?;
+        if has_nul(&fields) {
+            return Err(PageError::Nul);
+        }
         let whole = Request::from_parts(head, Body::from(fields));
         match axum_extra::extract::Form::from_request(whole, state).await {
             Ok(axum_extra::extract::Form(fields)) => Ok(Form(fields)),
@@ -33,6 +36,13 @@ where
             }
         }
     }
+}
+
+/// Whether a field holds a NUL character, which nobody types and PostgreSQL takes in
+/// no text, not even to look for it. Of the fields as sent: a percent sign that was
+/// typed is `%25` there.
+fn has_nul(fields: &[u8]) -> bool {
+    fields.contains(&0) || fields.windows(3).any(|three| three == b"%00")
 }
 
 /// What is wrong, by field.

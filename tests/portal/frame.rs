@@ -138,4 +138,21 @@ async fn a_nul_is_in_nobodys_name() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert!(answer.body.contains("\"code\""), "{path}: {}", answer.body);
     }
+    for (path, fields) in [
+        ("/claim", vec![("code", "\0")]),
+        ("/admin/sign-in", vec![("name", "a\0"), ("password", "no")]),
+        ("/admin/owners", vec![("name", "a\0")]),
+        ("/admin/events/new", vec![("name", "a\0"), ("resource", "\0")]),
+        ("/admin/events/a1b2-c3d4/attendees/deleted", vec![("user_id", "shared:\0")]),
+        ("/admin/resources/new", vec![("name", "a"), ("copy_of", "\0")]),
+    ] {
+        let page = ada.post(path, &fields).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", page.body);
+        assert!(page.body.contains("holds a NUL character"), "{path}: {}", page.body);
+    }
+    let page = ada.upload("/admin/events/a1b2-c3d4/attendees", &[], b"a\0\n").await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND, "{}", page.body);
+    // What only looks like one when it is sent.
+    let page = portal.visitor().post("/claim", &[("code", "%00 %2500")]).await;
+    assert!(!page.body.contains("NUL"), "{}", page.body);
 }

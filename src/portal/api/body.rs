@@ -7,6 +7,7 @@ use http::request::Parts;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::error::ApiError;
 use crate::portal::{Site, intake};
@@ -37,7 +38,33 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         }
     })?;
     json.end().map_err(|error| ApiError::malformed(place(&error)))?;
-    Ok(value)
+    match field_with_nul(bytes) {
+        Some(field) => Err(ApiError::invalid(&field, "holds a NUL character")),
+        None => Ok(value),
+    }
+}
+
+/// The first field whose text holds a NUL character: PostgreSQL takes none, not even to
+/// look for it. JSON can only send one escaped.
+fn field_with_nul(bytes: &[u8]) -> Option<String> {
+    if !bytes.windows(6).any(|six| six == br"\u0000") {
+        return None;
+    }
+    holds_nul(&serde_json::from_slice(bytes).ok()?, "")
+}
+
+/// Where in the value a text holds a NUL character.
+fn holds_nul(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(|| path.to_owned()),
+        Value::Array(items) => (items.iter().enumerate())
+            .find_map(|(n, item)| holds_nul(item, &format!("{path}[{n}]"))),
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            let dot = if path.is_empty() { "" } else { "." };
+            holds_nul(field, &format!("{path}{dot}{name}"))
+        }),
+        _ => None,
+    }
 }
 
 fn place(error: &serde_json::Error) -> String {

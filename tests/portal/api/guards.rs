@@ -88,6 +88,14 @@ async fn a_body_that_cannot_be_taken_is_told_by_its_field_and_not_quoted() {
     insta::assert_snapshot!(refused(json!({})).await, @r#"422 "invalid": "deployment: is required""#);
     insta::assert_snapshot!(refused(json!({"type": "x"})).await, @r#"422 "invalid": "type: must be one of mcp-server, foundry-model, foundry-toolkit, foundry-agent, azure-ai-search""#);
 
+    // PostgreSQL takes it in no text.
+    let nul = json!({"resources": ["a", "\0"]});
+    insta::assert_snapshot!(program.post("/events", nul).await.refusal(), @r#"422 "invalid": "resources[1]: holds a NUL character""#);
+    insta::assert_snapshot!(refused(json!({"deployment": "a", "name": "a\0", "type": "mcp-server", "endpoint": "a"})).await, @r#"422 "invalid": "name: holds a NUL character""#);
+    let path = program.event().await + "/attendees";
+    let nul = json!({"names": ["Ada", "\0"]});
+    insta::assert_snapshot!(program.post(&path, nul).await.refusal(), @r#"422 "invalid": "names[1]: holds a NUL character""#);
+
     let url = format!("{}{BASE}/resources", portal.url);
     let send = async |kind: &str, body: String| {
         let request = Client::new().post(&url).bearer_auth(&program.token);
