@@ -11,6 +11,8 @@ use super::List;
 use super::bearer::Caller;
 use super::body::{Body, Path, Query, given};
 use super::error::{ApiError, Problem};
+use crate::catalog::attendee::deleted;
+use crate::catalog::usage::backup::DAY_MS;
 use crate::catalog::{attendee, event};
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -220,8 +222,7 @@ pub async fn new_key(
 
 /// Deletes an attendee. Their figures stay with the event.
 ///
-/// One who joined with the shared code is refused from then on, until they are let in again in
-/// the portal.
+/// One who joined with the shared code is refused from then on, until they are let in again.
 #[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
     (status = 204, description = "They are gone"), (status = "default", body = Problem, description = "What went wrong"),
@@ -233,5 +234,54 @@ pub async fn remove(
 ) -> Result<StatusCode, ApiError> {
     own(&site, &caller, &id, &attendee_id).await?;
     attendee::delete(&site.db, &caller.actor(), &attendee_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Somebody who joined with the shared code, was deleted and stays out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Deleted {
+    /// `shared:<digest>`. The name is not kept.
+    user_id: String,
+    /// When the UTC day of the deletion began.
+    day: String,
+    /// Requests of that day that were used by then.
+    used: u32,
+}
+
+impl From<deleted::Deleted> for Deleted {
+    fn from(deleted: deleted::Deleted) -> Self {
+        let day = rfc3339(i64::from(deleted.day) * DAY_MS);
+        Self { user_id: deleted.user_id, day, used: deleted.used }
+    }
+}
+
+/// Who stays out, the latest day first.
+#[utoipa::path(get, path = "/events/{id}/attendees/deleted", tag = "attendees",
+    params(("id" = String, Path)), responses(
+    (status = 200, body = List<Deleted>), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn list_deleted(
+    State(site): State<Site>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<List<Deleted>>, ApiError> {
+    event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
+    let all = deleted::list(&site.db, caller.owner_id(), &id).await?;
+    Ok(List::whole(all.into_iter().map(Deleted::from)))
+}
+
+/// Lets somebody who was deleted in again, under the name that they had.
+///
+/// What they used of a day's cap still counts for that day.
+#[utoipa::path(post, path = "/events/{id}/attendees/deleted/{user_id}/let-in", tag = "attendees",
+    params(("id" = String, Path), ("user_id" = String, Path)), responses(
+    (status = 204, description = "They can call again"), (status = "default", body = Problem, description = "What went wrong"),
+))]
+pub async fn let_in(
+    State(site): State<Site>,
+    caller: Caller,
+    Path((id, user_id)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    deleted::let_in_again(&site.db, &site.vault, &caller.actor(), &id, &user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

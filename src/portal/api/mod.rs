@@ -33,7 +33,7 @@ pub const BASE: &str = "/api/admin/v1";
 const LARGEST_BODY: usize = 1024 * 1024;
 
 /// Every path, as the description writes it.
-fn routes() -> [(&'static str, MethodRouter<Site>); 15] {
+fn routes() -> [(&'static str, MethodRouter<Site>); 17] {
     [
         ("/openapi.json", get(openapi::serve)),
         ("/owner", get(account::owner)),
@@ -56,6 +56,8 @@ fn routes() -> [(&'static str, MethodRouter<Site>); 15] {
             delete(attendees::remove).patch(attendees::update).get(attendees::read),
         ),
         ("/events/{id}/attendees/{attendee_id}/key", post(attendees::new_key)),
+        ("/events/{id}/attendees/deleted", get(attendees::list_deleted)),
+        ("/events/{id}/attendees/deleted/{user_id}/let-in", post(attendees::let_in)),
     ]
 }
 

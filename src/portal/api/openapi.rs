@@ -27,7 +27,7 @@ use super::{account, attendees, events, resources, usage};
         events::resume, events::extend,
         usage::read,
         attendees::list, attendees::issue, attendees::read, attendees::update, attendees::remove,
-        attendees::new_key,
+        attendees::new_key, attendees::list_deleted, attendees::let_in,
     ),
 )]
 struct Api;

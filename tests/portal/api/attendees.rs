@@ -1,5 +1,6 @@
 //! Attendees by the API.
 
+use ai_proxy::catalog::{attendee, event, owner};
 use serde_json::json;
 
 use super::Program;
@@ -57,4 +58,36 @@ async fn a_key_is_switched_off_capped_replaced_and_deleted() {
     assert!(new["api_key"].as_str().unwrap().len() == 64 && new["api_key"] != *key, "{new}");
     assert_eq!(program.delete(&path).await.status, 204);
     assert_eq!(program.get(&path).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_deleted_after_joining_by_code_is_listed_and_let_in_again() {
+    let portal = Portal::start().await;
+    let (ada, eve) = (Program::of(&portal, "Ada").await, Program::of(&portal, "Eve").await);
+    let event_path = ada.event().await;
+    let code = json!({"shared_code": "Welcome2026"});
+    ada.patch(&event_path, code).await.done();
+    let (db, vault) = (&portal.app.db, &portal.app.vault);
+    let owner = owner::find(db, "Ada").await.unwrap().unwrap();
+    let id = event_path.rsplit('/').next().unwrap();
+    let event = event::get(db, vault, &owner.id, id).await.unwrap();
+    attendee::join_by_shared_code(db, vault, &event, b"Grace Hopper").await.unwrap();
+
+    let all = format!("{event_path}/attendees");
+    let joined = ada.get(&all).await.done();
+    let attendee_id = joined["items"][0]["id"].as_str().unwrap();
+    assert_eq!(ada.delete(&format!("{all}/{attendee_id}")).await.status, 204);
+    let deleted = ada.get(&format!("{all}/deleted")).await.done();
+    let user_id = deleted["items"][0]["user_id"].as_str().unwrap();
+    assert_eq!(joined["items"][0]["user_id"], user_id);
+    assert_eq!(deleted["items"][0]["used"], 0);
+    assert!(deleted["items"][0]["day"].as_str().unwrap().ends_with("T00:00:00Z"), "{deleted}");
+
+    assert_eq!(eve.get(&format!("{all}/deleted")).await.status, 404);
+    let let_in = format!("{all}/deleted/{user_id}/let-in");
+    assert_eq!(eve.post(&let_in, json!({})).await.status, 404);
+    assert_eq!(ada.post(&let_in, json!({})).await.status, 204);
+    assert_eq!(ada.post(&let_in, json!({})).await.status, 404, "once");
+    assert_eq!(ada.get(&format!("{all}/deleted")).await.done()["items"], json!([]));
+    assert_eq!(ada.get(&all).await.done()["items"][0]["user_id"], user_id);
 }
