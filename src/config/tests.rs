@@ -73,7 +73,11 @@ fn what_could_never_take_effect_is_refused_with_its_mend() {
             &["localhost", "10.0.0.0/33", "10.0.0/8", "10.0.0.1,", "*"],
             "such as 10.0.0.0/8",
         ),
-        ("--trusted-proxies", &["0.0.0.0/0", "::/0", "10.1.2.3/0"], "the reverse proxy in front"),
+        (
+            "--trusted-proxies",
+            &["0.0.0.0/0", "::/0", "10.1.2.3/0", "::ffff:0.0.0.0/96"],
+            "the reverse proxy in front",
+        ),
         ("--backend-timeout", &["0", "0.001", "-1", "2m", "NaN", "86401", "1e300"], seconds),
         ("--connect-timeout", &["0", "1e-9", "inf"], seconds),
         ("--header-timeout", &["0", "ten"], seconds),

@@ -76,12 +76,13 @@ pub fn network(text: &str) -> Result<IpNet, String> {
         .parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "give a network such as 10.0.0.0/8, or an address such as ::1")?;
+    let network = canonical(network);
     if network.prefix_len() == 0 {
         let why =
             "everybody would be trusted, and so no address in X-Forwarded-For could be a client's";
         return Err(format!("{why}; give the network of the reverse proxy in front"));
     }
-    Ok(canonical(network))
+    Ok(network)
 }
 
 /// An IPv4-mapped network as the IPv4 network that it is: addresses are compared in that form.
