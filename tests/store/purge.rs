@@ -14,6 +14,7 @@ on_both![
     an_id_stays_its_owners_and_is_free_once_the_rows_are_gone,
     many_keys_are_noted_one_by_one,
     others_lease_while_a_big_event_goes,
+    replicas_that_purge_together_leave_nothing,
 ];
 
 async fn a_deleted_event_is_gone_everywhere_before_its_rows_are(store: Store) {
@@ -75,13 +76,37 @@ async fn many_keys_are_noted_one_by_one(store: Store) {
     assert_eq!(noted, issued.iter().map(|new| &new.attendee_id).collect::<Vec<_>>());
 }
 
+/// Fills every event.
+const FIGURES: &str =
+    "with recursive n (i) as (select 1 union all select i + 1 from n where i < 40000)
+        insert into usage select event.id, cast(i as text), 'r', 'tools/call', 'echo', i,
+            1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from n, event";
+
+/// Of two that pick the same rows, the later removes none.
+async fn replicas_that_purge_together_leave_nothing(store: Store) {
+    let big = store.event().await;
+    store.issue(&big, 1).await;
+    store.execute(FIGURES).await;
+    event::delete(&store.db, &store.by, &big.id).await.unwrap();
+    let later = now_ms() + 60_000;
+    let replicas: Vec<_> = (0..4)
+        .map(|_| {
+            let db = store.db.clone();
+            // Of some that wait for each other, PostgreSQL ends one, which tries again.
+            tokio::spawn(async move { while purge::step(&db, later).await.unwrap_or(true) {} })
+        })
+        .collect();
+    for replica in replicas {
+        replica.await.unwrap();
+    }
+    assert_eq!(store.number("select count(*) from event").await, 0);
+    assert_eq!(store.number("select count(*) from usage").await, 0);
+}
+
 async fn others_lease_while_a_big_event_goes(store: Store) {
     let big = store.event().await;
     store.issue(&big, 500).await;
-    let fill = "with recursive n (i) as (select 1 union all select i + 1 from n where i < 40000)
-        insert into usage select event.id, cast(i as text), 'r', 'tools/call', 'echo', i,
-            1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from n, event";
-    store.execute(fill).await;
+    store.execute(FIGURES).await;
     let event = store.event().await;
     let key = store.issue(&event, 1).await.remove(0);
 

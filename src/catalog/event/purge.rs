@@ -112,7 +112,7 @@ pub async fn step(db: &Db, now: i64) -> Result<bool> {
                 (select {key} from {table} where event_id = $1 limit {FIGURES})"
         );
         let deleted = sqlx::query(AssertSqlSafe(statement)).bind(&id).execute(db.writer()).await?;
-        if deleted.rows_affected() > 0 {
+        if deleted.rows_affected() > 0 || is_any_left(db, table, &id).await? {
             return Ok(true);
         }
     }
@@ -126,13 +126,25 @@ pub async fn step(db: &Db, now: i64) -> Result<bool> {
                 .await?;
         let deleted: Vec<&str> = deleted.iter().map(String::as_str).collect();
         change::record_all(&mut tx, Noun::Attendee, &deleted).await?;
-        sqlx::query("delete from event where id = $1 and purge_at is not null")
-            .bind(&id)
-            .execute(&mut *tx)
-            .await?;
+        // Figures that were being written when the last ones were removed go first.
+        let figures = TABLES
+            .map(|(table, _)| format!("not exists (select 1 from {table} where event_id = $1)"));
+        let statement = format!(
+            "delete from event where id = $1 and purge_at is not null and {}",
+            figures.join(" and ")
+        );
+        sqlx::query(AssertSqlSafe(statement)).bind(&id).execute(&mut *tx).await?;
     }
     tx.commit().await?;
     Ok(true)
+}
+
+/// Whether the event has figures still. Of two replicas that pick the same rows, the later
+/// removes none of them, which says nothing of the others.
+async fn is_any_left(db: &Db, table: &str, event_id: &str) -> Result<bool> {
+    let statement = format!("select 1 from {table} where event_id = $1 limit 1");
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(event_id);
+    Ok(query.fetch_optional(db.pool()).await?.is_some())
 }
 
 /// Removes a batch of the event's attendees; `false` where there are none.
