@@ -118,6 +118,7 @@ impl Rows {
             ("events", "{id}") => &self.event,
             ("resources", "{id}" | "{resource_id}") => &self.resource,
             ("attendees", "{attendee}" | "{attendee_id}") => &self.attendee,
+            ("deleted", "{user_id}") => &self.deleted,
             ("tokens", "{id}") => &self.token,
             ("restore", "{id}") => &self.restore,
             _ => panic!("whose is {name} of {route}?"),
@@ -316,7 +317,8 @@ fn body(route: &str, method: &Method) -> Option<Value> {
             "/resources/{id}/test"
             | "/events/{id}/pause"
             | "/events/{id}/resume"
-            | "/events/{id}/attendees/{attendee_id}/key",
+            | "/events/{id}/attendees/{attendee_id}/key"
+            | "/events/{id}/attendees/deleted/{user_id}/let-in",
         ) => None,
         _ => panic!(
             "say what {method} {route} is sent, so that it is tried with another owner's ids"
