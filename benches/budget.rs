@@ -1,5 +1,5 @@
 //! What one warm `tools/call` costs in instructions: authenticate → resolve →
-//! peek → session → admit → header rewrite → meter, without sockets. `make
+//! peek → session → turn → admit → header rewrite → meter, without sockets. `make
 //! budget` counts them under callgrind and compares with `benches/budget.txt`.
 //!
 //! The stages are called as `proxy::mcp` calls them. None of them may wait: a
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ai_proxy::app::App;
 use ai_proxy::catalog::audit::Actor;
-use ai_proxy::catalog::{attendee, event, owner, resource};
+use ai_proxy::catalog::{Digest, attendee, event, owner, resource};
 use ai_proxy::cli::{Cli, Command};
 use ai_proxy::clock;
 use ai_proxy::proxy::body::RequestBody;
@@ -101,7 +101,7 @@ impl Room {
         Self { worker, request, answer, _folder: folder, runtime }
     }
 
-    async fn call(&self, request: HeaderMap, mut answer: HeaderMap) {
+    async fn call(&self, mut request: HeaderMap, mut answer: HeaderMap) {
         let worker = &*self.worker;
         let plane = &worker.plane;
         let Route::Mcp { deployment, rest } = Route::of(black_box(PATH)) else {
@@ -113,16 +113,20 @@ impl Room {
         let open = caller.open().expect("a place");
         assert!(coding::is_plain(&request));
         let peek = peek::peek(black_box(CALL), true).expect("a call");
-        let id = session::presented(&request).expect("one session").expect("a session");
-        let mut held = plane.hold_session(&caller, &target, id).await.expect("the session");
-        caller.turn(plane.started.elapsed()).expect("a turn");
+        let id = session::presented(&mut request).expect("one session").expect("a session");
+        let id = Digest::sha256(id.as_bytes());
+        let looked = plane.look_session(&caller, &target, id).await.expect("the caller's");
+        caller.turn(plane.started.elapsed(), peek.messages).expect("a turn");
         let mut permit = plane.admit(&caller, peek.counts).await.expect("a permit");
+        let held = plane.hold_session(looked).await.expect("the session");
+        let mut held = held.expect("one of its own");
         let (live, tally) = (caller.live.clone(), worker.tally.clone());
         let mut meter = Meter::start(live, target.resource.clone(), peek.operations, tally);
         let body = RequestBody::empty();
-        black_box(Outgoing::new(Method::POST, request, &target, body));
+        black_box(Outgoing::new(Method::POST, request, &target, body, &plane.dropped));
         permit.spend();
-        held.keep();
+        held.sent();
+        held.answered(StatusCode::OK).await;
         headers::strip_response(&mut answer);
         black_box(answer);
         meter.answered(StatusCode::OK);
