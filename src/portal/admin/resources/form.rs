@@ -8,7 +8,7 @@ use super::test::Outcome;
 use super::{PATH, type_name};
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
-use crate::catalog::session_mark::Mark;
+use crate::catalog::session_mark::{self, Mark};
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::filters;
@@ -202,12 +202,14 @@ impl<'a> Page<'a> {
         }
     }
 
-    pub fn with_dropped(self, dropped: Vec<(String, u64)>) -> Self {
-        Self { dropped, ..self }
-    }
-
-    pub fn with_mark(self, mark: Mark) -> Self {
-        Self { mark, ..self }
+    /// With what the proxy has found out about the stored resource, if one is edited.
+    pub async fn with_findings(self, site: &Site) -> catalog::Result<Self> {
+        let id = &self.typed.id;
+        if id.is_empty() {
+            return Ok(self);
+        }
+        let mark = session_mark::of(&site.db, id).await?;
+        Ok(Self { dropped: site.plane.dropped.of(id), mark, ..self })
     }
 
     /// After a test nothing is wrong with the form, even if the key is missing from it.

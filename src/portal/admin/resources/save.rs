@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use super::PATH;
 use super::form::{Page, Typed, add_all};
 use crate::catalog::resource::{self, Draft, KeyChange, Resource};
-use crate::catalog::{Error, Outcome, session_mark};
+use crate::catalog::{Error, Outcome};
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -19,10 +19,9 @@ pub async fn blank(me: SignedIn) -> Answer {
 
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let mark = session_mark::of(&site.db, &stored.id).await?;
     let typed = Typed::of(&stored);
     let page = Page::new(&me, &typed, Some(&stored), Problems::none());
-    page::ok(&page.with_dropped(site.plane.dropped.of(&stored.id)).with_mark(mark))
+    page::ok(&page.with_findings(&site).await?)
 }
 
 /// A new resource that begins as a copy; its names are to be told apart.
@@ -61,7 +60,10 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     let source = typed.source(site, me).await?;
     match try_save(site, me, &typed, source.as_ref()).await? {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
-        Err(problems) => page::unprocessable(&Page::new(me, &typed, source.as_ref(), problems)),
+        Err(problems) => {
+            let page = Page::new(me, &typed, source.as_ref(), problems);
+            page::unprocessable(&page.with_findings(site).await?)
+        }
     }
 }
 

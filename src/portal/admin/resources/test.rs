@@ -58,11 +58,12 @@ pub async fn test(State(site): State<Site>, me: SignedIn, Form(typed): Form<Type
     let outcome = match ask(&site, &me.owner.id, &typed, source.as_ref()).await? {
         Ok(outcome) => outcome,
         Err(problems) => {
-            return page::unprocessable(&Page::new(&me, &typed, source.as_ref(), problems));
+            let page = Page::new(&me, &typed, source.as_ref(), problems);
+            return page::unprocessable(&page.with_findings(&site).await?);
         }
     };
     let page = Page::new(&me, &typed, source.as_ref(), Problems::none());
-    page::ok(&page.with_outcome(outcome))
+    page::ok(&page.with_findings(&site).await?.with_outcome(outcome))
 }
 
 /// Only what a connection needs is looked at: a name may come later.
