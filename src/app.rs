@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::backup::Backups;
 use crate::catalog::seal::{MasterKey, Vault};
 use crate::catalog::snapshot::Snapshot;
+use crate::clock::Clock;
 use crate::config::{Config, StoreArgs};
 use crate::db::Db;
 use crate::health::Health;
@@ -19,6 +20,7 @@ use crate::proxy::plane::DataPlane;
 
 pub struct App {
     pub config: Config,
+    pub clock: Clock,
     pub db: Arc<Db>,
     pub vault: Arc<Vault>,
     pub identity: Identity,
@@ -47,7 +49,18 @@ impl App {
         let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
         let (health, backups) = (Arc::default(), Backups::default());
-        Ok(Arc::new(Self { config, db, vault, identity, backups, health, plane, preflights }))
+        let clock = plane.clock.clone();
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            db,
+            vault,
+            identity,
+            backups,
+            health,
+            plane,
+            preflights,
+        }))
     }
 }
 

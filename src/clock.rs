@@ -1,44 +1,65 @@
 //! Wall-clock time as everything here counts it: UTC milliseconds, and UTC days
 //! since 1970, by which the daily request cap is kept.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The days of this process.
-static DAYS: Days = Days::new();
+/// The clock of one process: the wall clock, which tests can move. Clones tell the same time.
+///
+/// Its UTC days only go forward: leases hold requests of the latest day, so after a wall
+/// clock stepped back over midnight, whatever was leased of the day before would be
+/// returned unused until that day's cap was gone.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Arc<Reading>);
 
-/// UTC days as they were reached. They only go forward: leases hold requests of
-/// the latest day, so after a wall clock stepped back over midnight, whatever was
-/// leased of the day before would be returned unused until that day's cap was gone.
-#[derive(Debug)]
-struct Days {
-    latest: AtomicU32,
+#[derive(Debug, Default)]
+struct Reading {
+    /// Milliseconds by which it is ahead of the wall clock.
+    ahead: AtomicI64,
+    latest_day: AtomicU32,
 }
 
-impl Days {
-    const fn new() -> Self {
-        Self { latest: AtomicU32::new(0) }
+impl Clock {
+    /// UTC milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        now_ms() + self.0.ahead.load(Ordering::Relaxed)
     }
 
-    /// The day that counts at `now_ms`: its own, or the latest that was reached before.
-    fn at(&self, now_ms: i64) -> u32 {
+    /// Has it tell this time, UTC milliseconds since 1970, and go on from there.
+    pub fn set(&self, ms: i64) {
+        self.0.ahead.store(ms - now_ms(), Ordering::Relaxed);
+    }
+
+    /// The UTC day whose cap pays for a call at `now_ms`: its own, or the latest that
+    /// was reached before.
+    pub fn today(&self, now_ms: i64) -> u32 {
         let day = day_of(now_ms);
         // Read first: all workers share this line, and write it once a day.
-        let latest = self.latest.load(Ordering::Acquire);
+        let latest = self.0.latest_day.load(Ordering::Acquire);
         if day <= latest {
             return latest;
         }
-        self.latest.fetch_max(day, Ordering::AcqRel).max(day)
+        self.0.latest_day.fetch_max(day, Ordering::AcqRel).max(day)
     }
 
-    /// The instant at which the day after that begins.
-    fn end(&self, now_ms: i64) -> i64 {
-        (i64::from(self.at(now_ms)) + 1) * DAY_MS
+    /// Milliseconds of the UTC midnight that ends [`today`](Self::today), when daily
+    /// caps reset.
+    pub fn next_midnight(&self, now_ms: i64) -> i64 {
+        (i64::from(self.today(now_ms)) + 1) * DAY_MS
+    }
+
+    /// Whole seconds to that midnight, at least 1.
+    pub fn seconds_to_midnight(&self, now_ms: i64) -> u64 {
+        (self.next_midnight(now_ms) - now_ms).cast_unsigned().div_ceil(1000).max(1)
     }
 }
+
+/// The clock of what has no [`Clock`] of its own yet.
+static PROCESS: LazyLock<Clock> = LazyLock::new(Clock::default);
 
 /// UTC milliseconds since 1970.
 pub fn now_ms() -> i64 {
@@ -53,17 +74,17 @@ pub fn day_of(ms: i64) -> u32 {
 /// The UTC day whose cap pays for a call at `now_ms`. Within a process it never
 /// goes back, whatever the wall clock does.
 pub fn today(now_ms: i64) -> u32 {
-    DAYS.at(now_ms)
+    PROCESS.today(now_ms)
 }
 
 /// Milliseconds of the UTC midnight that ends [`today`], when daily caps reset.
 pub fn next_midnight(now_ms: i64) -> i64 {
-    DAYS.end(now_ms)
+    PROCESS.next_midnight(now_ms)
 }
 
 /// Whole seconds to that midnight, at least 1.
 pub fn seconds_to_midnight(now_ms: i64) -> u64 {
-    (next_midnight(now_ms) - now_ms).cast_unsigned().div_ceil(1000).max(1)
+    PROCESS.seconds_to_midnight(now_ms)
 }
 
 /// An instant in milliseconds as RFC 3339 in UTC.
@@ -100,14 +121,18 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_over_midnight_opens_no_day_again() {
-        let days = Days::new();
+        let clock = Clock::default();
         let midnight = 20_000 * DAY_MS;
-        assert_eq!(days.at(midnight - 1), 19_999);
-        assert_eq!(days.at(midnight), 20_000);
-        assert_eq!(days.at(midnight - 1), 20_000, "one millisecond back");
-        assert_eq!(days.at(midnight - DAY_MS), 20_000, "a day back");
-        assert_eq!(days.end(midnight - 1), midnight + DAY_MS, "the cap resets when that day ends");
-        assert_eq!(days.at(midnight + DAY_MS), 20_001);
+        assert_eq!(clock.today(midnight - 1), 19_999);
+        assert_eq!(clock.today(midnight), 20_000);
+        assert_eq!(clock.today(midnight - 1), 20_000, "one millisecond back");
+        assert_eq!(clock.today(midnight - DAY_MS), 20_000, "a day back");
+        assert_eq!(
+            clock.next_midnight(midnight - 1),
+            midnight + DAY_MS,
+            "the cap resets when that day ends"
+        );
+        assert_eq!(clock.today(midnight + DAY_MS), 20_001);
     }
 
     proptest! {
@@ -115,11 +140,11 @@ mod tests {
         fn days_follow_the_clock_forward_and_never_back(
             instants in prop::collection::vec(0..40_000 * DAY_MS, 1..40),
         ) {
-            let days = Days::new();
+            let clock = Clock::default();
             let mut latest = 0;
             for now_ms in instants {
                 latest = latest.max(day_of(now_ms));
-                prop_assert_eq!(days.at(now_ms), latest);
+                prop_assert_eq!(clock.today(now_ms), latest);
             }
         }
     }

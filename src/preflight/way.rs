@@ -13,7 +13,7 @@ use crate::probe::{Answer, Failure, Target, Way, read};
 use crate::proxy::body::BoxError;
 use crate::proxy::synthetic::{self, Synthetic};
 use crate::proxy::worker::Worker;
-use crate::proxy::{REQUEST_ID, join};
+use crate::proxy::{REQUEST_ID, endpoint_path};
 
 /// How long an answer may take: nobody waits as long for a list of tools as for a
 /// tool at work.
@@ -48,7 +48,7 @@ fn direct(worker: &Worker, resource: &Resource) -> Target {
     let config = &worker.plane.config;
     let endpoint = &resource.endpoint;
     let mut url = endpoint.url.clone();
-    url.set_path(&join::join(&endpoint.path, None, "/mcp", None));
+    url.set_path(&endpoint_path::join(&endpoint.path, None, "/mcp", None));
     Target {
         url,
         credential: resource.credential(),

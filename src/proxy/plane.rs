@@ -30,6 +30,7 @@ use crate::catalog::Digest;
 use crate::catalog::seal::Vault;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::Batch;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
 
@@ -60,6 +61,7 @@ pub type Keys = Cache<Digest, Arc<Known>, quick_cache::UnitWeighter, foldhash::f
 
 pub struct DataPlane {
     pub config: Config,
+    pub clock: Clock,
     pub db: Arc<Db>,
     pub vault: Arc<Vault>,
     /// Where everything that touches the store runs.
@@ -99,6 +101,7 @@ impl DataPlane {
             dialer: Dialer::new(config.endpoint_policy, config.connect_timeout.0)?,
             origins: Origins::new(config.public_url.as_ref(), &config.allowed_origins),
             config,
+            clock: Clock::default(),
             db,
             vault,
             control,

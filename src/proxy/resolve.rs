@@ -6,8 +6,8 @@ use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
 use super::authenticate::Caller;
+use super::endpoint_path;
 use super::error::ProxyError;
-use super::join;
 use crate::catalog::resource::{Resource, ResourceType};
 
 /// A backend that the caller may use, and the path and query it is asked for.
@@ -26,9 +26,9 @@ impl Target {
         query: Option<&str>,
     ) -> Result<Self, ProxyError> {
         let resource = find(caller, deployment, ResourceType::McpServer)?;
-        join::check(rest).map_err(|join::InvalidPath| ProxyError::InvalidPath)?;
+        endpoint_path::check(rest).map_err(|endpoint_path::InvalidPath| ProxyError::InvalidPath)?;
         let endpoint = &resource.endpoint;
-        let path = join::join(&endpoint.path, endpoint.query.as_deref(), rest, query)
+        let path = endpoint_path::join(&endpoint.path, endpoint.query.as_deref(), rest, query)
             .try_into()
             .map_err(|_| ProxyError::InvalidPath)?;
         Ok(Self { resource, path })

@@ -1,7 +1,7 @@
 //! The table of URLs, and the code that joins them.
 
 use ai_proxy::catalog::resource::Endpoint;
-use ai_proxy::proxy::join::{check, join};
+use ai_proxy::proxy::endpoint_path::{check, join};
 
 use crate::pages::{quoted, read, rows};
 

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use ai_proxy::proxy::join::{check, join};
+use ai_proxy::proxy::endpoint_path::{check, join};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use percent_encoding::percent_decode_str;
