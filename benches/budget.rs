@@ -11,10 +11,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ai_proxy::app::App;
-use ai_proxy::catalog::audit::Actor;
 use ai_proxy::catalog::{Digest, attendee, event, owner, resource};
 use ai_proxy::cli::{Cli, Command};
 use ai_proxy::clock;
+use ai_proxy::clock::now_ms;
 use ai_proxy::proxy::body::RequestBody;
 use ai_proxy::proxy::forward::Outgoing;
 use ai_proxy::proxy::headers;
@@ -137,8 +137,8 @@ impl Room {
 /// A workshop of one attendee; their key.
 async fn furnish(app: &App) -> String {
     let (db, vault) = (&*app.db, &*app.vault);
-    let owner = owner::local(db, "local").await.expect("an owner");
-    let by = Actor { owner_id: owner.id, name: owner.name };
+    let owner = owner::local(db, "local", now_ms()).await.expect("an owner");
+    let by = owner.actor(now_ms());
     let backend = resource::Draft {
         deployment: "bench".into(),
         endpoint: "http://127.0.0.1:9/mcp".into(),

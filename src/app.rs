@@ -46,10 +46,10 @@ impl App {
         snapshot.report_unreadable(&Snapshot::default());
         let control = Handle::current();
         let plane = DataPlane::new(config.clone(), db.clone(), vault.clone(), snapshot, control)?;
-        let identity = Identity::new(db.clone(), vault.clone(), entra);
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
         let (health, backups) = (Arc::default(), Backups::default());
         let clock = plane.clock.clone();
+        let identity = Identity::new(db.clone(), vault.clone(), entra, clock.clone());
         Ok(Arc::new(Self {
             config,
             clock,

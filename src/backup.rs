@@ -130,9 +130,10 @@ impl Backups {
         _turn: &BackupTurn,
         file: Vec<u8>,
         passphrase: &SecretString,
+        now_ms: i64,
     ) -> Result<Archive, Error> {
         let passphrase = passphrase.clone();
-        self.one_by_one(move || open(&file, passphrase.expose_secret().as_bytes())).await
+        self.one_by_one(move || open(&file, passphrase.expose_secret().as_bytes(), now_ms)).await
     }
 
     /// Off the runtime, which has others to serve. Few wait: they have turns.
@@ -150,7 +151,7 @@ impl Backups {
 ///
 /// # Errors
 /// What is wrong with the file, for the person who gave it.
-pub fn open(file: &[u8], passphrase: &[u8]) -> Result<Archive, Error> {
+pub fn open(file: &[u8], passphrase: &[u8], now_ms: i64) -> Result<Archive, Error> {
     if passphrase.len() > MAX_PASSPHRASE {
         return Err(Error::Sealed);
     }
@@ -158,10 +159,10 @@ pub fn open(file: &[u8], passphrase: &[u8]) -> Result<Archive, Error> {
         let text: Zeroizing<Vec<u8>> = seal::open(file, passphrase)?;
         Archive::from_json(&text)?
     } else if lite::is_lite(file) {
-        lite::read(&lite::open(file, passphrase)?)?
+        lite::read(&lite::open(file, passphrase)?, now_ms)?
     } else {
         return Err(Error::Unknown);
     };
-    archive.check()?;
+    archive.check(now_ms)?;
     Ok(archive)
 }

@@ -19,8 +19,8 @@ use crate::app::App;
 use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
 use crate::config::Config;
+use crate::net;
 use crate::proxy::authenticate::is_open;
-use crate::{clock, net};
 
 const DEPLOYMENT: &str = "mcp-demo";
 const EVENT_NAME: &str = "Demo workshop";
@@ -44,11 +44,11 @@ pub struct Demo {
 /// The store cannot be written, or there is no free loopback port.
 pub async fn prepare(app: &App) -> anyhow::Result<Demo> {
     let backend = Backend::start().await.context("the demo's MCP server could not start")?;
-    let workshop = workshop::prepare(&app.db, &app.vault, &backend)
+    let workshop = workshop::prepare(&app.db, &app.vault, &backend, app.clock.now_ms())
         .await
         .context("the demo's event could not be made")?;
     let taken_in = async {
-        while !leads_to(&app.plane.snapshot.load(), &workshop, &backend) {
+        while !leads_to(&app.plane.snapshot.load(), &workshop, &backend, app.clock.now_ms()) {
             tokio::time::sleep(LOOK).await;
         }
     };
@@ -58,10 +58,10 @@ pub async fn prepare(app: &App) -> anyhow::Result<Demo> {
     Ok(Demo { workshop, _backend: backend })
 }
 
-fn leads_to(snapshot: &Snapshot, workshop: &Workshop, backend: &Backend) -> bool {
+fn leads_to(snapshot: &Snapshot, workshop: &Workshop, backend: &Backend, now_ms: i64) -> bool {
     let Some(event) = snapshot.events.get(&workshop.event_id) else { return false };
     let is_backend = |resource: &Arc<Resource>| resource.endpoint.url.as_str() == backend.endpoint;
-    is_open(event, clock::now_ms()).is_ok() && event.resources.iter().any(is_backend)
+    is_open(event, now_ms).is_ok() && event.resources.iter().any(is_backend)
 }
 
 impl Demo {

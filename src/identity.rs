@@ -20,6 +20,7 @@ use self::entra::Entra;
 use self::password::Hasher;
 use self::throttle::{Bucket, Throttle, Wait};
 use crate::catalog::seal::Vault;
+use crate::clock::Clock;
 use crate::db::Db;
 
 /// What signing in needs, one for the process.
@@ -29,12 +30,14 @@ pub struct Identity {
     throttle: Throttle,
     hasher: Hasher,
     entra: Option<Entra>,
+    clock: Clock,
 }
 
 impl Identity {
     /// `entra`: where people may sign in with Microsoft.
-    pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>) -> Self {
-        Self { db, vault, throttle: Throttle::default(), hasher: Hasher::default(), entra }
+    pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
+        let (throttle, hasher) = (Throttle::default(), Hasher::default());
+        Self { db, vault, throttle, hasher, entra, clock }
     }
 
     /// Counts the code of a card that was wrong.
@@ -42,7 +45,7 @@ impl Identity {
     /// # Errors
     /// Too many came from there, so the next wrong one should wait.
     pub fn wrong_card(&self, source: IpAddr) -> Result<(), Wait> {
-        self.throttle.attempt(&[Bucket::card(source)])
+        self.throttle.attempt(&[Bucket::card(source)], self.clock.now_ms())
     }
 }
 

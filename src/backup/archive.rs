@@ -111,7 +111,7 @@ impl Archive {
     ///
     /// # Errors
     /// [`Error::Invalid`] names the first entry that does not.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn check(&self, now_ms: i64) -> Result<(), Error> {
         let Self { resources, events, attendees, usage, .. } = self;
         check_counts([resources.len(), events.len(), attendees.len(), usage.len()])?;
         let (mut resources, mut deployments) = (HashSet::new(), HashSet::new());
@@ -135,10 +135,10 @@ impl Archive {
                 return Err(Error::Invalid(format!("{}: {reason}", entry())));
             }
         }
-        self.check_rows(&events)
+        self.check_rows(&events, now_ms)
     }
 
-    fn check_rows(&self, events: &HashSet<&str>) -> Result<(), Error> {
+    fn check_rows(&self, events: &HashSet<&str>, now_ms: i64) -> Result<(), Error> {
         let (mut ids, mut people, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
         for attendee in &self.attendees {
             let (user, event) = (quoted(&attendee.user_id), quoted(&attendee.event));
@@ -157,7 +157,7 @@ impl Archive {
         }
         for (at_row, usage) in self.usage.iter().enumerate() {
             let entry = || format!("row {} of the figures", at_row + 1);
-            usage.check().map_err(at(entry))?;
+            usage.check(now_ms).map_err(at(entry))?;
             if !events.contains(&*usage.event) {
                 return Err(Error::Invalid(format!("{}: its event is not in the file", entry())));
             }

@@ -26,6 +26,7 @@ pub async fn gather(
     vault: &Arc<Vault>,
     owner_id: &str,
     with_figures: bool,
+    now_ms: i64,
 ) -> Result<Archive, Error> {
     // Events first: what they name is still there when the rest is read, or was
     // unlinked meanwhile. Whoever joins in between is in the next backup.
@@ -42,11 +43,11 @@ pub async fn gather(
             "takes at most {MAX_ATTENDEES} attendees; {OTHER_WAY}"
         )));
     }
-    let today = clock::day_of(clock::now_ms());
+    let today = clock::day_of(now_ms);
     let mut archive = Archive {
         format: FORMAT,
         source: format!("AI Proxy {}", env!("CARGO_PKG_VERSION")),
-        made_at: clock::now_ms(),
+        made_at: now_ms,
         resources: resources.iter().map(ResourceCopy::from).collect(),
         events: events.iter().map(EventCopy::of).collect(),
         attendees: attendees::copies(db, vault, owner_id, today).await?,

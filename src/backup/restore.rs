@@ -14,7 +14,7 @@ use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup::{self as figures, Whose};
 use crate::catalog::{self, Noun, attendee, change, event, new_id, resource};
-use crate::clock;
+use crate::clock::{Clock, day_of};
 use crate::db::{Db, Tx};
 
 /// How long a restore may take; then what it has written is removed.
@@ -33,11 +33,19 @@ pub struct Done {
     pub usage: usize,
 }
 
+/// When what is hidden may be removed, by this clock.
+struct Deadline<'a> {
+    clock: &'a Clock,
+    /// UTC milliseconds.
+    at: i64,
+}
+
 /// Does what the plan with this mark says. `None`: the store has changed since that was
 /// shown, so another plan holds; nothing is written.
 pub async fn restore(
     db: &Db,
     vault: &Vault,
+    clock: &Clock,
     by: &Actor,
     archive: &Archive,
     mark: &str,
@@ -47,19 +55,19 @@ pub async fn restore(
     if plan.mark() != mark {
         return Ok(None);
     }
-    let hidden_until = clock::now_ms() + HIDDEN_MS;
+    let deadline = Deadline { clock, at: clock.now_ms() + HIDDEN_MS };
     let resources = restore_resources(&mut tx, vault, by, archive, &plan).await?;
     let events = restore_events(&mut tx, vault, by, archive, &plan, &resources).await?;
     for event_id in events.values() {
-        purge::hide(&mut tx, event_id, hidden_until).await?;
+        purge::hide(&mut tx, event_id, deadline.at).await?;
     }
     tx.commit().await.map_err(catalog::Error::from)?;
 
     let mut ids = Ids { resources, events, attendees: HashMap::new() };
-    match fill_and_reveal(db, vault, by, archive, &plan, &mut ids, hidden_until).await {
+    match fill_and_reveal(db, vault, by, archive, &plan, &mut ids, &deadline).await {
         Ok(done) => Ok(Some(done)),
         Err(error) => {
-            if let Err(error) = take_back(db, by, archive, &plan, &ids).await {
+            if let Err(error) = take_back(db, by, archive, &plan, &ids, clock.now_ms()).await {
                 tracing::warn!(%error, "a failed restore is undone later");
             }
             Err(error)
@@ -75,9 +83,11 @@ async fn fill_and_reveal<'a>(
     archive: &'a Archive,
     plan: &Plan,
     ids: &mut Ids<'a>,
-    hidden_until: i64,
+    deadline: &Deadline<'_>,
 ) -> Result<Done, Error> {
-    ids.attendees = restore_attendees(db, vault, archive, plan, &ids.events).await?;
+    ids.attendees =
+        restore_attendees(db, vault, archive, plan, &ids.events, day_of(deadline.clock.now_ms()))
+            .await?;
     let usage = restore_usage(db, archive, ids).await?;
     let is_new = |fate: &&ResourceFate| !matches!(fate, ResourceFate::Present { .. });
     let done = Done {
@@ -93,9 +103,11 @@ async fn fill_and_reveal<'a>(
         done.events, done.resources, done.attendees
     );
     let mut tx = change::write(db).await?;
+    let now_ms = deadline.clock.now_ms();
     for event_id in ids.events.values() {
-        purge::reveal(&mut tx, event_id, hidden_until).await?;
+        purge::reveal(&mut tx, event_id, deadline.at, now_ms).await?;
     }
+    let by = &Actor { at: now_ms, ..by.clone() };
     audit::record(&mut tx, by, "restored", Noun::Owner, &by.owner_id, &detail).await?;
     tx.commit().await.map_err(catalog::Error::from)?;
     Ok(done)
@@ -109,10 +121,11 @@ async fn take_back(
     archive: &Archive,
     plan: &Plan,
     ids: &Ids<'_>,
+    now_ms: i64,
 ) -> catalog::Result<()> {
     let mut tx = change::write(db).await?;
     for event_id in ids.events.values() {
-        purge::mark(&mut tx, event_id, clock::now_ms()).await?;
+        purge::mark(&mut tx, event_id, now_ms).await?;
     }
     tx.commit().await?;
     for (copy, fate) in archive.resources.iter().zip(&plan.resources) {
@@ -170,7 +183,7 @@ async fn restore_events<'a>(
         let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
         let saved = event::restore_in(tx, vault, by, &copy.draft(id, links)).await?;
         if copy.registration_stopped {
-            event::control::stop_registration_in(tx, &saved.id).await?;
+            event::control::stop_registration_in(tx, &saved.id, by.at).await?;
         }
         ids.insert(&*copy.id, saved.id);
     }
@@ -183,8 +196,8 @@ async fn restore_attendees<'a>(
     archive: &'a Archive,
     plan: &Plan,
     events: &HashMap<&str, String>,
+    today: u32,
 ) -> Result<HashMap<&'a str, String>, Error> {
-    let today = clock::day_of(clock::now_ms());
     let (mut ids, mut by_event) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
     for (at, copy) in archive.attendees.iter().enumerate() {
         let Some(event_id) = events.get(&*copy.event) else { continue };

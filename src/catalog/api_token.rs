@@ -14,7 +14,6 @@ use super::digest::hex;
 use super::owner::Owner;
 use super::validate::{invalid, line};
 use super::{Digest, Error, Noun, Result, change, new_id, seal};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
@@ -47,20 +46,20 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// The owner as the one who writes, by this token.
-    pub fn actor(&self) -> Actor {
+    /// The owner as the one who writes by this token, `at` that time (UTC milliseconds).
+    pub fn actor(&self, at: i64) -> Actor {
         let name = format!("{} (token {})", self.owner.name, self.token_name);
-        Actor { owner_id: self.owner.id.clone(), name }
+        Actor { owner_id: self.owner.id.clone(), name, at }
     }
 }
 
-/// Makes a token for `owner`, good for `days` or until it is revoked. It is not
+/// Makes a token for its owner, good for `days` or until it is revoked. It is not
 /// to be had again.
 ///
 /// # Errors
 /// [`Error::Invalid`]: the name, or the days, do not meet the rules.
 /// [`Error::Conflict`]: the owner has as many as one may.
-pub async fn create(db: &Db, owner: &Owner, name: &str, days: Option<u32>) -> Result<SecretString> {
+pub async fn create(db: &Db, by: &Actor, name: &str, days: Option<u32>) -> Result<SecretString> {
     let name = line("name", name, 64)?;
     if days.is_some_and(|days| !(1..=3650).contains(&days)) {
         return Err(invalid("days", "must be from 1 to 3650"));
@@ -68,13 +67,12 @@ pub async fn create(db: &Db, owner: &Owner, name: &str, days: Option<u32>) -> Re
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
     let token = SecretString::from(format!("{PREFIX}{}", hex(&*bytes)));
-    let now = now_ms();
     let mut tx = change::write(db).await?;
     let known = sqlx::query(
         "select count(*) as n, count(case when name = $2 then 1 end) as namesakes
          from api_token where owner_id = $1",
     )
-    .bind(&owner.id)
+    .bind(&by.owner_id)
     .bind(&name)
     .fetch_one(&mut *tx)
     .await?;
@@ -90,14 +88,14 @@ pub async fn create(db: &Db, owner: &Owner, name: &str, days: Option<u32>) -> Re
          values ($1, $2, $3, $4, $5, $6, null)",
     )
     .bind(new_id())
-    .bind(&owner.id)
+    .bind(&by.owner_id)
     .bind(&name)
     .bind(digest(&token))
-    .bind(now)
-    .bind(days.map(|days| now + i64::from(days) * DAY_MS))
+    .bind(by.at)
+    .bind(days.map(|days| by.at + i64::from(days) * DAY_MS))
     .execute(&mut *tx)
     .await?;
-    note(&mut tx, owner, "made an API token", &name).await?;
+    note(&mut tx, by, "made an API token", &name).await?;
     tx.commit().await?;
     Ok(token)
 }
@@ -128,17 +126,17 @@ pub async fn list(db: &Db, owner_id: &str) -> Result<Vec<ApiToken>> {
 ///
 /// # Errors
 /// [`Error::NotFound`] also where it is another owner's.
-pub async fn revoke(db: &Db, owner: &Owner, id: &str) -> Result<String> {
+pub async fn revoke(db: &Db, by: &Actor, id: &str) -> Result<String> {
     let mut tx = change::write(db).await?;
     let name: Option<String> =
         sqlx::query_scalar("delete from api_token where id = $1 and owner_id = $2 returning name")
             .bind(id)
-            .bind(&owner.id)
+            .bind(&by.owner_id)
             .fetch_optional(&mut *tx)
             .await?;
     let missing = || Error::NotFound { noun: Noun::Owner, name: id.to_owned() };
     let name = name.ok_or_else(missing)?;
-    note(&mut tx, owner, "revoked an API token", &name).await?;
+    note(&mut tx, by, "revoked an API token", &name).await?;
     tx.commit().await?;
     Ok(name)
 }
@@ -153,8 +151,7 @@ pub async fn revoke_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
 }
 
 /// Whose token this is, where it is one that is good.
-pub async fn holder(db: &Db, token: &SecretString) -> Result<Option<Holder>> {
-    let now = now_ms();
+pub async fn holder(db: &Db, token: &SecretString, now_ms: i64) -> Result<Option<Holder>> {
     let row = sqlx::query(
         "select o.id as id, o.name as name, o.role as role, o.active as active,
                 t.id as token_id, t.name as token_name, t.last_used_at as last_used_at
@@ -162,23 +159,23 @@ pub async fn holder(db: &Db, token: &SecretString) -> Result<Option<Holder>> {
          where t.digest = $1 and (t.expires_at is null or t.expires_at > $2) and o.active = 1",
     )
     .bind(digest(token))
-    .bind(now)
+    .bind(now_ms)
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
     let last: Option<i64> = row.try_get("last_used_at")?;
-    if last.is_none_or(|last| last < now - LAG_MS) {
+    if last.is_none_or(|last| last < now_ms - LAG_MS) {
         sqlx::query("update api_token set last_used_at = $2 where id = $1")
             .bind(row.text("token_id")?)
-            .bind(now)
+            .bind(now_ms)
             .execute(db.writer())
             .await?;
     }
     Ok(Some(Holder { owner: Owner::read(&row)?, token_name: row.text("token_name")? }))
 }
 
-async fn note(tx: &mut Tx, owner: &Owner, action: &str, name: &str) -> Result<()> {
-    audit::record(tx, &owner.actor(), action, Noun::Owner, &owner.id, name).await
+async fn note(tx: &mut Tx, by: &Actor, action: &str, name: &str) -> Result<()> {
+    audit::record(tx, by, action, Noun::Owner, &by.owner_id, name).await
 }
 
 fn digest(token: &SecretString) -> String {

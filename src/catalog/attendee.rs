@@ -12,7 +12,6 @@ use super::digest::hex;
 use super::seal::{self, Place, Vault};
 use super::validate::number;
 use super::{Digest, Error, Noun, Result, change};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 pub mod backup;
@@ -222,11 +221,12 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
 }
 
 /// Deletes an attendee. Their figures stay with the event. One who joined with the
-/// shared code stays out until they are [let in again](deleted::let_in_again).
-pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
+/// shared code stays out until they are [let in again](deleted::let_in_again). `today` is the UTC day
+/// whose use counts when they are.
+pub async fn delete(db: &Db, by: &Actor, id: &str, today: u32) -> Result<()> {
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;
-    deleted::bury(&mut tx, id).await?;
+    deleted::bury(&mut tx, id, today).await?;
     for statement in
         ["delete from quota where attendee_id = $1", "delete from attendee where id = $1"]
     {
@@ -289,6 +289,8 @@ struct New<'a> {
     user_id: &'a str,
     display_name: &'a str,
     key: &'a SecretString,
+    /// UTC milliseconds.
+    created_at: i64,
 }
 
 async fn insert(tx: &mut Tx, vault: &Vault, new: New<'_>) -> Result<()> {
@@ -304,7 +306,7 @@ async fn insert(tx: &mut Tx, vault: &Vault, new: New<'_>) -> Result<()> {
     .bind(new.display_name)
     .bind(vault.seal(place(new.id), key)?)
     .bind(vault.digest(key).hex())
-    .bind(now_ms())
+    .bind(new.created_at)
     .execute(&mut **tx)
     .await?;
     Ok(())

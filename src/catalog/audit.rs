@@ -2,15 +2,16 @@
 //! holds a secret.
 
 use super::{Noun, Result, new_id};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
-/// Who writes, and whose rows: nobody reads or writes another owner's.
+/// Who writes, whose rows, and when: nobody reads or writes another owner's.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub owner_id: String,
     /// As the audit shows it.
     pub name: String,
+    /// UTC milliseconds: the time of the request or command.
+    pub at: i64,
 }
 
 /// Notes one change. `action` is a verb such as `create`; `detail` says more to
@@ -28,7 +29,7 @@ pub async fn record(
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(new_id())
-    .bind(now_ms())
+    .bind(actor.at)
     .bind(&actor.owner_id)
     .bind(&actor.name)
     .bind(action)

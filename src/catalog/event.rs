@@ -13,7 +13,6 @@ use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
 use super::validate::{invalid, quoted};
 use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 pub mod control;
@@ -327,7 +326,7 @@ async fn write_in(
     .bind(i64::from(draft.shared_code_limit))
     .bind(&draft.registration)
     .bind(i64::from(draft.active))
-    .bind(now_ms())
+    .bind(by.at)
     .execute(&mut **tx)
     .await?;
     link(tx, &id, &draft.resources).await?;
@@ -345,7 +344,7 @@ async fn write_in(
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let mut tx = change::write(db).await?;
     let name = name(&mut tx, &by.owner_id, id).await?;
-    purge::mark(&mut tx, id, now_ms()).await?;
+    purge::mark(&mut tx, id, by.at).await?;
     change::record(&mut tx, Noun::Event, id).await?;
     audit::record(&mut tx, by, "deleted", Noun::Event, id, &name).await?;
     tx.commit().await?;

@@ -13,7 +13,6 @@ use super::digest::hex;
 use super::validate::line;
 use super::{Digest, Error, Noun, Result, change, new_id, seal};
 use crate::catalog::audit::{self, Actor};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 const LINK_VALID_MS: i64 = 3_600_000;
@@ -43,9 +42,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// This owner as the one who writes.
-    pub fn actor(&self) -> Actor {
-        Actor { owner_id: self.id.clone(), name: self.name.clone() }
+    /// This owner as the one who writes, `at` that time (UTC milliseconds).
+    pub fn actor(&self, at: i64) -> Actor {
+        Actor { owner_id: self.id.clone(), name: self.name.clone(), at }
     }
 
     /// From columns `id, name, role, active`.
@@ -59,7 +58,7 @@ impl Owner {
 }
 
 /// The owner `name`; made without a password where there is none.
-pub async fn local(db: &Db, name: &str) -> Result<Owner> {
+pub async fn local(db: &Db, name: &str, now_ms: i64) -> Result<Owner> {
     let name = line("owner", name, 64)?;
     if let Some(owner) = find(db, &name).await? {
         return Ok(owner);
@@ -72,12 +71,12 @@ pub async fn local(db: &Db, name: &str) -> Result<Owner> {
     )
     .bind(&id)
     .bind(&name)
-    .bind(now_ms())
+    .bind(now_ms)
     .execute(&mut *tx)
     .await?;
     if inserted.rows_affected() > 0 {
         change::record(&mut tx, Noun::Owner, &id).await?;
-        let by = Actor { owner_id: id.clone(), name: name.clone() };
+        let by = Actor { owner_id: id.clone(), name: name.clone(), at: now_ms };
         audit::record(&mut tx, &by, "created", Noun::Owner, &id, &name).await?;
     }
     tx.commit().await?;
@@ -126,9 +125,9 @@ impl SetupLink {
 }
 
 /// Makes the link that lets whoever holds it become the first administrator.
-pub async fn setup_link(db: &Db) -> Result<SetupLink> {
+pub async fn setup_link(db: &Db, now_ms: i64) -> Result<SetupLink> {
     let mut tx = change::write(db).await?;
-    let link = new_link(&mut tx, None).await?;
+    let link = new_link(&mut tx, None, now_ms).await?;
     tx.commit().await?;
     Ok(link)
 }
@@ -138,18 +137,17 @@ pub async fn setup_link(db: &Db) -> Result<SetupLink> {
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is no such owner.
-pub async fn reset(db: &Db, name: &str) -> Result<SetupLink> {
+pub async fn reset(db: &Db, name: &str, now_ms: i64) -> Result<SetupLink> {
     let not_found = || Error::NotFound { noun: Noun::Owner, name: name.to_owned() };
     let owner = find(db, name.trim()).await?.ok_or_else(not_found)?;
-    manage::reset(db, &owner.actor(), &owner).await
+    manage::reset(db, &owner.actor(now_ms), &owner).await
 }
 
 /// Stores a new link; for an owner it takes the place of their earlier ones.
-async fn new_link(tx: &mut Tx, owner_id: Option<&str>) -> Result<SetupLink> {
+async fn new_link(tx: &mut Tx, owner_id: Option<&str>, now: i64) -> Result<SetupLink> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
     let token = hex(&*bytes);
-    let now = now_ms();
     let expires_at = now + LINK_VALID_MS;
     sqlx::query("delete from setup_link where expires_at < $1 or owner_id = $2")
         .bind(now)

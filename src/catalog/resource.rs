@@ -16,7 +16,6 @@ use super::audit::{self, Actor};
 use super::seal::{self, Place, Vault};
 use super::validate::invalid;
 use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change, new_id, session_mark};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 mod auth;
@@ -296,7 +295,7 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
     .bind(key_sealed)
     .bind(&valid.region)
     .bind(i64::from(draft.active))
-    .bind(now_ms())
+    .bind(by.at)
     .execute(&mut **tx)
     .await?;
     change::record(tx, Noun::Resource, &id).await?;
@@ -323,7 +322,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
     sqlx::query("update resource set active = $2, updated_at = $3 where id = $1")
         .bind(id)
         .bind(i64::from(active))
-        .bind(now_ms())
+        .bind(by.at)
         .execute(&mut *tx)
         .await?;
     let action = if active { "switched on" } else { "switched off" };

@@ -10,7 +10,6 @@ use secrecy::{ExposeSecret, SecretString};
 use super::audit::Actor;
 use super::seal::{self, Place, Vault};
 use super::{Result, new_id};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db};
 
 /// How long it waits.
@@ -28,7 +27,7 @@ pub async fn keep(
     session: &str,
     archive: SecretString,
 ) -> Result<String> {
-    let (id, now) = (new_id(), now_ms());
+    let id = new_id();
     let sealed = off_the_runtime(vault, {
         let id = id.clone();
         move |vault| vault.seal(place(&id), archive.expose_secret())
@@ -37,7 +36,7 @@ pub async fn keep(
     let mut tx = db.write().await?;
     sqlx::query("delete from restore where owner_id = $1 or at < $2")
         .bind(&by.owner_id)
-        .bind(now - WAITS_MS)
+        .bind(by.at - WAITS_MS)
         .execute(&mut *tx)
         .await?;
     sqlx::query(
@@ -47,7 +46,7 @@ pub async fn keep(
     .bind(&by.owner_id)
     .bind(session)
     .bind(&id)
-    .bind(now)
+    .bind(by.at)
     .bind(sealed)
     .execute(&mut *tx)
     .await?;
@@ -70,7 +69,7 @@ pub async fn find(
     .bind(&by.owner_id)
     .bind(session)
     .bind(id)
-    .bind(now_ms() - WAITS_MS)
+    .bind(by.at - WAITS_MS)
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -93,7 +92,7 @@ async fn off_the_runtime<T: Send + 'static>(
 pub async fn discard(db: &Db, by: &Actor) -> Result<()> {
     sqlx::query("delete from restore where owner_id = $1 or at < $2")
         .bind(&by.owner_id)
-        .bind(now_ms() - WAITS_MS)
+        .bind(by.at - WAITS_MS)
         .execute(db.writer())
         .await?;
     Ok(())

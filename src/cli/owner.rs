@@ -7,6 +7,7 @@ use url::Url;
 use super::output::{self, Json, instant};
 use crate::app::open_store;
 use crate::catalog::owner::{self, SetupLink};
+use crate::clock::now_ms;
 use crate::config::{StoreArgs, values};
 
 #[derive(Debug, Subcommand)]
@@ -50,11 +51,11 @@ impl Owner {
         match self {
             Owner::SetupLink(args) => {
                 let (db, _) = open_store(&args.store).await?;
-                args.print(&owner::setup_link(&db).await?)
+                args.print(&owner::setup_link(&db, now_ms()).await?)
             }
             Owner::Reset(Reset { name, link: args }) => {
                 let (db, _) = open_store(&args.store).await?;
-                args.print(&owner::reset(&db, &name).await?)
+                args.print(&owner::reset(&db, &name, now_ms()).await?)
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::catalog::audit::Actor;
 use crate::catalog::event::{self, Event};
 use crate::catalog::owner;
 use crate::catalog::seal::Vault;
+use crate::clock;
 use crate::config::StoreArgs;
 use crate::db::Db;
 
@@ -33,7 +34,8 @@ impl CatalogArgs {
     /// Opens the store for writing: an owner that does not exist is made.
     pub async fn open_or_make_owner(&self) -> anyhow::Result<Catalog> {
         let (db, vault) = open_store(&self.store).await?;
-        let by = owner::local(&db, &self.owner).await?.actor();
+        let now = clock::now_ms();
+        let by = owner::local(&db, &self.owner, now).await?.actor(now);
         Ok(Catalog { db, vault, by })
     }
 
@@ -42,7 +44,7 @@ impl CatalogArgs {
     pub async fn open(&self) -> anyhow::Result<Option<Catalog>> {
         let (db, vault) = open_store(&self.store).await?;
         match owner::find(&db, self.owner.trim()).await? {
-            Some(owner) => Ok(Some(Catalog { db, vault, by: owner.actor() })),
+            Some(owner) => Ok(Some(Catalog { db, vault, by: owner.actor(clock::now_ms()) })),
             None if self.owner == owner::LOCAL => Ok(None),
             None => bail!(
                 "there is no owner \"{}\"; leave --owner out for \"{}\"",

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::backend::Backend;
 use super::{DEPLOYMENT, EVENT_NAME};
 use crate::catalog::audit::Actor;
-use crate::catalog::event::{self, Event};
+use crate::catalog::event;
 use crate::catalog::resource::{self, KeyChange};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Result, attendee, owner};
@@ -26,8 +26,8 @@ pub struct Workshop {
 
 /// Makes what is missing, points the resource at `backend`, and opens the
 /// event if it is closed.
-pub async fn prepare(db: &Db, vault: &Vault, backend: &Backend) -> Result<Workshop> {
-    let by = owner::local(db, owner::LOCAL).await?.actor();
+pub async fn prepare(db: &Db, vault: &Vault, backend: &Backend, now_ms: i64) -> Result<Workshop> {
+    let by = owner::local(db, owner::LOCAL, now_ms).await?.actor(now_ms);
     let resource_id = resource(db, vault, &by, backend).await?;
     let event_id = event(db, vault, &by, resource_id).await?;
     let api_key = api_key(db, vault, &by, &event_id).await?;
@@ -51,10 +51,10 @@ async fn resource(db: &Db, vault: &Vault, by: &Actor, backend: &Backend) -> Resu
 async fn event(db: &Db, vault: &Vault, by: &Actor, resource_id: String) -> Result<String> {
     let stored = event::list(db, vault, &by.owner_id).await?;
     let stored = stored.into_iter().find(|event| event.name == EVENT_NAME);
-    let mut draft = stored.as_ref().map_or_else(new_event, event::Draft::from);
+    let mut draft = stored.as_ref().map_or_else(|| new_event(by.at), event::Draft::from);
     draft.active = true;
-    if stored.as_ref().is_some_and(is_over) {
-        draft.end = wall_clock(&draft.time_zone, DAYS_OPEN);
+    if stored.as_ref().is_some_and(|event| event.ends_at < by.at) {
+        draft.end = wall_clock(&draft.time_zone, by.at, DAYS_OPEN);
     }
     if !draft.resources.contains(&resource_id) {
         draft.resources.push(resource_id);
@@ -62,11 +62,7 @@ async fn event(db: &Db, vault: &Vault, by: &Actor, resource_id: String) -> Resul
     Ok(event::save(db, vault, by, &draft).await?.id)
 }
 
-fn is_over(event: &Event) -> bool {
-    event.ends_at < Timestamp::now().as_millisecond()
-}
-
-fn new_event() -> event::Draft {
+fn new_event(now_ms: i64) -> event::Draft {
     let zone = TimeZone::try_system().ok();
     let time_zone = zone.as_ref().and_then(TimeZone::iana_name).unwrap_or("UTC").to_owned();
     event::Draft {
@@ -74,17 +70,17 @@ fn new_event() -> event::Draft {
         description: DESCRIPTION.into(),
         organizer_name: "Demo organiser".into(),
         organizer_email: "organiser@example.org".into(),
-        start: wall_clock(&time_zone, 0),
-        end: wall_clock(&time_zone, DAYS_OPEN),
+        start: wall_clock(&time_zone, now_ms, 0),
+        end: wall_clock(&time_zone, now_ms, DAYS_OPEN),
         time_zone,
         ..event::Draft::default()
     }
 }
 
-/// The wall clock in `time_zone`, `days` from now, to the minute that has begun.
-fn wall_clock(time_zone: &str, days: i64) -> String {
+/// The wall clock in `time_zone`, `days` from `now_ms`, to the minute that has begun.
+fn wall_clock(time_zone: &str, now_ms: i64, days: i64) -> String {
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
-    let now = Timestamp::now().to_zoned(zone).datetime();
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone).datetime();
     now.saturating_add(Span::new().days(days)).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
@@ -102,7 +98,9 @@ async fn api_key(db: &Db, vault: &Vault, by: &Actor, event_id: &str) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::event::Event;
     use crate::catalog::seal::MasterKey;
+    use crate::clock::now_ms;
     use secrecy::ExposeSecret;
 
     struct Store {
@@ -122,11 +120,11 @@ mod tests {
     impl Store {
         async fn start(&self) -> (Workshop, Backend) {
             let backend = Backend::start().await.unwrap();
-            (prepare(&self.db, &self.vault, &backend).await.unwrap(), backend)
+            (prepare(&self.db, &self.vault, &backend, now_ms()).await.unwrap(), backend)
         }
 
         async fn owner(&self) -> Actor {
-            owner::local(&self.db, owner::LOCAL).await.unwrap().actor()
+            owner::local(&self.db, owner::LOCAL, now_ms()).await.unwrap().actor(now_ms())
         }
 
         async fn event(&self, id: &str) -> Event {
@@ -142,7 +140,7 @@ mod tests {
     }
 
     fn is_open(event: &Event) -> bool {
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         event.active && (event.starts_at..=event.ends_at).contains(&now)
     }
 

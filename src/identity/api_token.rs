@@ -28,9 +28,10 @@ impl Identity {
         token: &SecretString,
         source: IpAddr,
     ) -> Result<Holder, Refusal> {
-        match api_token::holder(&self.db, token).await {
+        let now = self.clock.now_ms();
+        match api_token::holder(&self.db, token, now).await {
             Ok(Some(holder)) => Ok(holder),
-            Ok(None) => Err(match self.throttle.attempt(&[Bucket::token(source)]) {
+            Ok(None) => Err(match self.throttle.attempt(&[Bucket::token(source)], now) {
                 Ok(()) => Refusal::Unknown,
                 Err(wait) => Refusal::TooMany(wait),
             }),

@@ -130,7 +130,7 @@ impl Identity {
     ) -> Result<Option<Begun>, Refusal> {
         let Some(entra) = &self.entra else { return Ok(None) };
         let known = entra.provider.known().await?;
-        let ticket = Ticket::new(redirect_uri, next, invitation)?;
+        let ticket = Ticket::new(redirect_uri, next, invitation, self.clock.now_ms())?;
         let url = authorization_url(&known, &entra.settings, &ticket);
         Ok(Some(Begun { url, ticket: ticket.seal(&self.vault)? }))
     }
@@ -138,13 +138,15 @@ impl Identity {
     /// Ends a sign-in. Whatever comes of it, it cannot come back again.
     pub async fn finish_entra(&self, back: Back<'_>) -> Result<Arrived, Refusal> {
         let entra = self.entra.as_ref().ok_or(Refusal::Stale)?;
-        let ticket = Ticket::open(&self.vault, back.ticket).ok_or(Refusal::Stale)?;
+        let ticket =
+            Ticket::open(&self.vault, back.ticket, self.clock.now_ms()).ok_or(Refusal::Stale)?;
         if verify_slices_are_equal(ticket.state.as_bytes(), back.state.as_bytes()).is_err() {
             return Err(Refusal::Stale);
         }
         let buckets = [Bucket::microsoft(back.source)];
-        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
-        if !accounts::spend(&self.db, &ticket.state, ticket.expires_at).await? {
+        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
+        if !accounts::spend(&self.db, &ticket.state, ticket.expires_at, self.clock.now_ms()).await?
+        {
             return Err(Refusal::Stale);
         }
         match back.error {
@@ -174,7 +176,7 @@ impl Identity {
             return Err(Refusal::ForeignTenant(account));
         }
         if let Some(token) = invitation {
-            let owner = accounts::redeem(&self.db, token, account).await?;
+            let owner = accounts::redeem(&self.db, token, account, self.clock.now_ms()).await?;
             let owner = owner.ok_or(Refusal::LinkIsOver)?;
             self.end_all(&owner.id).await?;
             return Ok(owner);
@@ -182,7 +184,7 @@ impl Identity {
         let owner = match accounts::owner_of(&self.db, account).await? {
             Some(owner) => owner,
             None if entra.settings.owners.contains(&account) => {
-                accounts::admit(&self.db, account, &person.name).await?
+                accounts::admit(&self.db, account, &person.name, self.clock.now_ms()).await?
             }
             None => {
                 let administrators = manage::administrators(&self.db).await?;

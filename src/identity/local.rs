@@ -42,7 +42,7 @@ impl Identity {
         if owner::password::is_any_set(&self.db).await? {
             return Ok(None);
         }
-        Ok(Some(owner::setup_link(&self.db).await?))
+        Ok(Some(owner::setup_link(&self.db, self.clock.now_ms()).await?))
     }
 
     /// The owner with this name and password.
@@ -57,7 +57,7 @@ impl Identity {
             .and_then(|((owner, _), token)| device::recognise(&self.vault, &owner.id, token));
         let strange = [Bucket::account(attempt.name), Bucket::address(attempt.source)];
         let buckets = browser.as_ref().map_or(&strange[..], std::slice::from_ref);
-        self.throttle.attempt(buckets).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
         let asker = if browser.is_some() { Asker::Known } else { Asker::Stranger };
         if !self.hasher.is_right(attempt.password, hash, asker).await? {
@@ -89,7 +89,7 @@ impl Identity {
     /// [`Refusal::Wrong`]: it is not the password.
     pub async fn confirm(&self, owner: &Owner, password: &SecretString) -> Result<(), Refusal> {
         let buckets = [Bucket::Owner(owner.id.clone())];
-        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
         let known = owner::password::hash_of(&self.db, &owner.name).await?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
         if !self.hasher.is_right(password, hash, Asker::Known).await? {
@@ -111,12 +111,12 @@ impl Identity {
     ) -> Result<(), Refusal> {
         self.confirm(owner, current).await?;
         let hash = self.hasher.hash(new).await?;
-        Ok(owner::password::set(&self.db, owner, &hash).await?)
+        Ok(owner::password::set(&self.db, owner, &hash, self.clock.now_ms()).await?)
     }
 
     /// What a one-time link is good for; `None` when it is not good any more.
     pub async fn pending(&self, token: &SecretString) -> catalog::Result<Option<Pending>> {
-        pending(&self.db, token.expose_secret()).await
+        pending(&self.db, token.expose_secret(), self.clock.now_ms()).await
     }
 
     /// Uses a one-time link up and ends what was signed in under the password
@@ -132,7 +132,8 @@ impl Identity {
             return Ok(None);
         }
         let hash = self.hasher.hash(password).await?;
-        let owner = redeem(&self.db, token.expose_secret(), name, &hash).await?;
+        let owner =
+            redeem(&self.db, token.expose_secret(), name, &hash, self.clock.now_ms()).await?;
         if let Some(owner) = &owner {
             self.end_all(&owner.id).await?;
         }

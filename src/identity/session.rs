@@ -8,7 +8,6 @@ use super::{Identity, new_token};
 use crate::catalog::owner::Owner;
 use crate::catalog::seal::Place;
 use crate::catalog::{Digest, Result};
-use crate::clock::now_ms;
 use crate::db::Columns;
 use sqlx::Row;
 
@@ -43,7 +42,7 @@ impl Identity {
         owner: &Owner,
         replaced: Option<&SecretString>,
     ) -> Result<SecretString> {
-        let (token, now) = (new_token()?, now_ms());
+        let (token, now) = (new_token()?, self.clock.now_ms());
         let mut tx = self.db.write().await?;
         sqlx::query(
             "delete from owner_session where digest = $1 or last_seen_at < $2 or created_at < $3",
@@ -69,7 +68,7 @@ impl Identity {
     /// The session with this token, where it has not ended and its owner is
     /// active.
     pub async fn session(&self, token: &SecretString) -> Result<Option<Session>> {
-        let (digest, now) = (digest(token), now_ms());
+        let (digest, now) = (digest(token), self.clock.now_ms());
         let row = sqlx::query(
             "select o.id as id, o.name as name, o.role as role, o.active as active,
                     s.last_seen_at as last_seen_at, s.flash_sealed as flash_sealed
@@ -121,14 +120,15 @@ impl Identity {
 
     /// Other browsers in which the owner is signed in.
     pub async fn count_others(&self, session: &Session) -> Result<u64> {
+        let now = self.clock.now_ms();
         let row = sqlx::query(
             "select count(*) as n from owner_session
              where owner_id = $1 and digest <> $2 and last_seen_at >= $3 and created_at >= $4",
         )
         .bind(&session.owner.id)
         .bind(&session.digest)
-        .bind(now_ms() - IDLE_MS)
-        .bind(now_ms() - LONGEST_SECONDS * 1000)
+        .bind(now - IDLE_MS)
+        .bind(now - LONGEST_SECONDS * 1000)
         .fetch_one(self.db.pool())
         .await?;
         Ok(row.count("n")?.into())

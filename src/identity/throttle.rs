@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 
 use self::counters::Counters;
 use crate::catalog::Digest;
-use crate::clock::now_ms;
 use crate::net::source_network;
 
 /// What attempts are counted by.
@@ -138,20 +137,7 @@ impl Throttle {
     /// Counts an attempt before it is known whether it is right, so that many at
     /// once do not pass together. One that a bucket refuses is counted in none: a source at
     /// its limit cannot use up the attempts of an account.
-    pub fn attempt(&self, buckets: &[Bucket]) -> Result<(), Wait> {
-        self.attempt_at(buckets, now_ms())
-    }
-
-    /// Takes an attempt back that turned out to be right.
-    pub fn forgive(&self, buckets: &[Bucket]) {
-        let mut tables = self.tables.lock();
-        for bucket in buckets {
-            let (table, at) = tables.find(bucket);
-            table.take_back(at);
-        }
-    }
-
-    fn attempt_at(&self, buckets: &[Bucket], now: i64) -> Result<(), Wait> {
+    pub fn attempt(&self, buckets: &[Bucket], now: i64) -> Result<(), Wait> {
         let mut tables = self.tables.lock();
         let mut wait = None;
         for bucket in buckets {
@@ -166,6 +152,15 @@ impl Throttle {
             table.count(at, now);
         }
         Ok(())
+    }
+
+    /// Takes an attempt back that turned out to be right.
+    pub fn forgive(&self, buckets: &[Bucket]) {
+        let mut tables = self.tables.lock();
+        for bucket in buckets {
+            let (table, at) = tables.find(bucket);
+            table.take_back(at);
+        }
     }
 }
 
@@ -183,11 +178,11 @@ mod tests {
         let account = Bucket::account("Ada");
         for n in 0..10_u8 {
             let from = Bucket::address([192, 0, 2, n].into());
-            assert_eq!(throttle.attempt_at(&[account.clone(), from], 0), Ok(()));
+            assert_eq!(throttle.attempt(&[account.clone(), from], 0), Ok(()));
         }
-        assert_eq!(throttle.attempt_at(&[Bucket::account(" ada ")], 60_000), Err(Wait(540)));
-        assert_eq!(throttle.attempt_at(&[Bucket::account("Bob")], 60_000), Ok(()));
-        assert_eq!(throttle.attempt_at(&[account], WINDOW_MS), Ok(()));
+        assert_eq!(throttle.attempt(&[Bucket::account(" ada ")], 60_000), Err(Wait(540)));
+        assert_eq!(throttle.attempt(&[Bucket::account("Bob")], 60_000), Ok(()));
+        assert_eq!(throttle.attempt(&[account], WINDOW_MS), Ok(()));
     }
 
     #[test]
@@ -196,23 +191,23 @@ mod tests {
         let from = Bucket::address(at(1));
         for n in 0..60 {
             let account = Bucket::account(&format!("made up {n}"));
-            assert_eq!(throttle.attempt_at(&[account, from.clone()], 0), Ok(()));
+            assert_eq!(throttle.attempt(&[account, from.clone()], 0), Ok(()));
         }
         // From an address at its limit, nobody's account is used up, however often it tries.
         let account = Bucket::account("Ada");
         for _ in 0..100 {
-            assert!(throttle.attempt_at(&[account.clone(), from.clone()], 0).is_err());
+            assert!(throttle.attempt(&[account.clone(), from.clone()], 0).is_err());
         }
         for n in 0..10 {
             let from = Bucket::address(at(100 + n));
-            assert_eq!(throttle.attempt_at(&[account.clone(), from], 0), Ok(()));
+            assert_eq!(throttle.attempt(&[account.clone(), from], 0), Ok(()));
         }
         // Nor an address by an account at its limit.
         let from = Bucket::address(at(2));
         for _ in 0..100 {
-            assert!(throttle.attempt_at(&[account.clone(), from.clone()], 0).is_err());
+            assert!(throttle.attempt(&[account.clone(), from.clone()], 0).is_err());
         }
-        assert_eq!(throttle.attempt_at(&[Bucket::account("Bob"), from], 0), Ok(()));
+        assert_eq!(throttle.attempt(&[Bucket::account("Bob"), from], 0), Ok(()));
     }
 
     #[test]
@@ -220,13 +215,13 @@ mod tests {
         let throttle = Throttle::default();
         for n in 0..700_000 {
             let made_up = [Bucket::account(&n.to_string()), Bucket::address(at(n))];
-            let _ = throttle.attempt_at(&made_up, 0);
+            let _ = throttle.attempt(&made_up, 0);
         }
         let known = Bucket::Browser(Digest::sha256(b"Ada's"));
-        assert_eq!(throttle.attempt_at(&[known], 0), Ok(()));
-        assert_eq!(throttle.attempt_at(&[Bucket::microsoft(at(1))], 0), Ok(()));
-        assert_eq!(throttle.attempt_at(&[Bucket::Owner("Ada".to_owned())], 0), Ok(()));
-        assert_eq!(throttle.attempt_at(&[Bucket::token(at(1))], 0), Ok(()));
+        assert_eq!(throttle.attempt(&[known], 0), Ok(()));
+        assert_eq!(throttle.attempt(&[Bucket::microsoft(at(1))], 0), Ok(()));
+        assert_eq!(throttle.attempt(&[Bucket::Owner("Ada".to_owned())], 0), Ok(()));
+        assert_eq!(throttle.attempt(&[Bucket::token(at(1))], 0), Ok(()));
     }
 
     #[test]
@@ -234,7 +229,7 @@ mod tests {
         let throttle = Throttle::default();
         let room = [Bucket::address([192, 0, 2, 1].into())];
         for _ in 0..1000 {
-            assert_eq!(throttle.attempt_at(&room, 0), Ok(()));
+            assert_eq!(throttle.attempt(&room, 0), Ok(()));
             throttle.forgive(&room);
         }
     }

@@ -73,7 +73,7 @@ pub async fn submit(
 ) -> Answer {
     let typed = typed.code.expose_secret();
     let of = async |owner: &str, id: &str| event::get(&site.db, &site.vault, owner, id).await;
-    match claim::claim(&site.db, &site.vault, typed).await? {
+    match claim::claim(&site.db, &site.vault, typed, site.clock.now_ms()).await? {
         Claim::Key { attendee, owner_id, key } => {
             let event = of(&owner_id, &attendee.event_id).await?;
             let public = site.config.public_url.as_ref();

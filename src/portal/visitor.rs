@@ -166,6 +166,8 @@ where
 pub struct SignedIn {
     pub owner: Owner,
     session: Session,
+    /// When the request came, UTC milliseconds.
+    at: i64,
     flash: Option<Flash>,
     _turn: OwnersTurn,
 }
@@ -173,7 +175,7 @@ pub struct SignedIn {
 impl SignedIn {
     /// Who writes, as the catalog asks it.
     pub fn actor(&self) -> Actor {
-        self.owner.actor()
+        self.owner.actor(self.at)
     }
 
     pub fn session(&self) -> &Session {
@@ -222,13 +224,14 @@ where
             return Err(PageError::SignIn { next });
         };
         let turn = owners_turn(parts, &session.owner.id, Crowd::Owners).await?;
+        let at = site.clock.now_ms();
         let mut flash = None;
         // What a script looks at for a part of it, nobody may have read.
         let is_read = is_get && !parts.headers.contains_key("x-part");
         if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }
-        Ok(Self { owner: session.owner.clone(), session, flash, _turn: turn })
+        Ok(Self { owner: session.owner.clone(), session, at, flash, _turn: turn })
     }
 }
 

@@ -155,7 +155,9 @@ impl DataPlane {
             let changes = plane.lives.changes();
             let (db, vault) = (&plane.db, &plane.vault);
             let organizer = || Organizer::from(&*event);
-            match attendee::join_by_shared_code(db, vault, &event, &name).await {
+            match attendee::join_by_shared_code(db, vault, &event, &name, plane.clock.now_ms())
+                .await
+            {
                 Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
                 // Kept like an attendee who is switched off, so that calls with the key
                 // cost no query; by the user id, since there is no other.

@@ -290,7 +290,7 @@ fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&Live, i64) -> bool) {
 pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
     let mut unwritten = plane.unwritten.lock().await;
     if let Some(batch) = &*unwritten {
-        usage::flush(&plane.db, batch).await?;
+        usage::flush(&plane.db, batch, plane.clock.now_ms()).await?;
         *unwritten = None;
     }
     let batch = gather(plane);
@@ -299,7 +299,7 @@ pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
     }
     // Kept before it is written, since this may be dropped on the way: at the
     // end of the process, whose last flush then finds it.
-    usage::flush(&plane.db, unwritten.insert(batch)).await?;
+    usage::flush(&plane.db, unwritten.insert(batch), plane.clock.now_ms()).await?;
     *unwritten = None;
     Ok(())
 }

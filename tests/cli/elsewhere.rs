@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ai_proxy::app::open_store;
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::now_ms;
 use ai_proxy::config::StoreArgs;
 use secrecy::ExposeSecret;
 
@@ -30,8 +31,8 @@ fn token(data_dir: PathBuf, name: &str) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (db, _) = open_store(&StoreArgs { data_dir, database_url: None }).await.unwrap();
-        let owner = owner::local(&db, name).await.unwrap();
-        let token = api_token::create(&db, &owner, "apply", Some(1)).await.unwrap();
+        let owner = owner::local(&db, name, now_ms()).await.unwrap();
+        let token = api_token::create(&db, &owner.actor(now_ms()), "apply", Some(1)).await.unwrap();
         token.expose_secret().to_owned()
     })
 }

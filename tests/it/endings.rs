@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ai_proxy::catalog::{attendee, event};
 use ai_proxy::clock;
+use ai_proxy::clock::{day_of, now_ms};
 
 use crate::harness::attendee::Attendee;
 use crate::harness::backend::{Backend, Visit};
@@ -80,7 +81,9 @@ async fn an_attendee_who_is_switched_off() {
 async fn an_attendee_who_is_deleted() {
     let mut busy = Busy::start(None).await;
     let deadline = Instant::now() + CHANGE;
-    attendee::delete(&busy.proxy.store.db, &busy.proxy.store.by, &busy.ada.id).await.unwrap();
+    attendee::delete(&busy.proxy.store.db, &busy.proxy.store.by, &busy.ada.id, day_of(now_ms()))
+        .await
+        .unwrap();
     busy.ends(deadline, "attendee_disabled").await;
     assert_eq!(busy.ada.fares().await, "invalid_api_key");
 }

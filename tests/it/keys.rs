@@ -2,6 +2,7 @@
 
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::{attendee, event};
+use ai_proxy::clock::{day_of, now_ms};
 use ai_proxy::proxy::authenticate::is_open;
 use ai_proxy::proxy::error::ProxyError;
 
@@ -144,7 +145,7 @@ async fn what_an_organiser_changes_is_in_force_within_two_seconds() {
     within(CHANGE, "the old key is off", async || ada.fares().await == "invalid_api_key").await;
 
     let ada = Attendee { key: new, ..ada };
-    attendee::delete(&proxy.store.db, &proxy.store.by, &ada.id).await.unwrap();
+    attendee::delete(&proxy.store.db, &proxy.store.by, &ada.id, day_of(now_ms())).await.unwrap();
     within(CHANGE, "it is gone", async || ada.fares().await == "invalid_api_key").await;
 }
 

@@ -5,6 +5,7 @@ use crate::harness::backend::Backend;
 use crate::harness::event::Event;
 use crate::harness::proxy::Proxy;
 use crate::harness::{CALL, CHANGE, PING, within};
+use ai_proxy::clock::{day_of, now_ms};
 
 const CODE: &str = "welcome1";
 
@@ -127,7 +128,7 @@ async fn who_is_deleted_stays_out_and_comes_back_without_a_fresh_cap() {
     let store = &proxy.store;
     let list = attendee::list(&store.db, &store.by.owner_id, &event.id).await.unwrap();
     let ada = &list[0];
-    attendee::delete(&store.db, &store.by, &ada.id).await.unwrap();
+    attendee::delete(&store.db, &store.by, &ada.id, day_of(now_ms())).await.unwrap();
     let ping = || proxy.ask("POST", DEMO).json(PING).header("api-key", &key);
     within(CHANGE, "they are out", async || ping().await.code() == "attendee_disabled").await;
     assert_eq!(ping().at(&replica).await.code(), "attendee_disabled", "also at another replica");

@@ -3,6 +3,7 @@
 
 use ai_proxy::backup::{self, plan::Plan};
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::{Clock, now_ms};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -211,19 +212,22 @@ async fn a_backup_is_restored(stored: &Stored, backend: &Backend) {
     let mut proxy = stored.elsewhere().await;
     let store = proxy.store.clone();
     let (db, vault, by) = (&store.db, &store.vault, &store.by);
-    let archive = backup::open(&stored.backup(), stored.text("/passphrase").as_bytes());
+    let archive = backup::open(&stored.backup(), stored.text("/passphrase").as_bytes(), now_ms());
     let archive = archive.expect("a backup that opens");
     let mark = {
         let mut connection = db.pool().acquire().await.expect("a connection");
         Plan::draw(&mut connection, vault, by, &archive).await.expect("a plan").mark()
     };
-    let done = backup::restore(db, vault, by, &archive, &mark).await.expect("a restored backup");
+    let done = backup::restore(db, vault, &Clock::default(), by, &archive, &mark)
+        .await
+        .expect("a restored backup");
     let done = done.expect("a plan that holds");
     assert_eq!((done.events, done.resources, done.new_ids, done.new_keys), (5, 5, 0, 0));
     proxy.start().await;
     // Before anybody calls, which would add to them.
-    let ada = owner::local(db, "local").await.expect("the owner");
-    let token = api_token::create(db, &ada, "Restored", None).await.expect("a token");
+    let ada = owner::local(db, "local", now_ms()).await.expect("the owner");
+    let token =
+        api_token::create(db, &ada.actor(now_ms()), "Restored", None).await.expect("a token");
     for (event, requests) in stored.requests().filter(|(event, _)| event.starts_with('a')) {
         let usage = proxy.ask("GET", &format!("/api/admin/v1/events/{event}/usage"));
         let token = format!("Bearer {}", token.expose_secret());

@@ -8,6 +8,7 @@ mod resources;
 mod tokens;
 
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::now_ms;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -48,8 +49,9 @@ impl Answer {
 impl Program {
     /// Made for the owner `name`, who is made as well.
     async fn of(portal: &Portal, name: &str) -> Self {
-        let owner = owner::local(&portal.app.db, name).await.unwrap();
-        let token = api_token::create(&portal.app.db, &owner, "CI", Some(1)).await.unwrap();
+        let owner = owner::local(&portal.app.db, name, now_ms()).await.unwrap();
+        let token =
+            api_token::create(&portal.app.db, &owner.actor(now_ms()), "CI", Some(1)).await.unwrap();
         Self { url: portal.url.clone(), token: token.expose_secret().to_owned() }
     }
 

@@ -1,6 +1,7 @@
 //! Who sees what of the audit.
 
 use ai_proxy::catalog::owner;
+use ai_proxy::clock::now_ms;
 
 use crate::harness::Portal;
 
@@ -32,7 +33,7 @@ async fn older_changes_are_on_further_pages_each_once() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;
     for n in 0..60 {
-        owner::local(&portal.app.db, &format!("owner {n}")).await.unwrap();
+        owner::local(&portal.app.db, &format!("owner {n}"), now_ms()).await.unwrap();
     }
     let first = ada.get(AUDIT).await;
     let newest = first.all("tbody td:nth-child(3)");

@@ -4,6 +4,7 @@ use ai_proxy::backup;
 use ai_proxy::catalog::attendee::{self, Issued};
 use ai_proxy::catalog::{event, resource};
 use ai_proxy::clock;
+use ai_proxy::clock::now_ms;
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, LOCATION, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
@@ -144,9 +145,11 @@ async fn another_owners_file_takes_nothing_of_theirs() {
     assert_eq!(ada.get(&path).await.status, StatusCode::NOT_FOUND, "it waits for Bob");
     let stolen = ada.post(&path, &[("mark", "")]).await;
     assert_eq!(stolen.status, StatusCode::NOT_FOUND);
-    let before = backup::gather(&app.db, &app.vault, &hers.by.owner_id, true).await.unwrap();
+    let before =
+        backup::gather(&app.db, &app.vault, &hers.by.owner_id, true, now_ms()).await.unwrap();
     confirm(&bob, &path).await;
-    let after = backup::gather(&app.db, &app.vault, &hers.by.owner_id, true).await.unwrap();
+    let after =
+        backup::gather(&app.db, &app.vault, &hers.by.owner_id, true, now_ms()).await.unwrap();
     let text = |archive: backup::archive::Archive| {
         let archive = backup::archive::Archive { made_at: 0, ..archive };
         String::from_utf8(archive.to_json().unwrap().to_vec()).unwrap()

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::now_ms;
 use futures_util::future::join_all;
 use http::StatusCode;
 use secrecy::ExposeSecret;
@@ -81,7 +82,8 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;
     let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap();
-    let token = api_token::create(&portal.app.db, &me, "CI", Some(1)).await.unwrap();
+    let token =
+        api_token::create(&portal.app.db, &me.actor(now_ms()), "CI", Some(1)).await.unwrap();
     let token = format!("authorization: Bearer {}", token.expose_secret());
     let (json, file) =
         ("content-type: application/json", "content-type: multipart/form-data; boundary=mark");
@@ -104,8 +106,9 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_not_told_at_length_what_it_sent() {
     let portal = Portal::start().await;
-    let ada = owner::local(&portal.app.db, "Ada").await.unwrap();
-    let token = api_token::create(&portal.app.db, &ada, "CI", Some(1)).await.unwrap();
+    let ada = owner::local(&portal.app.db, "Ada", now_ms()).await.unwrap();
+    let token =
+        api_token::create(&portal.app.db, &ada.actor(now_ms()), "CI", Some(1)).await.unwrap();
     let long = "x".repeat(9000);
     let event = |field: &str, value: serde_json::Value| {
         let mut event = json!({

@@ -1,6 +1,7 @@
 //! Signing in with Microsoft, where it works.
 
 use ai_proxy::catalog::owner::{self, Role, manage};
+use ai_proxy::clock::now_ms;
 use http::StatusCode;
 use http::header::{LOCATION, SET_COOKIE};
 
@@ -32,7 +33,7 @@ async fn whoever_the_settings_name_becomes_an_owner_and_goes_where_they_wanted()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_like_another_owners_opens_nothing_of_theirs() {
     let site = Site::of(ada()).await;
-    let other = owner::local(&site.portal.app.db, "Ada Lovelace").await.unwrap();
+    let other = owner::local(&site.portal.app.db, "Ada Lovelace", now_ms()).await.unwrap();
     let visitor = site.portal.visitor();
     visitor.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
     assert_eq!(visitor.get("/admin").await.text(".who"), "Ada Lovelace 2");
@@ -66,7 +67,7 @@ async fn an_account_is_one_owners_and_a_new_link_moves_an_owner_to_another_accou
     let first = site.portal.visitor();
     first.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
     site.portal.owner("Bob").await;
-    let link = owner::reset(&site.portal.app.db, "Bob").await.unwrap().url("");
+    let link = owner::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let begin = format!("{link}/entra");
 
     let refused = site.portal.visitor().sign_in_with_microsoft(&begin).await;
@@ -75,7 +76,7 @@ async fn an_account_is_one_owners_and_a_new_link_moves_an_owner_to_another_accou
 
     site.now_is(eve());
     site.portal.visitor().sign_in_with_microsoft(&begin).await.redirects_to("/admin");
-    let link = owner::reset(&site.portal.app.db, "Ada Lovelace").await.unwrap().url("");
+    let link = owner::reset(&site.portal.app.db, "Ada Lovelace", now_ms()).await.unwrap().url("");
     let mut bea = eve();
     bea.object = "00000000-0000-4000-8000-00000000bea1".to_owned();
     site.now_is(bea);
@@ -226,7 +227,7 @@ async fn where_passwords_are_switched_off_microsoft_is_the_only_way_in() {
 async fn an_owner_with_a_password_keeps_it() {
     let site = Site::of(eve()).await;
     site.portal.owner("Bob").await;
-    let link = owner::reset(&site.portal.app.db, "Bob").await.unwrap().url("");
+    let link = owner::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let bob = site.portal.visitor();
     bob.sign_in_with_microsoft(&format!("{link}/entra")).await.redirects_to("/admin");
     let account = bob.get("/admin/account").await;

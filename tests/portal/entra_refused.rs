@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ai_proxy::catalog::owner::{self, manage};
+use ai_proxy::clock::now_ms;
 use aws_lc_rs::hmac;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ async fn a_deactivated_owner_is_refused_until_reactivated() {
     visitor.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
     let db = &site.portal.app.db;
     let ada = owner::find(db, "Ada Lovelace").await.unwrap().unwrap();
-    let by = owner::find(db, "Grace").await.unwrap().unwrap().actor();
+    let by = owner::find(db, "Grace").await.unwrap().unwrap().actor(now_ms());
     manage::set_active(db, &by, &ada, false).await.unwrap();
 
     let page = visitor.sign_in_with_microsoft(BEGIN).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ai_proxy::app::App;
 use ai_proxy::catalog::owner;
+use ai_proxy::clock::now_ms;
 use ai_proxy::config::Config;
 use ai_proxy::server::{self, Running};
 use clap::Parser;
@@ -66,7 +67,7 @@ impl Portal {
 
     /// The path of a link that makes an administrator.
     pub async fn first_link(&self) -> String {
-        let link = owner::setup_link(&self.app.db).await.unwrap();
+        let link = owner::setup_link(&self.app.db, now_ms()).await.unwrap();
         link.url("")
     }
 
@@ -81,8 +82,8 @@ impl Portal {
 
     /// A browser in which `name`, who is not an administrator, is signed in.
     pub async fn owner(&self, name: &str) -> Visitor {
-        owner::local(&self.app.db, name).await.unwrap();
-        let link = owner::reset(&self.app.db, name).await.unwrap();
+        owner::local(&self.app.db, name, now_ms()).await.unwrap();
+        let link = owner::reset(&self.app.db, name, now_ms()).await.unwrap();
         let visitor = self.visitor();
         let fields = [("password", PASSWORD), ("again", PASSWORD)];
         visitor.post(&link.url(""), &fields).await.redirects_to("/admin");

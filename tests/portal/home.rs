@@ -6,6 +6,7 @@ use ai_proxy::catalog::resource::KeyChange;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{event, resource};
 use ai_proxy::clock;
+use ai_proxy::clock::now_ms;
 
 use crate::harness::Portal;
 use crate::workshop::Workshop;
@@ -29,7 +30,7 @@ async fn find(portal: &Portal, name: &str) -> Owner {
 }
 
 async fn save(portal: &Portal, owner: &Owner, draft: &event::Draft) {
-    event::save(&portal.app.db, &portal.app.vault, &owner.actor(), draft).await.unwrap();
+    event::save(&portal.app.db, &portal.app.vault, &owner.actor(now_ms()), draft).await.unwrap();
 }
 
 async fn resource(portal: &Portal, owner: &Owner, deployment: &str, active: bool) -> String {
@@ -40,7 +41,10 @@ async fn resource(portal: &Portal, owner: &Owner, deployment: &str, active: bool
         active,
         ..Default::default()
     };
-    resource::save(&portal.app.db, &portal.app.vault, &owner.actor(), &draft).await.unwrap().id
+    resource::save(&portal.app.db, &portal.app.vault, &owner.actor(now_ms()), &draft)
+        .await
+        .unwrap()
+        .id
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +116,7 @@ async fn open_events_say_how_they_stand_and_when_many_have_used_up_their_day() {
         batch.seen.insert(attendee.as_str().into(), now);
     }
     workshop.attendee(&event).await;
-    usage::flush(&portal.app.db, &batch).await.unwrap();
+    usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
 
     let page = ada.get("/admin").await;
     let figures = page.text("#live article .now");

@@ -9,6 +9,7 @@ use ai_proxy::backup::archive::Archive;
 use ai_proxy::catalog::attendee::{self, Joined};
 use ai_proxy::catalog::event::{self, Draft};
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::{day_of, now_ms};
 use http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -88,13 +89,14 @@ impl Rows {
         let stored = event::get(&app.db, &app.vault, &workshop.by.owner_id, &event).await;
         let attendee = workshop.attendee(&event).await.attendee_id;
         let stored = stored.unwrap();
-        let joined = attendee::join_by_shared_code(&app.db, &app.vault, &stored, b"Grace").await;
+        let joined =
+            attendee::join_by_shared_code(&app.db, &app.vault, &stored, b"Grace", now_ms()).await;
         let Joined::Attendee(grace) = joined.unwrap() else { panic!("nobody joined") };
-        attendee::delete(&app.db, &workshop.by, &grace.id).await.unwrap();
+        attendee::delete(&app.db, &workshop.by, &grace.id, day_of(now_ms())).await.unwrap();
         let deleted = grace.user_id;
         let owner = owner::find(&app.db, name).await.unwrap().unwrap();
         let token = format!("token {number}");
-        api_token::create(&app.db, &owner, &token, None).await.unwrap();
+        api_token::create(&app.db, &owner.actor(now_ms()), &token, None).await.unwrap();
         let mut tokens = api_token::list(&app.db, &owner.id).await.unwrap().into_iter();
         let token = tokens.find(|one| one.name == token).unwrap().id;
         let fields = [("file_passphrase", PASSPHRASE)];
@@ -219,7 +221,7 @@ async fn send(
 /// All that the owner `name` has, as text.
 async fn all_of(portal: &Portal, name: &str) -> String {
     let (app, owner) = (&portal.app, owner::find(&portal.app.db, name).await.unwrap().unwrap());
-    let archive = backup::gather(&app.db, &app.vault, &owner.id, true).await.unwrap();
+    let archive = backup::gather(&app.db, &app.vault, &owner.id, true, now_ms()).await.unwrap();
     let archive = Archive { made_at: 0, ..archive }.to_json().unwrap();
     let tokens = api_token::list(&app.db, &owner.id).await.unwrap();
     let tokens: Vec<_> = tokens.into_iter().map(|token| token.id).collect();
@@ -333,7 +335,8 @@ async fn no_call_of_the_api_takes_another_owners_id() {
     let hers = Rows::of(&portal, "Ada", &ada, 0).await;
     let before = all_of(&portal, "Ada").await;
     let owner = owner::find(&portal.app.db, "Eve").await.unwrap().unwrap();
-    let token = api_token::create(&portal.app.db, &owner, "CI", None).await.unwrap();
+    let token =
+        api_token::create(&portal.app.db, &owner.actor(now_ms()), "CI", None).await.unwrap();
     let calls = calls(&portal).await;
     assert!(calls.len() > 15, "{calls:?}");
     for (number, (route, method)) in calls.iter().enumerate() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::clock;
+use ai_proxy::clock::now_ms;
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
@@ -30,7 +31,7 @@ async fn called(portal: &Portal, key: UsageKey, times_ms: &[u64]) {
     }
     let mut batch = Batch::new();
     batch.usage = [(key, figures)].into();
-    usage::flush(&portal.app.db, &batch).await.unwrap();
+    usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
 }
 
 fn key(event: &str, attendee: &str, resource: &str, name: &str, minute: i64) -> UsageKey {
@@ -152,7 +153,7 @@ async fn figures_from_a_backup_have_neither_people_nor_times() {
     let mut batch = Batch::new();
     let restored = UsageKey { operation: "restored".into(), ..key(&event, "", "gone", "", NINE) };
     batch.usage = [(restored, Figures { requests: 120, ..Figures::default() })].into();
-    usage::flush(&portal.app.db, &batch).await.unwrap();
+    usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
     let page = ada.get(&path(&event)).await;
     assert_eq!(page.all("#by-resource tbody tr"), ["(deleted) 120 0 – – 0 0"]);
     assert_eq!(page.all("#over-time tbody td:last-child"), ["0"]);
@@ -179,7 +180,7 @@ async fn a_long_day_is_drawn_whole_on_a_small_page() {
             batch.usage.insert(key, figures);
         }
     }
-    usage::flush(&portal.app.db, &batch).await.unwrap();
+    usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
     let page = ada.get(&path(&event)).await;
     assert!(page.body.len() < 50_000, "{} bytes", page.body.len());
     assert_eq!(page.attribute("#metrics", "data-live").as_deref(), Some("10"));

@@ -1,6 +1,7 @@
 //! What all of an owner's events came to, and who sees whose.
 
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
+use ai_proxy::clock::now_ms;
 use http::StatusCode;
 use http::header::CONTENT_DISPOSITION;
 
@@ -35,7 +36,7 @@ async fn event(portal: &Portal, owner: &str, name: &str, start: &str, requests: 
     let mut batch = Batch::new();
     batch.usage = [(key, figures)].into();
     batch.seen = [(attendee.as_str().into(), NINE)].into();
-    usage::flush(&portal.app.db, &batch).await.unwrap();
+    usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
     event
 }
 

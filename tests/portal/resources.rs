@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ai_proxy::catalog::resource::{self, Auth, Resource, ResourceType};
 use ai_proxy::catalog::{audit, event, owner};
+use ai_proxy::clock::now_ms;
 use ai_proxy::demo::backend::Backend;
 use ai_proxy::health;
 use http::StatusCode;
@@ -73,7 +74,7 @@ async fn link(portal: &Portal, event: &str, resource: &Resource) {
         resources: vec![resource.id.clone()],
         ..Default::default()
     };
-    event::save(&portal.app.db, &portal.app.vault, &owner.actor(), &draft).await.unwrap();
+    event::save(&portal.app.db, &portal.app.vault, &owner.actor(now_ms()), &draft).await.unwrap();
 }
 
 fn value(page: &Page, field: &str) -> String {
@@ -322,7 +323,7 @@ async fn a_resource_in_use_is_kept_and_names_the_events() {
     assert!(refused.body.contains("used by Autumn school, Spring school"), "{}", refused.body);
 
     let events = event::list(&portal.app.db, &portal.app.vault, &resource.owner_id).await.unwrap();
-    let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap().actor();
+    let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap().actor(now_ms());
     for event in events {
         event::delete(&portal.app.db, &me, &event.id).await.unwrap();
     }
@@ -528,7 +529,7 @@ async fn servers_are_checked_after_a_save_and_when_an_event_needs_them() {
 async fn a_linked_server_is_checked_without_a_save_in_the_portal() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;
-    let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap().actor();
+    let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap().actor(now_ms());
     let backend = Backend::start().await.unwrap();
     let draft = resource::Draft {
         deployment: "from-a-file".into(),

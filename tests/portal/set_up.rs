@@ -1,6 +1,7 @@
 //! One-time links: the first administrator, and passwords of others.
 
 use ai_proxy::catalog::owner::{self, Role};
+use ai_proxy::clock::now_ms;
 use http::StatusCode;
 
 use crate::harness::{PASSWORD, Portal};
@@ -8,7 +9,7 @@ use crate::harness::{PASSWORD, Portal};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_administrator_takes_over_what_the_command_line_made() {
     let portal = Portal::start().await;
-    let local = owner::local(&portal.app.db, "local").await.unwrap();
+    let local = owner::local(&portal.app.db, "local", now_ms()).await.unwrap();
     let link = portal.app.identity.first_link().await.unwrap().unwrap();
     let path = link.url("");
 
@@ -67,7 +68,7 @@ async fn what_is_wrong_is_said_beside_the_field_and_the_link_stays_good() {
 async fn a_reset_sets_another_password_and_ends_what_was_signed_in() {
     let portal = Portal::start().await;
     let before = portal.owner("Bob").await;
-    let link = owner::reset(&portal.app.db, "Bob").await.unwrap();
+    let link = owner::reset(&portal.app.db, "Bob", now_ms()).await.unwrap();
     let path = link.url("");
     let visitor = portal.visitor();
     assert_eq!(visitor.get(&path).await.text("h1"), "Welcome, Bob");

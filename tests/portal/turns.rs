@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::clock::now_ms;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::StatusCode;
@@ -55,7 +56,8 @@ async fn tests_of_connections_take_turns() {
 
     // The same for programs.
     let me = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap();
-    let token = api_token::create(&portal.app.db, &me, "CI", Some(1)).await.unwrap();
+    let token =
+        api_token::create(&portal.app.db, &me.actor(now_ms()), "CI", Some(1)).await.unwrap();
     let workshop = Workshop::of(&portal, "Ada").await;
     let demo = workshop.resource("demo", &server.url(), &key()).await;
     let url = format!("{}/api/admin/v1/resources/{demo}/test", portal.url);

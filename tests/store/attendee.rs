@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use ai_proxy::catalog::attendee::{self, Attendee, Joined};
 use ai_proxy::catalog::event::{self, Draft, Event};
 use ai_proxy::catalog::{Error, Noun};
+use ai_proxy::clock::{day_of, now_ms};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, on_both};
@@ -32,7 +33,9 @@ async fn who_has(store: &Store, key: &SecretString) -> Option<Attendee> {
 }
 
 async fn join(store: &Store, event: &Event, name: &str) -> Joined {
-    attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes()).await.unwrap()
+    attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes(), now_ms())
+        .await
+        .unwrap()
 }
 
 async fn shared_event(store: &Store, limit: u32) -> Event {
@@ -133,7 +136,7 @@ async fn an_organiser_manages_their_attendees(store: Store) {
     assert!(who_has(&store, &ada.api_key).await.is_none(), "the old one stops at once");
     assert_eq!(&who_has(&store, &new).await.unwrap().id, id);
 
-    attendee::delete(&store.db, &store.by, id).await.unwrap();
+    attendee::delete(&store.db, &store.by, id, day_of(now_ms())).await.unwrap();
     assert!(who_has(&store, &new).await.is_none());
     let audited = store.number("select count(*) from audit where noun = 'attendee'").await;
     assert_eq!(audited, 6);
@@ -152,7 +155,7 @@ async fn another_owners_attendees_are_not_there(store: Store) {
         attendee::set_cap(db, &another, id, Some(1)).await,
         attendee::new_key(db, vault, &another, id).await.map(drop),
         attendee::reveal_key(db, vault, &another.owner_id, id).await.map(drop),
-        attendee::delete(db, &another, id).await,
+        attendee::delete(db, &another, id, day_of(now_ms())).await,
     ];
     for result in results {
         assert!(matches!(result, Err(Error::NotFound { noun: Noun::Attendee, .. })));
@@ -221,7 +224,8 @@ async fn nobody_joins_an_event_that_is_gone(store: Store) {
     let event = shared_event(&store, 5).await;
     ai_proxy::catalog::event::delete(&store.db, &store.by, &event.id).await.unwrap();
     let joined =
-        attendee::join_by_shared_code(&store.db, &store.vault, &event, b"ada lovelace").await;
+        attendee::join_by_shared_code(&store.db, &store.vault, &event, b"ada lovelace", now_ms())
+            .await;
     assert!(matches!(joined, Err(Error::NotFound { noun: Noun::Event, .. })));
 }
 
@@ -262,7 +266,7 @@ async fn who_is_deleted_stays_out_until_let_in_again(store: Store) {
     let ada = joins(&store, &event, "Ada Lovelace").await;
     let today = ai_proxy::clock::day_of(ai_proxy::clock::now_ms());
     ai_proxy::catalog::quota::lease(db, &ada.id, today, 7, 10).await.unwrap().unwrap();
-    attendee::delete(db, by, &ada.id).await.unwrap();
+    attendee::delete(db, by, &ada.id, day_of(now_ms())).await.unwrap();
     let out = join(&store, &event, "ada  lovelace").await;
     assert!(matches!(&out, Joined::Deleted(id) if *id == ada.user_id), "{out:?}");
     let deleted = attendee::deleted::list(db, &by.owner_id, &event.id).await.unwrap();
@@ -301,7 +305,7 @@ async fn nobody_who_is_deleted_comes_back_by_an_older_row(store: Store) {
         .await
         .unwrap();
     assert_eq!(joins(&store, &event, "Ada%20Lovelace").await.id, ada.id);
-    attendee::delete(db, by, &ada.id).await.unwrap();
+    attendee::delete(db, by, &ada.id, day_of(now_ms())).await.unwrap();
     for sent in ["Ada%20Lovelace", "ada lovelace"] {
         let out = join(&store, &event, sent).await;
         assert!(matches!(&out, Joined::Deleted(id) if *id == ada.user_id), "{sent}: {out:?}");
@@ -313,10 +317,10 @@ async fn nobody_who_is_deleted_comes_back_by_an_older_row(store: Store) {
 async fn a_deleted_attendee_counts_towards_the_limit_and_goes_with_the_event(store: Store) {
     let event = shared_event(&store, 1).await;
     let ada = joins(&store, &event, "Ada").await;
-    attendee::delete(&store.db, &store.by, &ada.id).await.unwrap();
+    attendee::delete(&store.db, &store.by, &ada.id, day_of(now_ms())).await.unwrap();
     assert!(matches!(join(&store, &event, "Bob").await, Joined::Full));
     let issued = store.issue(&event, 1).await;
-    attendee::delete(&store.db, &store.by, &issued[0].attendee_id).await.unwrap();
+    attendee::delete(&store.db, &store.by, &issued[0].attendee_id, day_of(now_ms())).await.unwrap();
     assert_eq!(store.number("select count(*) from deleted_attendee").await, 1, "no issued ones");
     event::delete(&store.db, &store.by, &event.id).await.unwrap();
     let listed = attendee::deleted::list(&store.db, &store.by.owner_id, &event.id).await.unwrap();

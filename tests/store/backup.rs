@@ -10,6 +10,7 @@ use ai_proxy::catalog::attendee;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{event, quota, resource};
 use ai_proxy::clock;
+use ai_proxy::clock::{Clock, day_of, now_ms};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ on_both![
 ];
 
 async fn gather(store: &Store) -> Archive {
-    backup::gather(&store.db, &store.vault, &store.by.owner_id, true).await.unwrap()
+    backup::gather(&store.db, &store.vault, &store.by.owner_id, true, now_ms()).await.unwrap()
 }
 
 async fn plan(store: &Store, archive: &Archive) -> Plan {
@@ -38,7 +39,7 @@ async fn plan(store: &Store, archive: &Archive) -> Plan {
 
 async fn restore(store: &Store, archive: &Archive) -> Result<Option<Done>, Error> {
     let mark = plan(store, archive).await.mark();
-    backup::restore(&store.db, &store.vault, &store.by, archive, &mark).await
+    backup::restore(&store.db, &store.vault, &Clock::default(), &store.by, archive, &mark).await
 }
 
 /// Two resources, an event with them, three attendees of whom one has called today, and
@@ -74,8 +75,8 @@ async fn fill(store: &Store) {
         figures.add_call(Duration::from_secs(90), false);
         batch.usage.insert(key, figures);
     }
-    usage::flush(&store.db, &batch).await.unwrap();
-    attendee::delete(&store.db, &store.by, &issued[3].attendee_id).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
+    attendee::delete(&store.db, &store.by, &issued[3].attendee_id, day_of(now_ms())).await.unwrap();
 }
 
 async fn wipe(store: &Store) {
@@ -132,7 +133,7 @@ async fn everything_comes_back_as_it_was(store: Store) {
 
     // By the file as well, and the caps hold on.
     let again = Archive::from_json(&archive.to_json().unwrap()).unwrap();
-    again.check().unwrap();
+    again.check(now_ms()).unwrap();
     assert_eq!(content(&again), content(&archive));
     let key = archive.attendees.iter().find(|copy| copy.used.is_some()).unwrap();
     let key = key.api_key.as_ref().unwrap().expose_secret();
@@ -237,13 +238,14 @@ async fn hostile_entries_are_refused_by_name(store: Store) {
             None => hostile["events"][0]["more"] = value,
         }
         let read = Archive::from_json(hostile.to_string().as_bytes());
-        let error = read.and_then(|archive| archive.check()).unwrap_err().to_string();
+        let error = read.and_then(|archive| archive.check(now_ms())).unwrap_err().to_string();
         assert!(error.contains(named) && error.contains(reason), "{place}: {error}");
         assert!(error.len() < 400 && !error.contains('\n'), "{place}: {error}");
     }
     let mut many = honest.clone();
     many["attendees"] = Value::Array(vec![honest["attendees"][0].clone(); 20_001]);
-    let error = Archive::from_json(many.to_string().as_bytes()).unwrap().check().unwrap_err();
+    let error =
+        Archive::from_json(many.to_string().as_bytes()).unwrap().check(now_ms()).unwrap_err();
     assert!(error.to_string().contains("more than 20000 attendees"), "{error}");
 }
 
@@ -257,7 +259,9 @@ async fn a_restore_that_fails_leaves_nothing(store: Store) {
     assert!(event::list(&store.db, &store.vault, &store.by.owner_id).await.unwrap().is_empty());
     assert_eq!(plan(&store, &archive).await.events, [EventFate::Purging], "and the page says so");
     store.purge().await;
-    let other = backup::restore(&store.db, &store.vault, &store.by, &archive, "another").await;
+    let other =
+        backup::restore(&store.db, &store.vault, &Clock::default(), &store.by, &archive, "another")
+            .await;
     assert_eq!(other.unwrap(), None);
     for count in [
         "select count(*) from resource",
@@ -312,7 +316,7 @@ async fn what_cannot_be_read_is_left_out_and_named(store: Store) {
     assert_eq!(archive.resources.len(), 1);
     assert!(archive.notes[0].contains("mcp-a"), "{:?}", archive.notes);
     assert_eq!(archive.attendees.iter().filter(|copy| copy.api_key.is_none()).count(), 1);
-    archive.check().unwrap();
+    archive.check(now_ms()).unwrap();
     // Nobody knows where the one that is there leads: it is not taken for the same.
     let all = gather_again(&archive);
     store.execute("update resource set endpoint_sealed = 'v1.x'").await;

@@ -4,6 +4,7 @@ use ai_proxy::catalog::attendee::claim::{self, Claim, For, Waiting};
 use ai_proxy::catalog::attendee::{self, listing};
 use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::{Error, Noun};
+use ai_proxy::clock::{day_of, now_ms};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, on_both};
@@ -26,7 +27,7 @@ async fn cards(store: &Store, event: &Event, whom: For<'_>) -> Vec<(String, Stri
 }
 
 async fn claim(store: &Store, code: &str) -> Claim {
-    claim::claim(&store.db, &store.vault, code).await.unwrap()
+    claim::claim(&store.db, &store.vault, code, now_ms()).await.unwrap()
 }
 
 async fn has_key(store: &Store, key: &SecretString) -> Option<String> {
@@ -74,7 +75,7 @@ async fn a_new_card_voids_the_one_before(store: Store) {
     let (_, third) = cards(&store, &event, For::One(&id)).await.remove(0);
     assert!(matches!(claim(&store, &second).await, Claim::Unknown));
     assert!(matches!(claim(&store, &third).await, Claim::Key { .. }));
-    attendee::delete(&store.db, &store.by, &id).await.unwrap();
+    attendee::delete(&store.db, &store.by, &id, day_of(now_ms())).await.unwrap();
     assert!(matches!(claim(&store, &third).await, Claim::Unknown));
     assert!(matches!(claim(&store, "0000-0000-0000").await, Claim::Unknown));
 }

@@ -126,7 +126,7 @@ async fn closed_registration_keeps_out_new_people_only(store: Store) {
     let draft = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
     let event = store.save_event(&draft).await.unwrap();
     let join = |name: &'static str| {
-        attendee::join_by_shared_code(&store.db, &store.vault, &event, name.as_bytes())
+        attendee::join_by_shared_code(&store.db, &store.vault, &event, name.as_bytes(), now_ms())
     };
     let set = |open| control::set_registration(&store.db, &store.by, &event.id, open);
     let shut = async || read(&store, &event.id).await.shut();
@@ -154,7 +154,7 @@ async fn what_is_closed_in_the_settings_is_not_opened_in_the_room(store: Store) 
     let open = Draft { shared_code: Some("welcome1".into()), ..event_draft() };
     let event = store.save_event(&open).await.unwrap();
     let join = |event, name: &'static str| {
-        attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes())
+        attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes(), now_ms())
     };
     assert!(matches!(join(&event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
     let id = Some(event.id.clone());

@@ -10,6 +10,7 @@ use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::resource::{self, KeyChange, Resource};
 use ai_proxy::catalog::seal::{MasterKey, Vault};
 use ai_proxy::catalog::{Error, owner};
+use ai_proxy::clock::now_ms;
 use ai_proxy::db::{Db, sqlite_url};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -92,7 +93,7 @@ impl Store {
         let db = Db::open(&url).await.unwrap();
         let vault = Arc::new(Vault::new(&master_key(1), None));
         vault.check(&db).await.unwrap();
-        let by = owner::local(&db, "local").await.unwrap().actor();
+        let by = owner::local(&db, "local", now_ms()).await.unwrap().actor(now_ms());
         Self { db, vault, by, url, place }
     }
 
@@ -158,7 +159,7 @@ impl Store {
     }
 
     pub async fn another_owner(&self) -> Actor {
-        owner::local(&self.db, "another").await.unwrap().actor()
+        owner::local(&self.db, "another", now_ms()).await.unwrap().actor(now_ms())
     }
 
     /// The same store as another owner uses it.

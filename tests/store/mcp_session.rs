@@ -5,6 +5,7 @@ use ai_proxy::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Digest, attendee, event};
 use ai_proxy::catalog::{resource, session_mark};
+use ai_proxy::clock::{day_of, now_ms};
 use secrecy::ExposeSecret;
 
 use crate::harness::{Store, event_draft, on_both, resource_draft};
@@ -378,7 +379,7 @@ async fn sessions_end_with_their_attendee_and_event(store: Store) {
     for attendee in [&stays, &deleted, &disabled, &of_over, &of_paused] {
         assert!(bind(&store, &[(attendee, attendee)], NOW).await[0]);
     }
-    attendee::delete(&store.db, &store.by, &deleted).await.unwrap();
+    attendee::delete(&store.db, &store.by, &deleted, day_of(now_ms())).await.unwrap();
     attendee::set_active(&store.db, &store.by, &disabled, false).await.unwrap();
     mcp_session::expire(&store.db, NOW).await.unwrap();
     let claim = async |attendee: &str| claim(&store, attendee, attendee, NOW).await;

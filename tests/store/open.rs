@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Error, owner, seal};
+use ai_proxy::clock::now_ms;
 use ai_proxy::db::{Db, OpenError, sqlite_url};
 
 use tokio::sync::Barrier;
@@ -66,7 +67,7 @@ async fn a_wrong_master_key_is_said_at_start_with_what_to_do(store: Store) {
 
 async fn opening_again_keeps_what_is_there(store: Store) {
     let again = store.replica().await;
-    assert_eq!(owner::local(&again.db, "local").await.unwrap().id, store.by.owner_id);
+    assert_eq!(owner::local(&again.db, "local", now_ms()).await.unwrap().id, store.by.owner_id);
     again.db.close().await;
 }
 

@@ -2,6 +2,7 @@
 
 use ai_proxy::catalog::quota::{self, Lease};
 use ai_proxy::catalog::usage::{self, Batch};
+use ai_proxy::clock::now_ms;
 
 use crate::harness::{Store, on_both};
 
@@ -82,7 +83,7 @@ async fn what_is_leased_and_goes_back_keeps_the_books(store: Store) {
                         let back = held.min(3);
                         let mut batch = Batch::new();
                         batch.returned = [(("ada".into(), DAY), back)].into();
-                        usage::flush(&db, &batch).await.unwrap();
+                        usage::flush(&db, &batch, now_ms()).await.unwrap();
                         held -= back;
                     }
                 }

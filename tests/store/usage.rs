@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ai_proxy::catalog::usage::{self, Batch, Figures, Line, Live, UsageKey};
 use ai_proxy::catalog::{attendee, event, quota};
+use ai_proxy::clock::now_ms;
 
 use crate::harness::{Store, on_both};
 
@@ -45,7 +46,7 @@ fn calls(times_ms: &[u64]) -> Figures {
 async fn flush_usage<const N: usize>(store: &Store, usage: [(UsageKey, Figures); N]) {
     let mut batch = Batch::new();
     batch.usage = usage.into();
-    usage::flush(&store.db, &batch).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
 }
 
 async fn each_figure_is_added_to_its_own_column(store: Store) {
@@ -125,11 +126,11 @@ async fn what_an_attendee_did_is_noted_and_never_set_back(store: Store) {
         batch.refusals = [(ada.as_str().into(), (code, at))].into();
         batch
     };
-    usage::flush(&store.db, &batch(2000, "rate_limited", 3000)).await.unwrap();
-    usage::flush(&store.db, &batch(1000, "invalid_path", 2999)).await.unwrap();
+    usage::flush(&store.db, &batch(2000, "rate_limited", 3000), now_ms()).await.unwrap();
+    usage::flush(&store.db, &batch(1000, "invalid_path", 2999), now_ms()).await.unwrap();
     let mut only_seen = Batch::new();
     only_seen.seen = [(ada.as_str().into(), 2001)].into();
-    usage::flush(&store.db, &only_seen).await.unwrap();
+    usage::flush(&store.db, &only_seen, now_ms()).await.unwrap();
     let list = attendee::list(&store.db, &store.by.owner_id, &event.id).await.unwrap();
     assert_eq!(list[0].last_seen_at, Some(2001));
     assert_eq!(
@@ -155,9 +156,9 @@ async fn figures_of_a_deleted_event_are_dropped_and_the_rest_is_kept(store: Stor
         batch.spent = [(("nobody".into(), DAY), 1)].into();
         batch
     };
-    usage::flush(&store.db, &batch()).await.unwrap();
+    usage::flush(&store.db, &batch(), now_ms()).await.unwrap();
     event::delete(&store.db, &store.by, &gone.id).await.unwrap();
-    usage::flush(&store.db, &batch()).await.unwrap();
+    usage::flush(&store.db, &batch(), now_ms()).await.unwrap();
     store.purge().await;
     assert_eq!(store.number("select cast(sum(requests) as bigint) from usage").await, 2);
     assert_eq!(store.number("select count(*) from quota").await, 0);
@@ -169,7 +170,7 @@ async fn what_goes_back_can_be_leased_again(store: Store) {
     let mut batch = Batch::new();
     batch.spent = [(("ada".into(), DAY), 3)].into();
     batch.returned = [(("ada".into(), DAY), 2)].into();
-    usage::flush(&store.db, &batch).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     assert_eq!(lease(3).await.unwrap(), None, "only two went back");
     let again = lease(2).await.unwrap().unwrap();
     assert_eq!((again.granted, again.spent), (5, 3));
@@ -185,7 +186,7 @@ async fn a_batch_counts_once_however_often_it_is_sent(store: Store) {
         .map(|n| {
             let db = if n % 2 == 0 { store.db.clone() } else { replica.db.clone() };
             let batch = batch.clone();
-            tokio::spawn(async move { usage::flush(&db, &batch).await.unwrap() })
+            tokio::spawn(async move { usage::flush(&db, &batch, now_ms()).await.unwrap() })
         })
         .collect();
     for task in tasks {
@@ -229,7 +230,7 @@ async fn replicas_that_flush_at_once_add_up(store: Store) {
                         }
                     }
                     for batch in [figures, quotas, notes] {
-                        usage::flush(&db, &batch).await.unwrap();
+                        usage::flush(&db, &batch, now_ms()).await.unwrap();
                     }
                 }
             })
@@ -292,7 +293,7 @@ async fn what_goes_on_now_is_told_of_the_last_minute_and_of_people(store: Store)
         (key(&event.id, &ids[1], "echo", MIDNIGHT), calls(&[1, 1])),
     ]
     .into();
-    usage::flush(&store.db, &batch).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     let live = usage::live(&store.db, &store.by.owner_id, &event.id, now).await.unwrap();
     let expected = Live {
         active: 2,

@@ -8,6 +8,7 @@ use ai_proxy::catalog::usage::overview::{self, AtCap};
 use ai_proxy::catalog::usage::series::{self, Point, Span};
 use ai_proxy::catalog::usage::{self, Batch, Figures, Latency, UsageKey};
 use ai_proxy::catalog::{attendee, quota};
+use ai_proxy::clock::now_ms;
 
 use crate::harness::{Store, on_both};
 
@@ -53,7 +54,7 @@ async fn flush(store: &Store, event: &Event, calls: &[Call<'_>]) {
             figures.completion_tokens += 5;
         }
     }
-    usage::flush(&store.db, &batch).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
 }
 
 fn sum(requests: u64, errors: u64) -> Sum {
@@ -239,7 +240,7 @@ async fn who_has_used_up_their_day_is_counted(store: Store) {
     }
     // Leased by a replica, and nothing of it spent.
     quota::lease(&store.db, ids[2], 20_000, cap, cap).await.unwrap().unwrap();
-    usage::flush(&store.db, &batch).await.unwrap();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     let at_cap = overview::at_cap(&store.db, &event, 20_000).await.unwrap();
     assert_eq!(at_cap, AtCap { called: 2, at_cap: 1 });
     let tomorrow = overview::at_cap(&store.db, &event, 20_001).await.unwrap();
@@ -258,7 +259,7 @@ async fn events_are_listed_with_what_they_come_to(store: Store) {
     flush(&store, &used, &[call]).await;
     let mut seen = Batch::new();
     seen.seen = [(ada.as_str().into(), MIDNIGHT)].into();
-    usage::flush(&store.db, &seen).await.unwrap();
+    usage::flush(&store.db, &seen, now_ms()).await.unwrap();
     let stranger = store.owned_by(store.another_owner().await);
     let foreign = stranger.event().await;
 

@@ -13,7 +13,6 @@ use crate::catalog::event::Draft;
 use crate::catalog::resource::{Auth, ResourceType};
 use crate::catalog::usage::BUCKETS_MS;
 use crate::catalog::usage::backup::Copy as UsageCopy;
-use crate::clock::now_ms;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -80,10 +79,11 @@ struct Attendee {
 }
 
 /// Reads the JSON in such a file. Entries that cannot be taken are left out and noted.
+/// A file that does not say when it was made counts as made at `now_ms`.
 ///
 /// # Errors
 /// [`Error::Invalid`] where it is not of this form at all.
-pub fn read(text: &[u8]) -> Result<Archive, Error> {
+pub fn read(text: &[u8], now_ms: i64) -> Result<Archive, Error> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let file: File = serde_json::from_slice(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -99,7 +99,7 @@ pub fn read(text: &[u8]) -> Result<Archive, Error> {
     let mut archive = Archive {
         format: FORMAT,
         source: "azure-ai-proxy-lite".to_owned(),
-        made_at: made_at.map_or_else(now_ms, jiff::Timestamp::as_millisecond),
+        made_at: made_at.map_or(now_ms, jiff::Timestamp::as_millisecond),
         resources: Vec::new(),
         events: Vec::new(),
         attendees: Vec::new(),
@@ -113,7 +113,7 @@ pub fn read(text: &[u8]) -> Result<Archive, Error> {
         archive.add_event(event);
     }
     archive.add_attendees(file.attendees);
-    archive.add_metrics(&file.metrics);
+    archive.add_metrics(&file.metrics, now_ms);
     Ok(archive)
 }
 
@@ -264,7 +264,7 @@ impl Archive {
         }
     }
 
-    fn add_metrics(&mut self, metrics: &[Metric]) {
+    fn add_metrics(&mut self, metrics: &[Metric], now_ms: i64) {
         let zones: HashMap<&str, &str> =
             self.events.iter().map(|event| (&*event.id, &*event.time_zone)).collect();
         let resources: HashMap<&str, &str> =
@@ -289,7 +289,7 @@ impl Archive {
                 total_ms: 0,
                 buckets: [0; BUCKETS_MS.len() + 1],
             };
-            copy.check().is_ok().then_some(copy)
+            copy.check(now_ms).is_ok().then_some(copy)
         });
         self.usage = rows.collect();
         let (kept, left_out) = (self.usage.len(), metrics.len() - self.usage.len());

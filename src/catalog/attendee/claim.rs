@@ -12,7 +12,6 @@ use super::{Attendee, not_found, refuse_by_code, replace_key};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Parameters};
 
 /// No I, L, O or U: no two look alike, and no word comes out.
@@ -158,7 +157,7 @@ pub async fn make_cards(
         let mut insert = sqlx::query(AssertSqlSafe(statement));
         for card in batch {
             let digest = vault.digest(&digested(card.code.expose_secret())).hex();
-            insert = insert.bind(&card.attendee_id).bind(digest).bind(now_ms());
+            insert = insert.bind(&card.attendee_id).bind(digest).bind(by.at);
         }
         insert.execute(&mut *tx).await?;
     }
@@ -172,12 +171,12 @@ pub async fn make_cards(
 }
 
 /// Takes a code, as it was typed, for a key: exactly once, however many try.
-pub async fn claim(db: &Db, vault: &Vault, typed: &str) -> Result<Claim> {
+pub async fn claim(db: &Db, vault: &Vault, typed: &str, now_ms: i64) -> Result<Claim> {
     let Some(code) = normal(typed) else { return Ok(Claim::Unknown) };
     let text = digested(&code);
     let digests = [Some(vault.digest(&text)), vault.old_digest(&text)];
     // Wrong ones are answered without the catalog's lock.
-    let known = find(db, &digests).await?;
+    let known = find(db, &digests, now_ms).await?;
     let Some((digest, Claim::Key { .. }, _)) = &known else {
         return Ok(known.map_or(Claim::Unknown, |(_, other, _)| other));
     };
@@ -187,13 +186,13 @@ pub async fn claim(db: &Db, vault: &Vault, typed: &str) -> Result<Claim> {
             and exists (select 1 from attendee where id = attendee_id and active = 1)",
     )
     .bind(digest)
-    .bind(now_ms())
+    .bind(now_ms)
     .execute(&mut *tx)
     .await?
     .rows_affected();
     let Some((_, Claim::Key { attendee, owner_id, .. }, name)) = known.filter(|_| won == 1) else {
         tx.rollback().await?;
-        let now = find(db, &digests).await?;
+        let now = find(db, &digests, now_ms).await?;
         return Ok(match now {
             // Only who has won may say so.
             None | Some((_, Claim::Key { .. }, _)) => Claim::Unknown,
@@ -202,7 +201,7 @@ pub async fn claim(db: &Db, vault: &Vault, typed: &str) -> Result<Claim> {
     };
     let key = replace_key(&mut tx, vault, &attendee.id).await?;
     change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
-    let by = Actor { owner_id: owner_id.clone(), name };
+    let by = Actor { owner_id: owner_id.clone(), name, at: now_ms };
     audit::record(&mut tx, &by, "claimed a card", Noun::Attendee, &attendee.id, "").await?;
     tx.commit().await?;
     Ok(Claim::Key { attendee, owner_id, key })
@@ -210,7 +209,11 @@ pub async fn claim(db: &Db, vault: &Vault, typed: &str) -> Result<Claim> {
 
 /// What a code would be good for, its digest, and who claims it; the key is not
 /// made yet.
-async fn find(db: &Db, digests: &[Option<Digest>; 2]) -> Result<Option<(String, Claim, String)>> {
+async fn find(
+    db: &Db,
+    digests: &[Option<Digest>; 2],
+    now_ms: i64,
+) -> Result<Option<(String, Claim, String)>> {
     let hex = |digest: Option<Digest>| digest.as_ref().map(Digest::hex);
     let row = sqlx::query(
         "select digest, claimed_at, event.owner_id, event.ends_at, attendee.id, event_id, user_id,
@@ -231,7 +234,7 @@ async fn find(db: &Db, digests: &[Option<Digest>; 2]) -> Result<Option<(String, 
     let event_id = attendee.event_id.clone();
     let claim = if let Some(at) = row.try_get("claimed_at")? {
         Claim::Used { event_id, owner_id, at }
-    } else if row.int("ends_at")? < now_ms() {
+    } else if row.int("ends_at")? < now_ms {
         Claim::Ended { event_id, owner_id }
     } else if !attendee.active {
         Claim::Deactivated { event_id, owner_id }

@@ -10,7 +10,6 @@ use super::{New, insert, new_api_key, not_found};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Noun, Result, change, new_id};
-use crate::clock::{now_ms, today};
 use crate::db::{Columns, Db, Tx};
 
 /// A deleted attendee, who may not join again.
@@ -25,7 +24,7 @@ pub struct Deleted {
 }
 
 /// Keeps the attendee's digest and count before their row is deleted.
-pub(super) async fn bury(tx: &mut Tx, id: &str) -> Result<()> {
+pub(super) async fn bury(tx: &mut Tx, id: &str, today: u32) -> Result<()> {
     // What is leased counts: nobody may pass the cap by being let in again.
     sqlx::query(
         "insert into deleted_attendee (event_id, user_id, day, used)
@@ -36,7 +35,7 @@ pub(super) async fn bury(tx: &mut Tx, id: &str) -> Result<()> {
             + case when deleted_attendee.day = excluded.day then deleted_attendee.used else 0 end",
     )
     .bind(id)
-    .bind(i64::from(today(now_ms())))
+    .bind(i64::from(today))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -114,7 +113,14 @@ pub async fn let_in_again(
         .execute(&mut *tx)
         .await?;
     let id = new_id();
-    let new = New { id: &id, event_id, user_id, display_name: "", key: &new_api_key()? };
+    let new = New {
+        id: &id,
+        event_id,
+        user_id,
+        display_name: "",
+        key: &new_api_key()?,
+        created_at: by.at,
+    };
     insert(&mut tx, vault, new).await?;
     sqlx::query("insert into quota (attendee_id, day, granted, spent) values ($1, $2, $3, $3)")
         .bind(&id)

@@ -7,7 +7,6 @@ use super::{Actor, new_api_key};
 use crate::catalog::seal::Vault;
 use crate::catalog::validate::{invalid, number, optional_line};
 use crate::catalog::{Error, Noun, Result, audit, change, event, new_id};
-use crate::clock::now_ms;
 use crate::db::Db;
 
 /// Most keys that are issued in one transaction.
@@ -43,7 +42,7 @@ pub async fn issue(
     // Before others have to wait: all but the numbers.
     let mut issued = Vec::with_capacity(count as usize);
     let mut rows = Vec::with_capacity(count as usize);
-    let now = now_ms();
+    let now = by.at;
     for _ in 0..count {
         let new = Issued {
             attendee_id: new_id(),

@@ -35,6 +35,7 @@ pub async fn join_by_shared_code(
     vault: &Vault,
     event: &Event,
     sent: &[u8],
+    now_ms: i64,
 ) -> Result<Joined> {
     let Some(ids) = Ids::of(&event.id, sent) else { return Ok(Joined::NameNotUsable) };
     if ids.length < *name::LENGTH.start() {
@@ -89,6 +90,7 @@ pub async fn join_by_shared_code(
             user_id: &ids.now,
             display_name: &shown,
             key: &new_api_key()?,
+            created_at: now_ms,
         };
         insert(&mut tx, vault, new).await?;
         id

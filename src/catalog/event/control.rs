@@ -9,7 +9,6 @@ use sqlx::any::AnyRow;
 use super::window::Window;
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::{Error, Noun, Outcome, Result, change};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 /// The largest daily request cap.
@@ -46,7 +45,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
     sqlx::query("update event set active = $2, updated_at = $3 where id = $1")
         .bind(id)
         .bind(i64::from(active))
-        .bind(now_ms())
+        .bind(by.at)
         .execute(&mut *tx)
         .await?;
     let action = if active { "resumed" } else { "paused" };
@@ -74,13 +73,13 @@ pub async fn extend(
         let reason = format!("the end was changed meanwhile, to {end}; look at it, then try again");
         return Err(Error::Conflict { reason });
     }
-    let wanted = ends_at.max(now_ms()) + i64::from(minutes) * 60_000;
+    let wanted = ends_at.max(by.at) + i64::from(minutes) * 60_000;
     let window = Window::parse(&row.text("start_local")?, &wall_clock(wanted, &zone)?, &zone)?;
     sqlx::query("update event set end_local = $2, ends_at = $3, updated_at = $4 where id = $1")
         .bind(id)
         .bind(&window.end_local)
         .bind(window.ends_at)
-        .bind(now_ms())
+        .bind(by.at)
         .execute(&mut *tx)
         .await?;
     let detail = format!("{}: to {} {zone}", row.text("name")?, window.end_local);
@@ -126,7 +125,7 @@ pub async fn raise_cap(
     sqlx::query("update event set daily_request_cap = $2, updated_at = $3 where id = $1")
         .bind(id)
         .bind(i64::from(raised))
-        .bind(now_ms())
+        .bind(by.at)
         .execute(&mut *tx)
         .await?;
     let attendees: Vec<String> = sqlx::query_scalar(
@@ -154,7 +153,7 @@ pub async fn set_registration(db: &Db, by: &Actor, id: &str, open: bool) -> Resu
         let delete = sqlx::query("delete from registration_stop where event_id = $1").bind(id);
         delete.execute(&mut *tx).await?.rows_affected() > 0
     } else {
-        stop_registration_in(&mut tx, id).await?
+        stop_registration_in(&mut tx, id, by.at).await?
     };
     if !changed {
         return Ok(Outcome::Unchanged);
@@ -165,13 +164,13 @@ pub async fn set_registration(db: &Db, by: &Actor, id: &str, open: bool) -> Resu
 }
 
 /// Takes no new attendees, as a part of a transaction; whether it was otherwise.
-pub async fn stop_registration_in(tx: &mut Tx, id: &str) -> Result<bool> {
+pub async fn stop_registration_in(tx: &mut Tx, id: &str, now_ms: i64) -> Result<bool> {
     let done = sqlx::query(
         "insert into registration_stop (event_id, stopped_at) values ($1, $2)
          on conflict (event_id) do nothing",
     )
     .bind(id)
-    .bind(now_ms())
+    .bind(now_ms)
     .execute(&mut **tx)
     .await?;
     Ok(done.rows_affected() > 0)

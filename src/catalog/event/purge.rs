@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use crate::catalog::{Error, Noun, Result, change};
-use crate::clock::now_ms;
 use crate::db::{Db, Tx};
 
 /// How long after a deletion rows are first removed, in milliseconds: what other
@@ -67,13 +66,13 @@ pub async fn hide(tx: &mut Tx, id: &str, until: i64) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Conflict`] where that time has passed and its rows may be removed.
-pub async fn reveal(tx: &mut Tx, id: &str, until: i64) -> Result<()> {
+pub async fn reveal(tx: &mut Tx, id: &str, until: i64, now: i64) -> Result<()> {
     let shown = sqlx::query(
         "update event set purge_at = null where id = $1 and purge_at = $2 and purge_at > $3",
     )
     .bind(id)
     .bind(until)
-    .bind(now_ms())
+    .bind(now)
     .execute(&mut **tx)
     .await?;
     if shown.rows_affected() == 0 {

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::redeem::LIVE;
 use super::{LOCAL, Owner, Role};
 use crate::catalog::{Digest, Error, Noun, Result, audit, change, new_id};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 /// A person in a tenant. Names and e-mail addresses change hands; these ids
@@ -51,7 +50,7 @@ pub async fn has_account(db: &Db, owner: &Owner) -> Result<bool> {
 
 /// The owner of an account that needs no invitation: made where there is none,
 /// under `name` or one like it. Nobody becomes an existing owner by a name.
-pub async fn admit(db: &Db, account: Account, name: &str) -> Result<Owner> {
+pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result<Owner> {
     let mut tx = change::write(db).await?;
     if let Some(owner) = owner_in(&mut tx, account).await? {
         return Ok(owner);
@@ -63,11 +62,11 @@ pub async fn admit(db: &Db, account: Account, name: &str) -> Result<Owner> {
     )
     .bind(&id)
     .bind(&name)
-    .bind(now_ms())
+    .bind(now_ms)
     .execute(&mut *tx)
     .await?;
     let owner = Owner { id, name, role: Role::Owner, active: true };
-    link(&mut tx, account, &owner, "became owner").await?;
+    link(&mut tx, account, &owner, "became owner", now_ms).await?;
     tx.commit().await?;
     Ok(owner)
 }
@@ -77,10 +76,10 @@ pub async fn admit(db: &Db, account: Account, name: &str) -> Result<Owner> {
 ///
 /// # Errors
 /// [`Error::Conflict`]: the account is another owner's. The link stays good.
-pub async fn redeem(db: &Db, token: &str, account: Account) -> Result<Option<Owner>> {
-    let (digest, now) = (Digest::sha256(token.as_bytes()).hex(), now_ms());
+pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Result<Option<Owner>> {
+    let digest = Digest::sha256(token.as_bytes()).hex();
     let mut tx = change::write(db).await?;
-    let row = sqlx::query(LIVE).bind(&digest).bind(now).fetch_optional(&mut *tx).await?;
+    let row = sqlx::query(LIVE).bind(&digest).bind(now_ms).fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(None) };
     let Some(id) = row.try_get::<Option<String>, _>("owner_id")? else { return Ok(None) };
     let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")
@@ -98,20 +97,20 @@ pub async fn redeem(db: &Db, token: &str, account: Account) -> Result<Option<Own
         .await?;
     sqlx::query("update setup_link set used_at = $2 where digest = $1")
         .bind(&digest)
-        .bind(now)
+        .bind(now_ms)
         .execute(&mut *tx)
         .await?;
-    link(&mut tx, account, &owner, "linked a Microsoft account to").await?;
+    link(&mut tx, account, &owner, "linked a Microsoft account to", now_ms).await?;
     tx.commit().await?;
     Ok(Some(owner))
 }
 
 /// Notes that a sign-in came back; `false` if it did before. `state` is what
 /// tells it from others, until `expires_at`.
-pub async fn spend(db: &Db, state: &str, expires_at: i64) -> Result<bool> {
+pub async fn spend(db: &Db, state: &str, expires_at: i64, now_ms: i64) -> Result<bool> {
     let mut tx = db.write().await?;
     sqlx::query("delete from entra_state where expires_at < $1")
-        .bind(now_ms())
+        .bind(now_ms)
         .execute(&mut *tx)
         .await?;
     let spent = sqlx::query(
@@ -135,7 +134,13 @@ async fn owner_in(tx: &mut Tx, account: Account) -> Result<Option<Owner>> {
     row.as_ref().map(Owner::read).transpose()
 }
 
-async fn link(tx: &mut Tx, account: Account, owner: &Owner, action: &str) -> Result<()> {
+async fn link(
+    tx: &mut Tx,
+    account: Account,
+    owner: &Owner,
+    action: &str,
+    now_ms: i64,
+) -> Result<()> {
     sqlx::query(
         "insert into entra_account (tenant_id, object_id, owner_id, created_at)
          values ($1, $2, $3, $4)",
@@ -143,12 +148,12 @@ async fn link(tx: &mut Tx, account: Account, owner: &Owner, action: &str) -> Res
     .bind(account.tenant.to_string())
     .bind(account.object.to_string())
     .bind(&owner.id)
-    .bind(now_ms())
+    .bind(now_ms)
     .execute(&mut **tx)
     .await?;
     change::record(tx, Noun::Owner, &owner.id).await?;
     let detail = format!("{} ({account})", owner.name);
-    audit::record(tx, &owner.actor(), action, Noun::Owner, &owner.id, &detail).await
+    audit::record(tx, &owner.actor(now_ms), action, Noun::Owner, &owner.id, &detail).await
 }
 
 /// The person's own name where it is free, else with a number.

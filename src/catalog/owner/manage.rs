@@ -8,7 +8,6 @@ use crate::catalog::api_token;
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change, new_id};
-use crate::clock::now_ms;
 use crate::db::{Columns, Db, Tx};
 
 /// An owner as administrators see one.
@@ -80,13 +79,13 @@ pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
     )
     .bind(&id)
     .bind(&name)
-    .bind(now_ms())
+    .bind(by.at)
     .execute(&mut *tx)
     .await?;
     if inserted.rows_affected() == 0 {
         return Err(invalid("name", "is another owner's"));
     }
-    let link = new_link(&mut tx, Some(&id)).await?;
+    let link = new_link(&mut tx, Some(&id), by.at).await?;
     note(&mut tx, by, "invited", &id, &name).await?;
     tx.commit().await?;
     Ok(link)
@@ -102,7 +101,7 @@ pub async fn reset(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
         return Err(Error::Conflict { reason });
     }
     let mut tx = change::write(db).await?;
-    let link = new_link(&mut tx, Some(&owner.id)).await?;
+    let link = new_link(&mut tx, Some(&owner.id), by.at).await?;
     audit::record(&mut tx, by, "made a link for", Noun::Owner, &owner.id, &owner.name).await?;
     tx.commit().await?;
     Ok(link)

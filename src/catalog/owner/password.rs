@@ -26,14 +26,14 @@ pub async fn is_any_set(db: &Db) -> Result<bool> {
 }
 
 /// Replaces the owner's own password.
-pub async fn set(db: &Db, owner: &Owner, hash: &str) -> Result<()> {
+pub async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> {
     let mut tx = change::write(db).await?;
     sqlx::query("update owner set password_hash = $2 where id = $1")
         .bind(&owner.id)
         .bind(hash)
         .execute(&mut *tx)
         .await?;
-    let (by, id) = (owner.actor(), &owner.id);
+    let (by, id) = (owner.actor(now_ms), &owner.id);
     audit::record(&mut tx, &by, "changed password", Noun::Owner, id, &owner.name).await?;
     Ok(tx.commit().await?)
 }

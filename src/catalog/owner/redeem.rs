@@ -6,7 +6,6 @@ use sqlx::Row;
 use super::{ALIAS, BY_ID, LOCAL, Owner, find_row, line};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Digest, Noun, Result, api_token, audit, change, new_id};
-use crate::clock::now_ms;
 use crate::db::{Db, Tx};
 
 /// What a link is good for.
@@ -23,10 +22,10 @@ pub(super) const LIVE: &str = "select owner_id from setup_link
 
 /// What the link with this token is good for; `None` once it was used or has
 /// expired.
-pub async fn pending(db: &Db, token: &str) -> Result<Option<Pending>> {
+pub async fn pending(db: &Db, token: &str, now_ms: i64) -> Result<Option<Pending>> {
     let row = sqlx::query(LIVE)
         .bind(Digest::sha256(token.as_bytes()).hex())
-        .bind(now_ms())
+        .bind(now_ms)
         .fetch_optional(db.pool())
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -43,14 +42,23 @@ pub async fn pending(db: &Db, token: &str) -> Result<Option<Pending>> {
 ///
 /// # Errors
 /// [`Invalid`](crate::catalog::Error::Invalid): another owner has that name.
-pub async fn redeem(db: &Db, token: &str, name: &str, hash: &str) -> Result<Option<Owner>> {
-    let (digest, now) = (Digest::sha256(token.as_bytes()).hex(), now_ms());
+pub async fn redeem(
+    db: &Db,
+    token: &str,
+    name: &str,
+    hash: &str,
+    now_ms: i64,
+) -> Result<Option<Owner>> {
+    let digest = Digest::sha256(token.as_bytes()).hex();
     let mut tx = change::write(db).await?;
-    let row = sqlx::query(LIVE).bind(&digest).bind(now).fetch_optional(&mut *tx).await?;
+    let row = sqlx::query(LIVE).bind(&digest).bind(now_ms).fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(None) };
     let (id, action) = match row.try_get::<Option<String>, _>("owner_id")? {
         Some(id) => (id, "set password"),
-        None => (administrator(&mut tx, &line("name", name, 64)?).await?, "became administrator"),
+        None => (
+            administrator(&mut tx, &line("name", name, 64)?, now_ms).await?,
+            "became administrator",
+        ),
     };
     let row = sqlx::query(
         "update owner set password_hash = $2 where id = $1 and active = 1
@@ -66,18 +74,18 @@ pub async fn redeem(db: &Db, token: &str, name: &str, hash: &str) -> Result<Opti
     api_token::revoke_all_in(&mut tx, &id).await?;
     sqlx::query("update setup_link set used_at = $2 where digest = $1")
         .bind(&digest)
-        .bind(now)
+        .bind(now_ms)
         .execute(&mut *tx)
         .await?;
     change::record(&mut tx, Noun::Owner, &id).await?;
-    audit::record(&mut tx, &owner.actor(), action, Noun::Owner, &id, &owner.name).await?;
+    audit::record(&mut tx, &owner.actor(now_ms), action, Noun::Owner, &id, &owner.name).await?;
     tx.commit().await?;
     Ok(Some(owner))
 }
 
 /// The row that becomes the administrator `name`. Further links of that kind
 /// are void from here on: there is somebody who can be asked.
-async fn administrator(tx: &mut Tx, name: &str) -> Result<String> {
+async fn administrator(tx: &mut Tx, name: &str, now_ms: i64) -> Result<String> {
     sqlx::query("delete from setup_link where owner_id is null and used_at is null")
         .execute(&mut **tx)
         .await?;
@@ -116,7 +124,7 @@ async fn administrator(tx: &mut Tx, name: &str) -> Result<String> {
             )
             .bind(&id)
             .bind(name)
-            .bind(now_ms())
+            .bind(now_ms)
             .execute(&mut **tx)
             .await?;
             id

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use super::rows::{Of, USAGE, add_rows, of_usage};
 use super::{Batch, DAY_MS, totals};
 use crate::catalog::Result;
-use crate::clock;
 use crate::db::{Db, Parameters, Tx};
 
 /// Quotas of one statement, a power of two.
@@ -24,7 +23,7 @@ const REMEMBERED_MS: i64 = DAY_MS;
 ///
 /// After an error it is to be sent again: also where the store ended this
 /// transaction for being in the way of a deletion.
-pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
+pub async fn flush(db: &Db, batch: &Batch, now: i64) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
@@ -32,7 +31,7 @@ pub async fn flush(db: &Db, batch: &Batch) -> Result<()> {
     let first_time =
         sqlx::query("insert into flush (id, at) values ($1, $2) on conflict do nothing")
             .bind(&batch.id)
-            .bind(clock::now_ms())
+            .bind(now)
             .execute(&mut *tx)
             .await?;
     if first_time.rows_affected() == 0 {

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog;
 use crate::catalog::seal::{Place, Vault};
-use crate::clock::now_ms;
 use crate::identity::new_token;
 
 /// How long a sign-in may take, in seconds: what its cookie says as well.
@@ -37,6 +36,7 @@ impl Ticket {
         redirect_uri: String,
         next: &str,
         invitation: Option<&SecretString>,
+        now_ms: i64,
     ) -> catalog::Result<Self> {
         let token = || Ok::<_, catalog::Error>(new_token()?.expose_secret().to_owned());
         Ok(Self {
@@ -46,7 +46,7 @@ impl Ticket {
             redirect_uri,
             next: next.to_owned(),
             invitation: invitation.map(|token| token.expose_secret().to_owned()),
-            expires_at: now_ms() + VALID_SECONDS * 1000,
+            expires_at: now_ms + VALID_SECONDS * 1000,
         })
     }
 
@@ -56,10 +56,10 @@ impl Ticket {
     }
 
     /// `None` where it is not ours or its time is over.
-    pub fn open(vault: &Vault, sealed: &str) -> Option<Self> {
+    pub fn open(vault: &Vault, sealed: &str, now_ms: i64) -> Option<Self> {
         let text = vault.open(PLACE, sealed).ok()?;
         let ticket: Self = serde_json::from_str(text.expose_secret()).ok()?;
-        Some(ticket).filter(|ticket| ticket.expires_at >= now_ms())
+        Some(ticket).filter(|ticket| ticket.expires_at >= now_ms)
     }
 }
 
@@ -78,15 +78,17 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_where_it_was_sealed_and_for_ten_minutes() {
-        let mut ticket = Ticket::new("https://here/callback".into(), "/admin", None).unwrap();
+        let now = 1_800_000_000_000;
+        let ticket = Ticket::new("https://here/callback".into(), "/admin", None, now).unwrap();
         assert_ne!(ticket.state, ticket.nonce);
         // RFC 7636, 4.1: 43 to 128 unreserved characters.
         assert_eq!(ticket.verifier.len(), 64);
         let sealed = ticket.seal(&vault(1)).unwrap();
-        assert_eq!(Ticket::open(&vault(1), &sealed).unwrap().state, ticket.state);
-        assert!(Ticket::open(&vault(2), &sealed).is_none());
-        assert!(Ticket::open(&vault(1), &format!("{sealed}A")).is_none());
-        ticket.expires_at = now_ms() - 1;
-        assert!(Ticket::open(&vault(1), &ticket.seal(&vault(1)).unwrap()).is_none());
+        assert_eq!(Ticket::open(&vault(1), &sealed, now).unwrap().state, ticket.state);
+        assert!(Ticket::open(&vault(2), &sealed, now).is_none());
+        assert!(Ticket::open(&vault(1), &format!("{sealed}A"), now).is_none());
+        let end = now + 600_000;
+        assert!(Ticket::open(&vault(1), &sealed, end).is_some());
+        assert!(Ticket::open(&vault(1), &sealed, end + 1).is_none());
     }
 }

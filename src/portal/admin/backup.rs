@@ -103,7 +103,8 @@ async fn make(
 ) -> Result<(Vec<u8>, BackupTurn), Error> {
     let owner_id = &me.owner.id;
     let turn = site.backups.turn(owner_id).await?;
-    let archive = backup::gather(&site.db, &site.vault, owner_id, with_figures).await?;
+    let archive =
+        backup::gather(&site.db, &site.vault, owner_id, with_figures, site.clock.now_ms()).await?;
     let (events, attendees) = (archive.events.len(), archive.attendees.len());
     let detail = format!("events: {events}, attendees: {attendees}, with all their keys");
     let file = site.backups.seal(&turn, archive, passphrase).await?;

@@ -66,7 +66,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
 
 pub async fn create(State(site): State<Site>, me: SignedIn, Form(typed): Form<New>) -> Answer {
     let made = match typed.days() {
-        Ok(days) => match api_token::create(&site.db, &me.owner, &typed.name, days).await {
+        Ok(days) => match api_token::create(&site.db, &me.actor(), &typed.name, days).await {
             Ok(token) => Ok(token),
             Err(error) => Err(Problems::from_error(error)?),
         },
@@ -99,7 +99,7 @@ pub async fn ask_revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<S
 }
 
 pub async fn revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
-    let name = api_token::revoke(&site.db, &me.owner, &id).await?;
+    let name = api_token::revoke(&site.db, &me.actor(), &id).await?;
     me.done(&site, PATH, Flash::done(format!("The token {name} is revoked."))).await
 }
 

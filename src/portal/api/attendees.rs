@@ -233,7 +233,8 @@ pub async fn remove(
     Path((id, attendee_id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     own(&site, &caller, &id, &attendee_id).await?;
-    attendee::delete(&site.db, &caller.actor(), &attendee_id).await?;
+    let today = site.clock.today(site.clock.now_ms());
+    attendee::delete(&site.db, &caller.actor(), &attendee_id, today).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -18,13 +18,15 @@ use crate::proxy::throttle;
 /// An owner, acting by a token.
 pub struct Caller {
     holder: Holder,
+    /// When the request came, UTC milliseconds.
+    at: i64,
     _turn: OwnersTurn,
 }
 
 impl Caller {
     /// Who writes, as the catalog asks it.
     pub fn actor(&self) -> Actor {
-        self.holder.actor()
+        self.holder.actor(self.at)
     }
 
     pub fn owner(&self) -> &Owner {
@@ -51,7 +53,7 @@ impl FromRequestParts<Site> for Caller {
         match site.identity.token_holder(&token, source).await {
             Ok(holder) => {
                 let turn = owners_turn(parts, &holder.owner.id, Crowd::Programs).await?;
-                Ok(Self { holder, _turn: turn })
+                Ok(Self { holder, at: site.clock.now_ms(), _turn: turn })
             }
             Err(Refusal::Unknown) => Err(ApiError::invalid_token()),
             Err(Refusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),

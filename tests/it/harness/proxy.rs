@@ -10,6 +10,7 @@ use ai_proxy::catalog::audit::Actor;
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::{event, owner};
+use ai_proxy::clock::now_ms;
 use ai_proxy::config::{Config, StoreArgs};
 use ai_proxy::db::Db;
 use ai_proxy::server::{self, Running};
@@ -98,7 +99,7 @@ impl Proxy {
         let args =
             StoreArgs { data_dir: dir.path().to_owned(), database_url: database_url.clone() };
         let (db, vault) = app::open_store(&args).await.expect("a store");
-        let by = owner::local(&db, "local").await.expect("an owner").actor();
+        let by = owner::local(&db, "local", now_ms()).await.expect("an owner").actor(now_ms());
         let store = Store { db, vault, by, dir, database_url, door: Mutex::default() };
         Self { store: Arc::new(store), serving: None }
     }

@@ -1,6 +1,7 @@
 //! Attendees by the API.
 
 use ai_proxy::catalog::{attendee, event, owner};
+use ai_proxy::clock::now_ms;
 use serde_json::json;
 
 use super::Program;
@@ -71,7 +72,7 @@ async fn who_was_deleted_after_joining_by_code_is_listed_and_let_in_again() {
     let owner = owner::find(db, "Ada").await.unwrap().unwrap();
     let id = event_path.rsplit('/').next().unwrap();
     let event = event::get(db, vault, &owner.id, id).await.unwrap();
-    attendee::join_by_shared_code(db, vault, &event, b"Grace Hopper").await.unwrap();
+    attendee::join_by_shared_code(db, vault, &event, b"Grace Hopper", now_ms()).await.unwrap();
 
     let all = format!("{event_path}/attendees");
     let joined = ada.get(&all).await.done();

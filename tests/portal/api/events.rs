@@ -5,6 +5,7 @@ use std::time::Duration;
 use ai_proxy::catalog::event::purge;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::clock;
+use ai_proxy::clock::now_ms;
 use serde_json::json;
 
 use super::{Program, event};
@@ -150,7 +151,7 @@ async fn figures_are_added_up_and_the_trail_names_the_token() {
         (0..calls).for_each(|n| figures.add_call(Duration::from_millis(5), n == 1));
         let mut batch = Batch::new();
         batch.usage = [(key, figures)].into();
-        usage::flush(&portal.app.db, &batch).await.unwrap();
+        usage::flush(&portal.app.db, &batch, now_ms()).await.unwrap();
     }
     let usage = program.get(&format!("{path}/usage")).await.done();
     assert_eq!((&usage["requests"], &usage["errors"]), (&json!(3), &json!(1)));

@@ -2,6 +2,7 @@
 
 use ai_proxy::catalog::api_token;
 use ai_proxy::catalog::owner::{self, manage};
+use ai_proxy::clock::now_ms;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -37,20 +38,20 @@ async fn a_token_ends_when_it_expires_is_revoked_or_its_owner_is_deactivated() {
     let program = Program::of(&portal, "Ada").await;
     let ada = owner::find(db, "Ada").await.unwrap().unwrap();
     program.get("/owner").await.done();
-    manage::set_active(db, &root.actor(), &ada, false).await.unwrap();
+    manage::set_active(db, &root.actor(now_ms()), &ada, false).await.unwrap();
     assert_eq!(program.get("/owner").await.status, 401);
-    manage::set_active(db, &root.actor(), &ada, true).await.unwrap();
+    manage::set_active(db, &root.actor(now_ms()), &ada, true).await.unwrap();
     assert_eq!(program.get("/owner").await.status, 401, "it does not come back");
 
     let program = Program::of(&portal, "Ada").await;
     sqlx::query("update api_token set expires_at = 1").execute(db.writer()).await.unwrap();
     assert_eq!(program.get("/owner").await.status, 401);
     let id = &api_token::list(db, &ada.id).await.unwrap()[0].id;
-    api_token::revoke(db, &ada, id).await.unwrap();
+    api_token::revoke(db, &ada.actor(now_ms()), id).await.unwrap();
 
     let program = Program::of(&portal, "Ada").await;
     let id = &api_token::list(db, &ada.id).await.unwrap()[0].id;
-    api_token::revoke(db, &ada, id).await.unwrap();
+    api_token::revoke(db, &ada.actor(now_ms()), id).await.unwrap();
     assert_eq!(program.get("/owner").await.status, 401);
 
     // A forgotten password ends them, too.

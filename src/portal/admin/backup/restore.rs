@@ -88,7 +88,8 @@ async fn take_in(
     turn: &BackupTurn,
     typed: Typed,
 ) -> Result<String, Error> {
-    let archive = site.backups.open(turn, typed.file, &typed.passphrase).await?;
+    let archive =
+        site.backups.open(turn, typed.file, &typed.passphrase, site.clock.now_ms()).await?;
     backup::keep(&site.db, &site.vault, &me.actor(), me.session().id(), Arc::new(archive)).await
 }
 
@@ -234,7 +235,9 @@ pub async fn confirm(
     let (there, by) = (site.clone(), me.actor());
     // A task of its own: it runs to its end, or is taken back, also if the browser leaves.
     let done = tokio::spawn(async move {
-        let done = backup::restore(&there.db, &there.vault, &by, &archive, &typed.mark).await;
+        let done =
+            backup::restore(&there.db, &there.vault, &there.clock, &by, &archive, &typed.mark)
+                .await;
         drop((archive, turn));
         done
     });

@@ -154,7 +154,8 @@ pub async fn ask_delete(State(site): State<Site>, me: SignedIn, Path((event, id)
 
 pub async fn delete(State(site): State<Site>, me: SignedIn, Path((event, id)): Ids) -> Answer {
     let who = own(&site, &me, (&event, &id)).await?;
-    attendee::delete(&site.db, &me.actor(), &id).await?;
+    let today = site.clock.today(site.clock.now_ms());
+    attendee::delete(&site.db, &me.actor(), &id, today).await?;
     let text = if who.attendee.has_joined_by_code() {
         format!(
             "{} was deleted, and calls under this name are refused. You can let them in again \
