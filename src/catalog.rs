@@ -5,7 +5,6 @@
 //! (`change`) and who did it (`audit`). `snapshot` is what the data plane
 //! reads; `quota`, `mcp_session` and `usage` are what it writes.
 
-pub mod api_token;
 pub mod attendee;
 pub mod audit;
 pub mod change;

@@ -1,6 +1,7 @@
 //! Owners: organisers, who see nothing of each other's; and the one-time links
 //! by which they set their password.
 
+pub mod api_token;
 pub mod entra;
 pub mod manage;
 pub mod password;

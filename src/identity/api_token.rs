@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
 use crate::catalog;
-use crate::catalog::api_token::{self, Holder};
+use crate::catalog::owner::api_token::{self, Holder};
 
 /// Why a token is not taken.
 #[derive(Debug)]

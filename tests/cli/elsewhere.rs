@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ai_proxy::app::open_store;
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::now_ms;
 use ai_proxy::config::StoreArgs;
 use secrecy::ExposeSecret;

@@ -2,7 +2,7 @@
 //! sign-ins, figures and backups.
 
 use ai_proxy::backup::{self, plan::Plan};
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::{Clock, now_ms};
 use secrecy::ExposeSecret;
 use serde_json::Value;

@@ -7,7 +7,7 @@ mod guards;
 mod resources;
 mod tokens;
 
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::now_ms;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::ExposeSecret;

@@ -8,7 +8,7 @@ use ai_proxy::backup;
 use ai_proxy::backup::archive::Archive;
 use ai_proxy::catalog::attendee::{self, Joined};
 use ai_proxy::catalog::event::{self, Draft};
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::{day_of, now_ms};
 use http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use http::{Method, StatusCode};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::now_ms;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};

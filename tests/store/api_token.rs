@@ -1,7 +1,7 @@
 //! API tokens: whom one speaks for, and until when.
 
-use ai_proxy::catalog::owner::{self, manage};
-use ai_proxy::catalog::{Error, api_token};
+use ai_proxy::catalog::Error;
+use ai_proxy::catalog::owner::{self, api_token, manage};
 use ai_proxy::clock::now_ms;
 use secrecy::{ExposeSecret, SecretString};
 

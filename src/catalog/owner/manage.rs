@@ -3,8 +3,8 @@
 //! know. There is always an administrator left who has a password, so that one
 //! can sign in while Microsoft cannot be reached.
 
+use super::api_token;
 use super::{BY_ID, Owner, Role, SetupLink, find, find_row, line, new_link};
-use crate::catalog::api_token;
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change, new_id};

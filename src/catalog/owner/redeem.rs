@@ -3,9 +3,9 @@
 
 use sqlx::Row;
 
-use super::{ALIAS, BY_ID, LOCAL, Owner, find_row, line};
+use super::{ALIAS, BY_ID, LOCAL, Owner, api_token, find_row, line};
 use crate::catalog::validate::invalid;
-use crate::catalog::{Digest, Noun, Result, api_token, audit, change, new_id};
+use crate::catalog::{Digest, Noun, Result, audit, change, new_id};
 use crate::db::{Db, Tx};
 
 /// What a link is good for.

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::setup;
-use crate::catalog::{api_token, owner};
+use crate::catalog::owner::{self, api_token};
 use crate::identity::local::Refusal;
 use crate::portal::Site;
 use crate::portal::error::PageError;

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use crate::catalog::api_token::{self, ApiToken};
+use crate::catalog::owner::api_token::{self, ApiToken};
 use crate::clock::{now_ms, rfc3339};
 use crate::portal::Site;
 use crate::portal::error::PageError;

@@ -6,9 +6,9 @@ use http::request::Parts;
 use secrecy::SecretString;
 
 use super::error::ApiError;
-use crate::catalog::api_token::Holder;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
+use crate::catalog::owner::api_token::Holder;
 use crate::identity::api_token::Refusal;
 use crate::portal::Site;
 use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};

@@ -1,7 +1,6 @@
 //! Who is let in, what bodies are taken, and that owners are kept apart.
 
-use ai_proxy::catalog::api_token;
-use ai_proxy::catalog::owner::{self, manage};
+use ai_proxy::catalog::owner::{self, api_token, manage};
 use ai_proxy::clock::now_ms;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! The page where tokens are made and revoked.
 
-use ai_proxy::catalog::{api_token, owner};
+use ai_proxy::catalog::owner::{self, api_token};
 use http::StatusCode;
 
 use super::Program;

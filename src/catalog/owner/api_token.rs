@@ -9,11 +9,11 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
-use super::audit::{self, Actor};
-use super::digest::hex;
-use super::owner::Owner;
-use super::validate::{invalid, line};
-use super::{Digest, Error, Noun, Result, change, new_id, seal};
+use super::Owner;
+use crate::catalog::audit::{self, Actor};
+use crate::catalog::digest::hex;
+use crate::catalog::validate::{invalid, line};
+use crate::catalog::{Digest, Error, Noun, Result, change, new_id, seal};
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
