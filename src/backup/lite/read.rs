@@ -151,7 +151,7 @@ impl Archive {
                 "Resource {named} used a managed identity, which this proxy has not: it comes back \
                  switched off. Give it a key."
             ));
-        } else if kind != Some(ResourceType::McpServer) && copy.active {
+        } else if !kind.is_some_and(ResourceType::is_served) && copy.active {
             copy.active = false;
             self.notes.push(format!(
                 "Resource {named} is of the type {}, which cannot be called yet: it comes back \

@@ -146,8 +146,11 @@ impl Draft {
     fn valid_endpoint(&self) -> Result<Endpoint> {
         let endpoint =
             Endpoint::parse(&self.endpoint).map_err(|reason| invalid("endpoint", reason))?;
-        if self.kind == ResourceType::FoundryToolkit && !endpoint.sets("api-version") {
-            return Err(invalid("endpoint", "must carry api-version=… for Foundry Toolkit"));
+        if self.kind.needs_api_version() && !endpoint.sets("api-version") {
+            return Err(invalid(
+                "endpoint",
+                format!("must carry api-version=… for {}", self.kind.label()),
+            ));
         }
         Ok(endpoint)
     }

@@ -10,7 +10,7 @@ use super::bearer::Caller;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use super::{List, Saved};
-use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
+use crate::catalog::resource::{self, Draft, KeyChange};
 use crate::catalog::{Rows, change};
 use crate::health;
 use crate::portal::Site;
@@ -226,7 +226,7 @@ pub async fn test(
     Path(id): Path<String>,
 ) -> Result<Json<Tested>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
-    if found.kind != ResourceType::McpServer {
+    if !found.kind.is_probed() {
         return Err(ApiError::conflict("Only MCP servers can be tested."));
     }
     let owner_id = caller.owner_id();
