@@ -11,6 +11,7 @@ pub mod audit;
 pub mod change;
 pub mod digest;
 pub mod event;
+pub mod limits;
 pub mod mcp_session;
 pub mod owner;
 pub mod quota;

@@ -69,7 +69,8 @@ impl Plan {
                 Standing::Foreign => EventFate::Taken,
             });
         }
-        let new_keys = attendee::backup::without_key(connection, vault, &archive.attendees).await?;
+        let keys = archive.attendees.iter().map(|copy| copy.api_key.as_ref());
+        let new_keys = attendee::backup::not_free(connection, vault, keys).await?;
         Ok(Self { resources, events, new_keys })
     }
 

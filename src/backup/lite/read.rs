@@ -7,12 +7,13 @@ use serde::Deserialize;
 
 use super::zone;
 use crate::backup::Error;
-use crate::backup::archive::{Archive, EventCopy, FORMAT, ResourceCopy, check_counts, quoted};
-use crate::catalog::attendee::backup::{self as attendees, Copy as AttendeeCopy};
+use crate::backup::archive::{
+    Archive, AttendeeCopy, EventCopy, FORMAT, ResourceCopy, UsageCopy, check_counts, quoted,
+};
+use crate::catalog::attendee::{self, check_api_key};
 use crate::catalog::event::Draft;
 use crate::catalog::resource::{Auth, ResourceType};
 use crate::catalog::usage::BUCKETS_MS;
-use crate::catalog::usage::backup::Copy as UsageCopy;
 use crate::clock::now_ms;
 
 #[derive(Deserialize, Default)]
@@ -224,25 +225,16 @@ impl Archive {
         let (mut left_out, mut rekeyed) = (0, 0);
         for (number, attendee) in attendees.into_iter().enumerate() {
             let event = attendee.event_id.unwrap_or_default();
-            let mut copy = AttendeeCopy {
-                id: format!("{number}"),
+            let theirs = attendee::Attendee {
                 // Theirs are made in other ways than ours, so they are of a kind of their own.
                 user_id: format!("lite:{}", attendee.user_id.unwrap_or_default().trim()),
-                event,
-                display_name: String::new(),
-                api_key: attendee.api_key,
                 active: attendee.active,
-                daily_request_cap: None,
-                created_at: self.made_at.max(0),
-                last_seen_at: None,
-                last_error: None,
-                last_error_at: None,
-                used: None,
+                ..attendee::Attendee::new(number.to_string(), &event, self.made_at.max(0))
             };
+            let mut copy = AttendeeCopy::new(theirs, attendee.api_key, None);
             let key = copy.api_key.as_ref().map(secrecy::ExposeSecret::expose_secret);
-            let is_key = key.is_some_and(|key| {
-                attendees::check_api_key(key).is_ok() && keys.insert(key.to_owned())
-            });
+            let is_key =
+                key.is_some_and(|key| check_api_key(key).is_ok() && keys.insert(key.to_owned()));
             if !is_key {
                 copy.api_key = None;
             }

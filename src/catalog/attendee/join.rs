@@ -8,10 +8,13 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::AnyConnection;
 
-use super::{Attendee, New, deleted, insert, name, new_api_key};
+use super::key::new_api_key;
+use super::row::{Attendee, NewAttendee, insert, select};
+use super::{deleted, name};
 use crate::catalog::event::{Event, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
+use crate::clock::now_ms;
 use crate::db::{Columns, Db};
 
 /// Whether there was room for one more.
@@ -83,14 +86,12 @@ pub async fn join_by_shared_code(
             return Ok(refused);
         }
         let id = new_id();
-        let new = New {
-            id: &id,
-            event_id: &event.id,
-            user_id: &ids.now,
-            display_name: &shown,
-            key: &new_api_key()?,
+        let attendee = Attendee {
+            user_id: ids.now.clone(),
+            display_name: shown,
+            ..Attendee::new(id.clone(), &event.id, now_ms())
         };
-        insert(&mut tx, vault, new).await?;
+        insert(&mut tx, [&NewAttendee::new(vault, attendee, &new_api_key()?)?]).await?;
         id
     };
     change::record(&mut tx, Noun::Attendee, &id).await?;
@@ -189,16 +190,12 @@ async fn find(
     event_id: &str,
     ids: &Ids,
 ) -> Result<Option<Attendee>> {
-    let rows = sqlx::query(
-        "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
-            last_seen_at, last_error, last_error_at
-         from attendee where event_id = $1 and user_id in ($2, $3)",
-    )
-    .bind(event_id)
-    .bind(&ids.now)
-    .bind(&ids.before)
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(select("from attendee where event_id = $1 and user_id in ($2, $3)"))
+        .bind(event_id)
+        .bind(&ids.now)
+        .bind(&ids.before)
+        .fetch_all(connection)
+        .await?;
     let mut found = rows.iter().map(Attendee::read).collect::<Result<Vec<_>>>()?;
     // Today's first: where there are two, the older one stays unchanged.
     found.sort_by_key(|attendee| attendee.user_id != ids.now);
