@@ -19,6 +19,7 @@ pub mod rekey;
 pub mod resource;
 pub mod restore;
 pub mod seal;
+pub mod secret;
 pub mod session_mark;
 pub mod snapshot;
 pub mod unreadable;

@@ -14,7 +14,6 @@ use super::Error;
 mod attendee;
 mod event;
 mod resource;
-mod secret;
 mod usage;
 
 pub use attendee::AttendeeCopy;
@@ -86,13 +85,18 @@ impl Archive {
         }
         let mut events = HashSet::new();
         for event in &self.events {
-            let entry = || format!("event {} {}", quoted(&event.id), quoted(&event.name));
+            let entry = || format!("event {} {}", quoted(&event.id), quoted(&event.fields.name));
             event.draft(Some(event.id.clone()), Vec::new()).check().map_err(at(entry))?;
             if !events.insert(&*event.id) {
                 return Err(Error::Invalid(format!("{} is in it twice", entry())));
             }
             let mut linked = HashSet::new();
-            if !event.resources.iter().all(|id| resources.contains(&**id) && linked.insert(id)) {
+            if !event
+                .fields
+                .resources
+                .iter()
+                .all(|id| resources.contains(&**id) && linked.insert(id))
+            {
                 let reason = "links a resource twice, or one that is not in the file";
                 return Err(Error::Invalid(format!("{}: {reason}", entry())));
             }

@@ -50,14 +50,14 @@ pub async fn gather(
         source: format!("AI Proxy {}", env!("CARGO_PKG_VERSION")),
         made_at: clock::now_ms(),
         resources: resources.iter().map(ResourceCopy::from).collect(),
-        events: events.iter().map(EventCopy::of).collect(),
+        events: events.iter().map(EventCopy::from).collect(),
         attendees: attendees.into_iter().map(|kept| AttendeeCopy::of(kept, today)).collect(),
         usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
         notes: unreadable.iter().map(missing).collect(),
     };
     let resources: HashSet<&str> = archive.resources.iter().map(|copy| &*copy.id).collect();
     for event in &mut archive.events {
-        event.resources.retain(|id| resources.contains(&**id));
+        event.fields.resources.retain(|id| resources.contains(&**id));
     }
     let events: HashSet<&str> = archive.events.iter().map(|copy| &*copy.id).collect();
     archive.attendees.retain(|copy| events.contains(&*copy.event));

@@ -168,7 +168,8 @@ async fn restore_events<'a>(
         // The id is nobody's: under the catalog's lock that was seen just now, so this
         // makes an event and changes none.
         let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
-        let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
+        let links =
+            copy.fields.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
         let saved = event::restore_in(tx, vault, by, &copy.draft(id, links)).await?;
         if copy.registration_stopped {
             event::control::stop_registration_in(tx, &saved.id).await?;

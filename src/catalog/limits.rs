@@ -10,3 +10,8 @@ pub const NAME: usize = 64;
 
 /// Characters of a person's name or e-mail address.
 pub const PERSON: usize = 128;
+
+/// What a page says of a field that holds no [`CAP`].
+pub fn cap_rule() -> String {
+    format!("must be a whole number from {} to {}", CAP.start(), CAP.end())
+}

@@ -3,10 +3,10 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::secret::exposed;
 use crate::catalog::attendee::Attendee;
 use crate::catalog::attendee::backup::Kept;
 use crate::catalog::limits::CAP;
+use crate::catalog::secret::exposed;
 use crate::catalog::{Error, Result};
 
 /// All that is known of one attendee.

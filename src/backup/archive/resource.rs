@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::secret::exposed;
 use crate::catalog::resource::{Draft, KeyChange, Resource};
+use crate::catalog::secret::exposed;
 use crate::catalog::{Error, Result};
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -176,26 +176,23 @@ impl Archive {
             self.resources.iter().any(|resource| resource.id == **id) && linked.insert(*id)
         });
         let shared_code = event.event_shared_code.filter(|code| !is_blank(code));
-        let fresh = Draft::default();
         let copy = EventCopy {
             id: event.event_id.unwrap_or_default(),
-            name,
-            description: event.event_markdown.unwrap_or_default(),
-            organizer_name: event.organizer_name.unwrap_or_default(),
-            organizer_email: event.organizer_email.unwrap_or_default(),
-            start: window.start,
-            end: window.end,
-            time_zone: window.time_zone,
-            resources: links.map(str::to_owned).collect(),
-            max_token_cap: u32::try_from(event.max_token_cap).unwrap_or(0),
-            daily_request_cap: u32::try_from(event.daily_request_cap).unwrap_or(0),
-            requests_per_minute: fresh.requests_per_minute,
-            burst: fresh.burst,
-            max_open_requests: fresh.max_open_requests,
-            registration: fresh.registration,
+            fields: Draft {
+                name,
+                description: event.event_markdown.unwrap_or_default(),
+                organizer_name: event.organizer_name.unwrap_or_default(),
+                organizer_email: event.organizer_email.unwrap_or_default(),
+                start: window.start,
+                end: window.end,
+                time_zone: window.time_zone,
+                resources: links.map(str::to_owned).collect(),
+                max_token_cap: u32::try_from(event.max_token_cap).unwrap_or(0),
+                daily_request_cap: u32::try_from(event.daily_request_cap).unwrap_or(0),
+                shared_code,
+                ..Draft::default()
+            },
             registration_stopped: false,
-            shared_code,
-            shared_code_limit: fresh.shared_code_limit,
             active: event.active,
         };
         let refused = match copy.draft(Some(copy.id.clone()), Vec::new()).check() {
@@ -258,7 +255,7 @@ impl Archive {
 
     fn add_metrics(&mut self, metrics: &[Metric]) {
         let zones: HashMap<&str, &str> =
-            self.events.iter().map(|event| (&*event.id, &*event.time_zone)).collect();
+            self.events.iter().map(|event| (&*event.id, &*event.fields.time_zone)).collect();
         let resources: HashMap<&str, &str> =
             self.resources.iter().map(|copy| (&*copy.deployment, &*copy.id)).collect();
         let rows = metrics.iter().filter_map(|metric| {

@@ -11,7 +11,7 @@ use sqlx::AnyConnection;
 use super::key::new_api_key;
 use super::row::{Attendee, NewAttendee, insert, select};
 use super::{deleted, name};
-use crate::catalog::event::{Event, Shut};
+use crate::catalog::event::{Event, Registration, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
 use crate::clock::now_ms;
@@ -136,7 +136,7 @@ async fn refusal(
     .await?
     .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event_id.to_owned() })?;
     let is_stopped = room.int("stopped")? > 0;
-    if let Some(why) = Shut::of(&room.text("registration")?, is_stopped) {
+    if let Some(why) = Shut::of(Registration::stored(&room.text("registration")?), is_stopped) {
         return Ok(Some(Joined::Shut(why)));
     }
     Ok((room.int("joined")? >= room.int("shared_code_limit")?).then_some(Joined::Full))

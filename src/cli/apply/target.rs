@@ -38,7 +38,7 @@ impl From<Event> for Stored {
             burst: event.burst,
             max_open_requests: event.max_open_requests,
             shared_code_limit: event.shared_code_limit,
-            registration: event.registration,
+            registration: event.registration.as_str().to_owned(),
         }
     }
 }
