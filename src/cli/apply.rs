@@ -3,10 +3,10 @@
 //! The whole file is read and checked before the first row is written. Applying
 //! it again changes nothing; what the file does not name is left alone.
 
+mod destination;
 mod key;
 mod plan;
 mod remote;
-mod target;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use self::destination::Target;
 use self::plan::Plan;
 use self::remote::ServerArgs;
-use self::target::Target;
 use super::output::{self, Json, Table};
 use super::store::CatalogArgs;
 use super::workshop::Source;

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::target::{Refusal, Stored, Target};
+use super::destination::{Refusal, Stored, Target};
 use super::{Applied, AppliedEvent, AppliedResource, key};
 use crate::catalog::{event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};

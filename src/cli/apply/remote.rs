@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
-use super::target::{Refusal, Stored};
+use super::destination::{Refusal, Stored};
 use crate::catalog::resource::KeyChange;
 use crate::catalog::{Outcome, Saved, event, resource};
 use crate::config::EndpointPolicy;
