@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-use crate::catalog::resource::{Credential, Endpoint, Resource, ResourceType};
+use crate::catalog::resource::{Credential, Endpoint, Resource};
 use crate::catalog::{Digest, session_mark};
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -235,9 +235,8 @@ async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result
     tokio::time::timeout(CHECK, step).await.map_err(late)
 }
 
-/// Only MCP servers can be asked.
 fn is_checked(resource: &Resource) -> bool {
-    resource.active && resource.kind == ResourceType::McpServer
+    resource.active && resource.kind.is_probed()
 }
 
 fn fingerprint(resource: &Resource) -> Digest {

@@ -6,15 +6,20 @@
 
 use std::collections::HashSet;
 
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Error;
-use crate::catalog::attendee::backup::{Copy as Attendee, exposed};
-use crate::catalog::event::{self, Event};
-use crate::catalog::resource::{self, KeyChange, Resource};
-use crate::catalog::usage::backup::Copy as Usage;
+
+mod attendee;
+mod event;
+mod resource;
+mod usage;
+
+pub use attendee::AttendeeCopy;
+pub use event::EventCopy;
+pub use resource::ResourceCopy;
+pub use usage::UsageCopy;
 
 pub const FORMAT: u32 = 1;
 
@@ -33,54 +38,10 @@ pub struct Archive {
     pub made_at: i64,
     pub resources: Vec<ResourceCopy>,
     pub events: Vec<EventCopy>,
-    pub attendees: Vec<Attendee>,
-    pub usage: Vec<Usage>,
+    pub attendees: Vec<AttendeeCopy>,
+    pub usage: Vec<UsageCopy>,
     /// What reading another program's file has to say to whoever restores it.
     pub notes: Vec<String>,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceCopy {
-    pub id: String,
-    pub deployment: String,
-    pub name: String,
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub endpoint: String,
-    pub auth: String,
-    #[serde(serialize_with = "exposed")]
-    pub key: Option<SecretString>,
-    pub region: String,
-    pub active: bool,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventCopy {
-    pub id: String,
-    pub name: String,
-    pub description: String,
-    pub organizer_name: String,
-    pub organizer_email: String,
-    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
-    pub start: String,
-    pub end: String,
-    pub time_zone: String,
-    /// Ids of resources, in order.
-    pub resources: Vec<String>,
-    pub max_token_cap: u32,
-    pub daily_request_cap: u32,
-    pub requests_per_minute: u32,
-    pub burst: u32,
-    pub max_open_requests: u32,
-    #[serde(serialize_with = "exposed")]
-    pub shared_code: Option<SecretString>,
-    pub shared_code_limit: u32,
-    pub registration: String,
-    /// It takes no new attendees for now.
-    pub registration_stopped: bool,
-    pub active: bool,
 }
 
 impl Archive {
@@ -124,13 +85,18 @@ impl Archive {
         }
         let mut events = HashSet::new();
         for event in &self.events {
-            let entry = || format!("event {} {}", quoted(&event.id), quoted(&event.name));
+            let entry = || format!("event {} {}", quoted(&event.id), quoted(&event.fields.name));
             event.draft(Some(event.id.clone()), Vec::new()).check().map_err(at(entry))?;
             if !events.insert(&*event.id) {
                 return Err(Error::Invalid(format!("{} is in it twice", entry())));
             }
             let mut linked = HashSet::new();
-            if !event.resources.iter().all(|id| resources.contains(&**id) && linked.insert(id)) {
+            if !event
+                .fields
+                .resources
+                .iter()
+                .all(|id| resources.contains(&**id) && linked.insert(id))
+            {
                 let reason = "links a resource twice, or one that is not in the file";
                 return Err(Error::Invalid(format!("{}: {reason}", entry())));
             }
@@ -163,91 +129,6 @@ impl Archive {
             }
         }
         Ok(())
-    }
-}
-
-impl From<&Resource> for ResourceCopy {
-    fn from(resource: &Resource) -> Self {
-        Self {
-            id: resource.id.clone(),
-            deployment: resource.deployment.to_string(),
-            name: resource.name.clone(),
-            kind: resource.kind.as_str().to_owned(),
-            endpoint: resource.endpoint.as_written(),
-            auth: resource.auth.to_string(),
-            key: resource.key.clone(),
-            region: resource.region.clone(),
-            active: resource.active,
-        }
-    }
-}
-
-impl ResourceCopy {
-    /// As a form that makes it anew.
-    pub fn draft(&self) -> crate::catalog::Result<resource::Draft> {
-        let invalid = |field| move |reason| crate::catalog::Error::Invalid { field, reason };
-        Ok(resource::Draft {
-            id: None,
-            deployment: self.deployment.clone(),
-            name: self.name.clone(),
-            kind: self.kind.parse().map_err(invalid("type"))?,
-            endpoint: self.endpoint.clone(),
-            auth: self.auth.parse().map_err(invalid("auth"))?,
-            key: self.key.clone().map_or(KeyChange::Keep, KeyChange::Set),
-            region: self.region.clone(),
-            active: self.active,
-        })
-    }
-}
-
-impl EventCopy {
-    pub fn of(event: &Event) -> Self {
-        let draft = event::Draft::from(event);
-        Self {
-            id: event.id.clone(),
-            name: draft.name,
-            description: draft.description,
-            organizer_name: draft.organizer_name,
-            organizer_email: draft.organizer_email,
-            start: draft.start,
-            end: draft.end,
-            time_zone: draft.time_zone,
-            resources: draft.resources,
-            max_token_cap: draft.max_token_cap,
-            daily_request_cap: draft.daily_request_cap,
-            requests_per_minute: draft.requests_per_minute,
-            burst: draft.burst,
-            max_open_requests: draft.max_open_requests,
-            shared_code: draft.shared_code,
-            shared_code_limit: draft.shared_code_limit,
-            registration: draft.registration,
-            registration_stopped: event.is_registration_stopped,
-            active: draft.active,
-        }
-    }
-
-    /// As a form that makes it anew, with these links.
-    pub fn draft(&self, id: Option<String>, resources: Vec<String>) -> event::Draft {
-        event::Draft {
-            id,
-            name: self.name.clone(),
-            description: self.description.clone(),
-            organizer_name: self.organizer_name.clone(),
-            organizer_email: self.organizer_email.clone(),
-            start: self.start.clone(),
-            end: self.end.clone(),
-            time_zone: self.time_zone.clone(),
-            resources,
-            max_token_cap: self.max_token_cap,
-            daily_request_cap: self.daily_request_cap,
-            requests_per_minute: self.requests_per_minute,
-            burst: self.burst,
-            max_open_requests: self.max_open_requests,
-            shared_code: self.shared_code.clone(),
-            shared_code_limit: self.shared_code_limit,
-            registration: self.registration.clone(),
-            active: self.active,
-        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Error;
 use super::archive::{
-    Archive, EventCopy, FORMAT, MAX_ATTENDEES, MAX_EVENTS, MAX_RESOURCES, MAX_USAGE, ResourceCopy,
+    Archive, AttendeeCopy, EventCopy, FORMAT, MAX_ATTENDEES, MAX_EVENTS, MAX_RESOURCES, MAX_USAGE,
+    ResourceCopy, UsageCopy,
 };
 use crate::catalog::attendee::backup as attendees;
 use crate::catalog::event;
@@ -44,19 +45,20 @@ pub async fn gather(
         )));
     }
     let today = clock::day_of(now_ms);
+    let attendees = attendees::all(db, vault, owner_id, today).await?;
     let mut archive = Archive {
         format: FORMAT,
         source: format!("AI Proxy {}", env!("CARGO_PKG_VERSION")),
         made_at: now_ms,
         resources: resources.iter().map(ResourceCopy::from).collect(),
-        events: events.iter().map(EventCopy::of).collect(),
-        attendees: attendees::copies(db, vault, owner_id, today).await?,
+        events: events.iter().map(EventCopy::from).collect(),
+        attendees: attendees.into_iter().map(|kept| AttendeeCopy::of(kept, today)).collect(),
         usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
         notes: unreadable.iter().map(missing).collect(),
     };
     let resources: HashSet<&str> = archive.resources.iter().map(|copy| &*copy.id).collect();
     for event in &mut archive.events {
-        event.resources.retain(|id| resources.contains(&**id));
+        event.fields.resources.retain(|id| resources.contains(&**id));
     }
     let events: HashSet<&str> = archive.events.iter().map(|copy| &*copy.id).collect();
     archive.attendees.retain(|copy| events.contains(&*copy.event));
@@ -72,12 +74,12 @@ fn missing(row: &Unreadable) -> String {
 
 const OTHER_WAY: &str = "the operator can copy the whole database instead";
 
-async fn figures(db: &Db, owner_id: &str) -> Result<Vec<figures::Copy>, Error> {
+async fn figures(db: &Db, owner_id: &str) -> Result<Vec<UsageCopy>, Error> {
     let limit = u32::try_from(MAX_USAGE + 1).unwrap_or(u32::MAX);
     for grain in [figures::MINUTE_MS, figures::HOUR_MS, figures::DAY_MS] {
-        let copies = figures::copies(db, owner_id, grain, limit).await?;
-        if copies.len() <= MAX_USAGE {
-            return Ok(copies);
+        let sums = figures::sums(db, owner_id, grain, limit).await?;
+        if sums.len() <= MAX_USAGE {
+            return Ok(sums.into_iter().map(UsageCopy::from).collect());
         }
     }
     let reason = format!("takes at most {MAX_USAGE} rows of figures; leave them out");

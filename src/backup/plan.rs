@@ -9,12 +9,10 @@ use sqlx::AnyConnection;
 use super::archive::{Archive, ResourceCopy};
 use crate::catalog::audit::Actor;
 use crate::catalog::event::{self, Standing};
+use crate::catalog::limits::NAME;
 use crate::catalog::resource::{self, Endpoint, Resource};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Result, Rows, attendee};
-
-/// Longest deployment name.
-const MAX_NAME: usize = 64;
 
 /// What becomes of each entry of an archive, in its order.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +67,8 @@ impl Plan {
                 Standing::Foreign => EventFate::Taken,
             });
         }
-        let new_keys = attendee::backup::without_key(connection, vault, &archive.attendees).await?;
+        let keys = archive.attendees.iter().map(|copy| copy.api_key.as_ref());
+        let new_keys = attendee::backup::not_free(connection, vault, keys).await?;
         Ok(Self { resources, events, new_keys })
     }
 
@@ -116,7 +115,7 @@ fn free_name(name: &str, taken: &HashSet<String>) -> String {
     let numbered = |number: u32| {
         let ending = format!("-{number}");
         // Deployment names are ASCII.
-        let kept = name.len().min(MAX_NAME - ending.len());
+        let kept = name.len().min(NAME - ending.len());
         format!("{}{ending}", &name[..kept])
     };
     (2..).map(numbered).find(|name| !taken.contains(name)).unwrap_or_default()

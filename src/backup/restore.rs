@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use super::Error;
 use super::archive::Archive;
 use super::plan::{EventFate, Plan, ResourceFate};
+use crate::catalog::attendee::backup::{self as attendees, Restored};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
-use crate::catalog::usage::backup::{self as figures, Whose};
-use crate::catalog::{self, Noun, attendee, change, event, new_id, resource};
+use crate::catalog::usage::backup as figures;
+use crate::catalog::{self, Noun, change, event, new_id, resource};
 use crate::clock::{Clock, day_of};
 use crate::db::{Db, Tx};
 
@@ -180,7 +181,8 @@ async fn restore_events<'a>(
         // The id is nobody's: under the catalog's lock that was seen just now, so this
         // makes an event and changes none.
         let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
-        let links = copy.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
+        let links =
+            copy.fields.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
         let saved = event::restore_in(tx, vault, by, &copy.draft(id, links)).await?;
         if copy.registration_stopped {
             event::control::stop_registration_in(tx, &saved.id, by.at).await?;
@@ -198,16 +200,16 @@ async fn restore_attendees<'a>(
     events: &HashMap<&str, String>,
     today: u32,
 ) -> Result<HashMap<&'a str, String>, Error> {
-    let (mut ids, mut by_event) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
+    let (mut ids, mut rows) = (HashMap::new(), Vec::with_capacity(archive.attendees.len()));
     for (at, copy) in archive.attendees.iter().enumerate() {
         let Some(event_id) = events.get(&*copy.event) else { continue };
-        let row = attendee::backup::to_row(vault, copy, !plan.new_keys.contains(&at))?;
-        ids.insert(&*copy.id, row.id.clone());
-        by_event.entry(event_id).or_default().push((row, copy.used));
+        let key = copy.api_key.clone().filter(|_| !plan.new_keys.contains(&at));
+        let new = attendees::renewed(vault, event_id, copy.attendee(), key)?;
+        ids.insert(&*copy.id, new.attendee.id.clone());
+        let used = copy.used.filter(|used| used.day == today).map_or(0, |used| used.requests);
+        rows.push(Restored { new, used });
     }
-    for (event_id, rows) in &by_event {
-        attendee::backup::restore(db, event_id, rows, today).await?;
-    }
+    attendees::restore(db, &rows, today).await?;
     Ok(ids)
 }
 
@@ -231,7 +233,7 @@ async fn restore_usage(db: &Db, archive: &Archive, ids: &Ids<'_>) -> Result<usiz
     }
     let rows = archive.usage.iter().zip(&whose).filter_map(|(copy, (attendee_id, resource_id))| {
         let event_id = ids.events.get(&*copy.event)?;
-        Some((Whose { event_id, attendee_id, resource_id }, copy))
+        Some((copy.to_row(event_id, attendee_id, resource_id), copy.figures()))
     });
     figures::restore(db, rows).await?;
     Ok(archive.usage.len())

@@ -103,3 +103,44 @@ fn a_file_with_another_bit_does_not_open() {
     let again = seal::seal(b"{}", PASSPHRASE).unwrap();
     assert_ne!(again[21..49], file[21..49], "salt and nonce are new each time");
 }
+
+fn event_copy() -> Value {
+    json!({
+        "id": "a1b2-c3d4", "name": "Room", "description": "# Hello", "organizer_name": "Ada",
+        "organizer_email": "ada@example.org", "start": "2026-11-22T09:00",
+        "end": "2026-11-29T18:00", "time_zone": "UTC", "resources": [], "max_token_cap": 1,
+        "daily_request_cap": 1, "requests_per_minute": 1, "burst": 1, "max_open_requests": 1,
+        "shared_code": "welcome-1", "shared_code_limit": 1, "registration": "closed",
+        "registration_stopped": true, "active": true,
+    })
+}
+
+fn read_event(event: &Value) -> Result<Archive, Error> {
+    let archive = json!({
+        "format": 1, "source": "", "made_at": 0, "resources": [], "events": [event],
+        "attendees": [], "usage": [], "notes": [],
+    });
+    Archive::from_json(archive.to_string().as_bytes())
+}
+
+/// Its fields are those of a form, and yet each must be there and none may be unknown.
+#[test]
+fn an_event_is_read_as_it_was_written_or_not_at_all() {
+    let event = event_copy();
+    let text = read_event(&event).unwrap().to_json().unwrap();
+    let written = serde_json::from_slice::<Value>(&text).unwrap();
+    assert_eq!(written["events"][0], event);
+    let order = String::from_utf8_lossy(&text);
+    let at = |name: &str| order.find(&format!("\"{name}\":")).unwrap();
+    assert!(at("shared_code") < at("registration") && at("id") < at("name"));
+    assert!(at("registration") < at("registration_stopped") && at("burst") < at("active"));
+
+    for name in event.as_object().unwrap().keys().filter(|name| *name != "shared_code") {
+        let mut less = event.clone();
+        less.as_object_mut().unwrap().remove(name);
+        assert!(matches!(read_event(&less), Err(Error::Invalid(_))), "without {name}");
+    }
+    let mut more = event;
+    more["colour"] = json!("red");
+    assert!(matches!(read_event(&more), Err(Error::Invalid(_))));
+}

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::Row;
-use sqlx::any::AnyRow;
 
+use self::key::{new_api_key, place};
+use self::row::{is_by_code, select};
 use super::audit::{self, Actor};
-use super::digest::hex;
-use super::seal::{self, Place, Vault};
+use super::limits::CAP;
+use super::seal::Vault;
 use super::validate::number;
 use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
@@ -17,60 +17,18 @@ use crate::db::{Columns, Db, Tx};
 pub mod backup;
 pub mod claim;
 pub mod deleted;
-mod insert;
 mod issue;
 mod join;
+mod key;
 pub mod listing;
 pub mod name;
+mod row;
 
 pub use issue::{Issued, MAX_ISSUED, issue};
 pub use join::{Joined, has_joined, join_by_shared_code, shared_user_id};
-
-#[derive(Clone, Debug)]
-pub struct Attendee {
-    pub id: String,
-    pub event_id: String,
-    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`.
-    pub user_id: String,
-    pub display_name: String,
-    pub active: bool,
-    /// Instead of the event's.
-    pub daily_request_cap: Option<u32>,
-    /// UTC milliseconds.
-    pub created_at: i64,
-    pub last_seen_at: Option<i64>,
-    /// Code of the last refusal.
-    pub last_error: Option<String>,
-    pub last_error_at: Option<i64>,
-}
-
-impl Attendee {
-    fn read(row: &AnyRow) -> Result<Self> {
-        let cap: Option<i64> = row.try_get("daily_request_cap")?;
-        Ok(Self {
-            id: row.text("id")?,
-            event_id: row.text("event_id")?,
-            user_id: row.text("user_id")?,
-            display_name: row.text("display_name")?,
-            active: row.flag("active")?,
-            daily_request_cap: cap.map(|_| row.count("daily_request_cap")).transpose()?,
-            created_at: row.int("created_at")?,
-            last_seen_at: row.try_get("last_seen_at")?,
-            last_error: row.try_get("last_error")?,
-            last_error_at: row.try_get("last_error_at")?,
-        })
-    }
-
-    /// Whether they joined with the event's shared code: then the code and their
-    /// name are their key, which no card and no new key would change.
-    pub fn has_joined_by_code(&self) -> bool {
-        is_by_code(&self.user_id)
-    }
-}
-
-fn is_by_code(user_id: &str) -> bool {
-    user_id.starts_with("shared:")
-}
+pub use key::check_api_key;
+pub(super) use key::{API_KEY, TABLE};
+pub use row::{Attendee, NewAttendee};
 
 /// Refuses an action that works for issued keys only.
 fn refuse_by_code(user_id: &str) -> Result<()> {
@@ -83,48 +41,27 @@ fn refuse_by_code(user_id: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) const TABLE: &str = "attendee";
-pub(super) const API_KEY: &str = "api_key_sealed";
-
-fn place(id: &str) -> Place<'_> {
-    Place { table: TABLE, row: id, column: API_KEY }
-}
-
-/// 32 random bytes as 64 hexadecimal digits: no character that a shell, a CSV
-/// file or a person could take for another.
-fn new_api_key() -> Result<SecretString> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
-    Ok(hex(&*bytes).into())
-}
-
 /// Who has the key with one of these digests, one or two: that of the current
 /// master key and, while keys are being changed, that of the old one.
 pub async fn find_by_digest(db: &Db, digests: &[Digest]) -> Result<Option<Attendee>> {
     debug_assert!(digests.len() <= 2, "there are no more than two master keys");
     let (Some(current), Some(old)) = (digests.first(), digests.last()) else { return Ok(None) };
     // Both in one statement: between two, `rekey` could replace the one by the other.
-    let row = sqlx::query(
-        "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
-            last_seen_at, last_error, last_error_at
-         from attendee where key_digest in ($1, $2)",
-    )
-    .bind(current.hex())
-    .bind(old.hex())
-    .fetch_optional(db.pool())
-    .await?;
+    let row = sqlx::query(select("from attendee where key_digest in ($1, $2)"))
+        .bind(current.hex())
+        .bind(old.hex())
+        .fetch_optional(db.pool())
+        .await?;
     row.as_ref().map(Attendee::read).transpose()
 }
 
 /// The attendees of an owner's event, in the order in which they came.
 pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attendee>> {
-    sqlx::query(
-        "select attendee.id, event_id, user_id, display_name, attendee.active,
-            attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
-         from attendee join event on event.id = attendee.event_id
+    sqlx::query(select(
+        "from attendee join event on event.id = attendee.event_id
          where event.owner_id = $1 and event_id = $2 and event.purge_at is null
          order by attendee.created_at, attendee.id",
-    )
+    ))
     .bind(owner_id)
     .bind(event_id)
     .fetch_all(db.pool())
@@ -139,13 +76,11 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attende
 /// # Errors
 /// [`Error::NotFound`] also where it is another event's, or another owner's.
 pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<Attendee> {
-    let row = sqlx::query(
-        "select attendee.id, event_id, user_id, display_name, attendee.active,
-            attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at
-         from attendee join event on event.id = attendee.event_id
+    let row = sqlx::query(select(
+        "from attendee join event on event.id = attendee.event_id
          where event.owner_id = $1 and event_id = $2 and event.purge_at is null
             and attendee.id = $3",
-    )
+    ))
     .bind(owner_id)
     .bind(event_id)
     .bind(id)
@@ -182,7 +117,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<(
 /// Gives an attendee a daily request cap of their own, or the event's again.
 pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
     if let Some(cap) = cap {
-        number("daily_request_cap", cap, 1..=100_000)?;
+        number("daily_request_cap", cap, CAP)?;
     }
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;
@@ -280,34 +215,5 @@ async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) ->
     change::record(&mut tx, Noun::Attendee, id).await?;
     audit::record(&mut tx, by, action, Noun::Attendee, id, detail).await?;
     tx.commit().await?;
-    Ok(())
-}
-
-struct New<'a> {
-    id: &'a str,
-    event_id: &'a str,
-    user_id: &'a str,
-    display_name: &'a str,
-    key: &'a SecretString,
-    /// UTC milliseconds.
-    created_at: i64,
-}
-
-async fn insert(tx: &mut Tx, vault: &Vault, new: New<'_>) -> Result<()> {
-    let key = new.key.expose_secret();
-    sqlx::query(
-        "insert into attendee (id, event_id, user_id, display_name, api_key_sealed, key_digest,
-            active, daily_request_cap, created_at, last_seen_at, last_error, last_error_at)
-         values ($1, $2, $3, $4, $5, $6, 1, null, $7, null, null, null)",
-    )
-    .bind(new.id)
-    .bind(new.event_id)
-    .bind(new.user_id)
-    .bind(new.display_name)
-    .bind(vault.seal(place(new.id), key)?)
-    .bind(vault.digest(key).hex())
-    .bind(new.created_at)
-    .execute(&mut **tx)
-    .await?;
     Ok(())
 }

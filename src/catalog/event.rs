@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
+use sqlx::AnyConnection;
 
+use self::row::{place, select, upsert};
 use super::audit::{self, Actor};
 use super::resource::{self, Resource};
-use super::seal::{Place, Vault};
+use super::seal::Vault;
 use super::validate::{invalid, quoted};
 use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change};
 use crate::db::{Columns, Db, Tx};
@@ -20,93 +19,16 @@ mod draft;
 pub mod guesses;
 mod id;
 pub mod purge;
-pub mod registration;
+mod registration;
+mod row;
 mod window;
 
 pub use draft::{Draft, MAX_LINKED, propose_code};
 pub use id::{Standing, standing};
-pub use registration::Shut;
+pub use registration::{Registration, Shut};
+pub use row::Event;
+pub(super) use row::{SHARED_CODE, TABLE};
 pub use window::Window;
-
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// `xxxx-xxxx`, lower-case hexadecimal.
-    pub id: String,
-    pub owner_id: String,
-    pub name: String,
-    /// Markdown.
-    pub description: String,
-    pub organizer_name: String,
-    pub organizer_email: String,
-    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
-    pub start_local: String,
-    pub end_local: String,
-    /// An IANA name.
-    pub time_zone: String,
-    /// UTC milliseconds; both ends belong to the event.
-    pub starts_at: i64,
-    pub ends_at: i64,
-    pub max_token_cap: u32,
-    /// Per attendee and UTC day, unless the attendee has one of their own.
-    pub daily_request_cap: u32,
-    pub requests_per_minute: u32,
-    pub burst: u32,
-    pub max_open_requests: u32,
-    pub shared_code: Option<SecretString>,
-    /// Most attendees that may come by the shared code.
-    pub shared_code_limit: u32,
-    /// How people get in by themselves: `shared-code` or `closed`.
-    pub registration: String,
-    /// In the room, for a while.
-    pub is_registration_stopped: bool,
-    pub active: bool,
-    /// In the owner's order, inactive ones included; without those that cannot be read.
-    pub resources: Vec<Arc<Resource>>,
-    /// Ids of all linked resources, in the owner's order.
-    pub links: Vec<String>,
-}
-
-pub(super) const TABLE: &str = "event";
-pub(super) const SHARED_CODE: &str = "shared_code_sealed";
-
-fn place(id: &str) -> Place<'_> {
-    Place { table: TABLE, row: id, column: SHARED_CODE }
-}
-
-impl Event {
-    fn open(vault: &Vault, row: &AnyRow) -> Result<Self> {
-        let id = row.text("id")?;
-        let shared_code = match row.try_get::<Option<String>, _>(SHARED_CODE)? {
-            Some(sealed) => Some(vault.open(place(&id), &sealed)?),
-            None => None,
-        };
-        Ok(Self {
-            owner_id: row.text("owner_id")?,
-            name: row.text("name")?,
-            description: row.text("description")?,
-            organizer_name: row.text("organizer_name")?,
-            organizer_email: row.text("organizer_email")?,
-            start_local: row.text("start_local")?,
-            end_local: row.text("end_local")?,
-            time_zone: row.text("time_zone")?,
-            starts_at: row.int("starts_at")?,
-            ends_at: row.int("ends_at")?,
-            max_token_cap: row.count("max_token_cap")?,
-            daily_request_cap: row.count("daily_request_cap")?,
-            requests_per_minute: row.count("requests_per_minute")?,
-            burst: row.count("burst")?,
-            max_open_requests: row.count("max_open_requests")?,
-            shared_code,
-            shared_code_limit: row.count("shared_code_limit")?,
-            registration: row.text("registration")?,
-            is_registration_stopped: row.int("stopped")? > 0,
-            active: row.flag("active")?,
-            resources: Vec::new(),
-            links: Vec::new(),
-            id,
-        })
-    }
-}
 
 /// Reads events with their resources: all, an owner's, or one. Those that are
 /// active come first, then by end. Unreadable resources are among the unreadable
@@ -126,17 +48,11 @@ pub async fn load(
     .bind(id)
     .fetch_all(&mut *connection)
     .await?;
-    let rows = sqlx::query(
-        "select id, owner_id, name, description, organizer_name, organizer_email, start_local,
-            end_local, time_zone, starts_at, ends_at, max_token_cap, daily_request_cap,
-            requests_per_minute, burst, max_open_requests, shared_code_sealed, shared_code_limit,
-            registration, active,
-            (select count(*) from registration_stop where event_id = event.id) as stopped
-         from event
-         where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
-            and purge_at is null
+    let rows = sqlx::query(select(
+        "where (cast($1 as text) is null or owner_id = $1)
+            and (cast($2 as text) is null or id = $2) and purge_at is null
          order by active desc, ends_at, name",
-    )
+    ))
     .bind(owner_id)
     .bind(id)
     .fetch_all(&mut *connection)
@@ -189,7 +105,7 @@ pub async fn all(db: &Db, vault: &Vault, owner_id: &str) -> Result<Rows<Event>> 
 pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Event> {
     let mut connection = db.pool().acquire().await?;
     let found = load_own(&mut connection, vault, owner_id, id).await?.one()?;
-    found.ok_or_else(|| Error::NotFound { noun: Noun::Event, name: id.to_owned() })
+    found.ok_or_else(|| not_found(id))
 }
 
 /// An owner's event. Unreadable resources are missing from it.
@@ -216,7 +132,7 @@ pub async fn name(connection: &mut AnyConnection, owner_id: &str, id: &str) -> R
     .bind(owner_id)
     .fetch_optional(connection)
     .await?;
-    name.ok_or_else(|| Error::NotFound { noun: Noun::Event, name: id.to_owned() })
+    name.ok_or_else(|| not_found(id))
 }
 
 /// Creates the event of `draft`, or updates the one whose id it names. An id
@@ -232,8 +148,70 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     Ok(saved)
 }
 
+/// Creates the event of `draft`, and changes none that is there.
+///
+/// # Errors
+/// As of [`save`]; [`Error::Conflict`] also where the id is that of an event of the
+/// owner's own.
+pub async fn create(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<(Outcome, Event)> {
+    let mut tx = change::write(db).await?;
+    let (outcome, event) = save_and_read(&mut tx, vault, by, draft).await?;
+    if outcome != Outcome::Created {
+        // What was written is taken back with the transaction.
+        return Err(taken(&event.id));
+    }
+    tx.commit().await?;
+    Ok((outcome, event))
+}
+
+/// Changes an owner's event: `edit` is given what is stored, of an event that cannot be
+/// read its name alone, and says what is to be.
+///
+/// # Errors
+/// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
+/// owner's.
+pub async fn edit<E: From<Error>>(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    id: &str,
+    edit: impl FnOnce(Draft) -> Result<Draft, E>,
+) -> Result<(Outcome, Event), E> {
+    let mut tx = change::write(db).await?;
+    let Rows { read, unreadable } = load_own(&mut tx, vault, &by.owner_id, id).await?;
+    let stored = match (read.first(), unreadable.first()) {
+        (Some(stored), _) => Draft::from(stored),
+        (None, Some(row)) => {
+            Draft { id: Some(row.id.clone()), name: row.name.clone(), ..Draft::default() }
+        }
+        (None, None) => return Err(not_found(id).into()),
+    };
+    let saved = save_and_read(&mut tx, vault, by, &edit(stored)?).await?;
+    tx.commit().await.map_err(Error::from)?;
+    Ok(saved)
+}
+
+async fn save_and_read(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+) -> Result<(Outcome, Event)> {
+    let Saved { id, outcome } = save_in(tx, vault, by, draft).await?;
+    let stored = load_own(tx, vault, &by.owner_id, &id).await?.one()?;
+    Ok((outcome, stored.ok_or_else(|| not_found(&id))?))
+}
+
+fn not_found(id: &str) -> Error {
+    Error::NotFound { noun: Noun::Event, name: id.to_owned() }
+}
+
+fn taken(id: &str) -> Error {
+    Error::Conflict { reason: format!("the event id {id} is taken; use another") }
+}
+
 /// [`save`] as a part of a transaction of [`change::write`].
-pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
+async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
     write_in(tx, vault, by, draft, true).await
 }
 
@@ -272,10 +250,7 @@ async fn write_in(
             );
             return Err(Error::Conflict { reason });
         }
-        Standing::Foreign => {
-            let reason = format!("the event id {given} is taken; use another");
-            return Err(Error::Conflict { reason });
-        }
+        Standing::Foreign => return Err(taken(given)),
     };
     if is_code_new {
         valid.check_new_code(stored.as_ref())?;
@@ -287,48 +262,30 @@ async fn write_in(
     id::reserve(tx, &by.owner_id, &id).await?;
     let shared_code_sealed =
         valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
-    sqlx::query(
-        "insert into event (id, owner_id, name, description, organizer_name, organizer_email,
-            start_local, end_local, time_zone, starts_at, ends_at, max_token_cap,
-            daily_request_cap, requests_per_minute, burst, max_open_requests, shared_code_sealed,
-            shared_code_limit, registration, active, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-            $19, $20, $21, $21)
-         on conflict (id) do update set name = excluded.name, description = excluded.description,
-            organizer_name = excluded.organizer_name, organizer_email = excluded.organizer_email,
-            start_local = excluded.start_local, end_local = excluded.end_local,
-            time_zone = excluded.time_zone, starts_at = excluded.starts_at,
-            ends_at = excluded.ends_at, max_token_cap = excluded.max_token_cap,
-            daily_request_cap = excluded.daily_request_cap,
-            requests_per_minute = excluded.requests_per_minute, burst = excluded.burst,
-            max_open_requests = excluded.max_open_requests,
-            shared_code_sealed = excluded.shared_code_sealed,
-            shared_code_limit = excluded.shared_code_limit, registration = excluded.registration,
-            active = excluded.active, updated_at = excluded.updated_at",
-    )
-    .bind(&id)
-    .bind(&by.owner_id)
-    .bind(&valid.name)
-    .bind(&draft.description)
-    .bind(&valid.organizer_name)
-    .bind(&valid.organizer_email)
-    .bind(&valid.window.start_local)
-    .bind(&valid.window.end_local)
-    .bind(&valid.window.time_zone)
-    .bind(valid.window.starts_at)
-    .bind(valid.window.ends_at)
-    .bind(i64::from(draft.max_token_cap))
-    .bind(i64::from(draft.daily_request_cap))
-    .bind(i64::from(draft.requests_per_minute))
-    .bind(i64::from(draft.burst))
-    .bind(i64::from(draft.max_open_requests))
-    .bind(shared_code_sealed)
-    .bind(i64::from(draft.shared_code_limit))
-    .bind(&draft.registration)
-    .bind(i64::from(draft.active))
-    .bind(by.at)
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query(upsert())
+        .bind(&id)
+        .bind(&by.owner_id)
+        .bind(&valid.name)
+        .bind(&draft.description)
+        .bind(&valid.organizer_name)
+        .bind(&valid.organizer_email)
+        .bind(&valid.window.start_local)
+        .bind(&valid.window.end_local)
+        .bind(&valid.window.time_zone)
+        .bind(valid.window.starts_at)
+        .bind(valid.window.ends_at)
+        .bind(i64::from(draft.max_token_cap))
+        .bind(i64::from(draft.daily_request_cap))
+        .bind(i64::from(draft.requests_per_minute))
+        .bind(i64::from(draft.burst))
+        .bind(i64::from(draft.max_open_requests))
+        .bind(shared_code_sealed)
+        .bind(i64::from(draft.shared_code_limit))
+        .bind(valid.registration.as_str())
+        .bind(i64::from(draft.active))
+        .bind(by.at)
+        .execute(&mut **tx)
+        .await?;
     link(tx, &id, &draft.resources).await?;
     change::record(tx, Noun::Event, &id).await?;
     audit::record(tx, by, outcome.as_str(), Noun::Event, &id, &valid.name).await?;

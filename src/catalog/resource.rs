@@ -21,55 +21,15 @@ use crate::db::{Columns, Db, Tx};
 mod auth;
 mod draft;
 mod endpoint;
+mod kind;
 
 pub use auth::Auth;
 pub use draft::{Draft, KeyChange};
 pub use endpoint::Endpoint;
+pub use kind::ResourceType;
 
 /// The header that authenticates us to a backend.
 pub type Credential = (HeaderName, HeaderValue);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum ResourceType {
-    #[default]
-    McpServer,
-    FoundryModel,
-    FoundryToolkit,
-    FoundryAgent,
-    AzureAiSearch,
-}
-
-impl ResourceType {
-    pub const ALL: [Self; 5] = [
-        Self::McpServer,
-        Self::FoundryModel,
-        Self::FoundryToolkit,
-        Self::FoundryAgent,
-        Self::AzureAiSearch,
-    ];
-
-    /// As stored and printed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::McpServer => "mcp-server",
-            Self::FoundryModel => "foundry-model",
-            Self::FoundryToolkit => "foundry-toolkit",
-            Self::FoundryAgent => "foundry-agent",
-            Self::AzureAiSearch => "azure-ai-search",
-        }
-    }
-}
-
-impl std::str::FromStr for ResourceType {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Resource {
@@ -190,7 +150,7 @@ pub async fn name(db: &Db, owner_id: &str, id: &str) -> Result<String> {
         .bind(owner_id)
         .fetch_optional(db.pool())
         .await?;
-    name.ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })
+    name.ok_or_else(|| not_found(id))
 }
 
 /// # Errors
@@ -207,7 +167,7 @@ async fn get_in(
     id: &str,
 ) -> Result<Resource> {
     let found = load_own(connection, vault, owner_id, id).await?.one()?;
-    found.ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })
+    found.ok_or_else(|| not_found(id))
 }
 
 /// An owner's resource, read and opened.
@@ -233,6 +193,63 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     Ok(saved)
 }
 
+/// Creates the resource of `draft`, and reads it.
+///
+/// # Errors
+/// As of [`save`].
+pub async fn create(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+) -> Result<(Outcome, Resource)> {
+    let mut tx = change::write(db).await?;
+    let saved = save_and_read(&mut tx, vault, by, draft).await?;
+    tx.commit().await?;
+    Ok(saved)
+}
+
+/// Changes an owner's resource: `edit` is given what is stored, of a resource that cannot
+/// be read its deployment name alone, and says what is to be.
+///
+/// # Errors
+/// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
+/// owner's.
+pub async fn edit<E: From<Error>>(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    id: &str,
+    edit: impl FnOnce(Draft) -> Result<Draft, E>,
+) -> Result<(Outcome, Resource), E> {
+    let mut tx = change::write(db).await?;
+    let Rows { read, unreadable } = load_own(&mut tx, vault, &by.owner_id, id).await?;
+    let stored = match (read.first(), unreadable.first()) {
+        (Some(stored), _) => Draft::from(stored),
+        (None, Some(row)) => {
+            Draft { id: Some(row.id.clone()), deployment: row.name.clone(), ..Draft::default() }
+        }
+        (None, None) => return Err(not_found(id).into()),
+    };
+    let saved = save_and_read(&mut tx, vault, by, &edit(stored)?).await?;
+    tx.commit().await.map_err(Error::from)?;
+    Ok(saved)
+}
+
+async fn save_and_read(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+) -> Result<(Outcome, Resource)> {
+    let Saved { id, outcome } = save_in(tx, vault, by, draft).await?;
+    Ok((outcome, get_in(tx, vault, &by.owner_id, &id).await?))
+}
+
+fn not_found(id: &str) -> Error {
+    Error::NotFound { noun: Noun::Resource, name: id.to_owned() }
+}
+
 /// [`save`] as a part of a transaction of [`change::write`].
 pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
     let valid = draft.validate()?;
@@ -240,7 +257,7 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
         Some(id) => {
             let Rows { mut read, mut unreadable } = load_own(tx, vault, &by.owner_id, id).await?;
             if read.is_empty() && unreadable.is_empty() {
-                return Err(Error::NotFound { noun: Noun::Resource, name: id.to_owned() });
+                return Err(not_found(id));
             }
             (read.pop(), unreadable.pop())
         }
@@ -315,7 +332,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
             .bind(&by.owner_id)
             .fetch_optional(&mut *tx)
             .await?
-            .ok_or_else(|| Error::NotFound { noun: Noun::Resource, name: id.to_owned() })?;
+            .ok_or_else(|| not_found(id))?;
     if row.flag("active")? == active {
         return Ok(Outcome::Unchanged);
     }
@@ -373,7 +390,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     .fetch_optional(&mut *tx)
     .await?;
     let Some(deployment) = deleted else {
-        return Err(Error::NotFound { noun: Noun::Resource, name: id.to_owned() });
+        return Err(not_found(id));
     };
     change::record(&mut tx, Noun::Resource, id).await?;
     audit::record(&mut tx, by, "deleted", Noun::Resource, id, &deployment).await?;

@@ -3,10 +3,12 @@
 //! The whole file is read and checked before the first row is written. Applying
 //! it again changes nothing; what the file does not name is left alone.
 
+mod destination;
+mod error;
 mod key;
 mod plan;
 mod remote;
-mod target;
+mod stored;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,9 +17,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use self::destination::Destination;
 use self::plan::Plan;
 use self::remote::ServerArgs;
-use self::target::Target;
 use super::output::{self, Json, Table};
 use super::store::CatalogArgs;
 use super::workshop::Source;
@@ -86,13 +88,13 @@ impl Apply {
             .with_context(|| format!("the workshop file {name} cannot be read"))?;
         let source = Source { name: &name, text: &text };
         let workshop = source.read()?;
-        let target = match self.server.remote()? {
-            Some(remote) => Target::There(remote),
-            None => Target::Here(Box::new(self.catalog.open_or_make_owner().await?)),
+        let destination = match self.server.remote()? {
+            Some(remote) => Destination::Server(remote),
+            None => Destination::Store(Box::new(self.catalog.open_or_make_owner().await?)),
         };
         let folder = self.file.parent().unwrap_or(Path::new(""));
-        let plan = Plan::new(&source, &workshop, folder, &target).await?;
-        let applied = plan.carry_out(&source, &target).await?;
+        let plan = Plan::new(&source, &workshop, folder, &destination).await?;
+        let applied = plan.carry_out(&source, &destination).await?;
         if self.output.json { output::json(&applied) } else { Ok(print(&applied)?) }
     }
 }

@@ -19,7 +19,6 @@ use super::page::{self, Answer};
 use super::visitor::Visitor;
 use crate::catalog::attendee::claim::{self, Claim};
 use crate::catalog::event::{self, Event};
-use crate::catalog::resource::ResourceType;
 use crate::clock;
 use crate::identity::throttle::Wait;
 use crate::snippets::McpServer;
@@ -138,9 +137,10 @@ fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
 }
 
 fn servers(event: &Event, base: &str, key: &SecretString) -> Vec<Server> {
-    let used = event.resources.iter().filter(|r| r.active && r.kind == ResourceType::McpServer);
-    used.map(|resource| {
-        let url = format!("{base}/api/v1/mcp/{}/mcp", resource.deployment);
+    let used = event.resources.iter().filter(|resource| resource.active);
+    used.filter_map(|resource| {
+        let path = resource.kind.client_path(&resource.deployment)?;
+        let url = format!("{base}/api/v1{path}");
         let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
         let snippets = vec![
             ("VS Code: .vscode/mcp.json", server.vscode()),
@@ -154,7 +154,7 @@ fn servers(event: &Event, base: &str, key: &SecretString) -> Vec<Server> {
             ("curl: open a session", server.curl_initialize()),
             ("curl: then list the tools", server.curl_list_tools()),
         ];
-        Server { name: resource.deployment.to_string(), url, snippets }
+        Some(Server { name: resource.deployment.to_string(), url, snippets })
     })
     .collect()
 }

@@ -3,7 +3,6 @@
 use super::{Board, Mark, Tick, public_url};
 use crate::catalog::attendee;
 use crate::catalog::event::{Event, Shut};
-use crate::catalog::resource::ResourceType;
 use crate::clock::{in_words, now_ms};
 use crate::proxy::plane::DataPlane;
 
@@ -58,8 +57,7 @@ fn opening(event: &Event, now: i64) -> (Mark, String) {
 
 fn resources(event: &Event) -> (Mark, String) {
     let all = &event.resources;
-    let is_usable = |kind: ResourceType| kind == ResourceType::McpServer;
-    let usable = all.iter().filter(|found| found.active && is_usable(found.kind)).count();
+    let usable = all.iter().filter(|found| found.active && found.kind.is_served()).count();
     let off: Vec<&str> =
         all.iter().filter(|found| !found.active).map(|found| &*found.deployment).collect();
     if all.is_empty() {

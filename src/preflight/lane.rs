@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::way::ThroughProxy;
 use super::{Board, Lane, Mark, Tick, ToolCall};
-use crate::catalog::resource::{Resource, ResourceType};
+use crate::catalog::resource::Resource;
 use crate::health;
 use crate::probe::{self, Called, Failure, Session, Way};
 use crate::proxy::synthetic::Synthetic;
@@ -29,7 +29,7 @@ pub fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
         let said = "it is switched off: attendees get 404 deployment_off. Switch it on \
                     before the event";
         vec![Tick::found("Switched on", Mark::Warning, said)]
-    } else if resource.kind != ResourceType::McpServer {
+    } else if !resource.kind.is_probed() {
         let said = "resources of this type are not served yet, so there is nothing to try";
         vec![Tick::found("Open", Mark::Skipped, said)]
     } else {
@@ -56,7 +56,7 @@ pub async fn run(
     resource: Arc<Resource>,
     call: Option<ToolCall>,
 ) {
-    if !resource.active || resource.kind != ResourceType::McpServer {
+    if !resource.active || !resource.kind.is_probed() {
         return;
     }
     let steps = Steps { board, lane: n };

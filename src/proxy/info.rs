@@ -57,9 +57,8 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
     let event = snapshot.events.get(id).filter(|event| event.active);
     let event = event.ok_or(ProxyError::EventNotFound)?;
     let proxy_url = format!("{}/api/v1", base_url(plane, &call.head.headers));
-    let mcp =
-        endpoints(event, ResourceType::McpServer, |name| format!("{proxy_url}/mcp/{name}/mcp"));
-    let toolkit = endpoints(event, ResourceType::FoundryToolkit, |_| proxy_url.clone());
+    let mcp = endpoints(event, ResourceType::McpServer, &proxy_url);
+    let toolkit = endpoints(event, ResourceType::FoundryToolkit, &proxy_url);
     Ok(answer(
         StatusCode::OK,
         &json!({
@@ -166,12 +165,13 @@ fn capabilities(event: &Event) -> BTreeMap<&'static str, Vec<&str>> {
     names
 }
 
-fn endpoints(event: &Event, kind: ResourceType, url: impl Fn(&str) -> String) -> Vec<Value> {
+fn endpoints(event: &Event, kind: ResourceType, proxy_url: &str) -> Vec<Value> {
     usable(event)
         .filter(|resource| resource.kind == kind)
         .map(|resource| {
             let name = &*resource.deployment;
-            json!({"deployment_name": name, "endpoint_url": url(name)})
+            let path = kind.client_path(name).unwrap_or_default();
+            json!({"deployment_name": name, "endpoint_url": format!("{proxy_url}{path}")})
         })
         .collect()
 }

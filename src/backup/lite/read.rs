@@ -7,12 +7,13 @@ use serde::Deserialize;
 
 use super::zone;
 use crate::backup::Error;
-use crate::backup::archive::{Archive, EventCopy, FORMAT, ResourceCopy, check_counts, quoted};
-use crate::catalog::attendee::backup::{self as attendees, Copy as AttendeeCopy};
+use crate::backup::archive::{
+    Archive, AttendeeCopy, EventCopy, FORMAT, ResourceCopy, UsageCopy, check_counts, quoted,
+};
+use crate::catalog::attendee::{self, check_api_key};
 use crate::catalog::event::Draft;
 use crate::catalog::resource::{Auth, ResourceType};
 use crate::catalog::usage::BUCKETS_MS;
-use crate::catalog::usage::backup::Copy as UsageCopy;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -151,7 +152,7 @@ impl Archive {
                 "Resource {named} used a managed identity, which this proxy has not: it comes back \
                  switched off. Give it a key."
             ));
-        } else if kind != Some(ResourceType::McpServer) && copy.active {
+        } else if !kind.is_some_and(ResourceType::is_served) && copy.active {
             copy.active = false;
             self.notes.push(format!(
                 "Resource {named} is of the type {}, which cannot be called yet: it comes back \
@@ -175,26 +176,23 @@ impl Archive {
             self.resources.iter().any(|resource| resource.id == **id) && linked.insert(*id)
         });
         let shared_code = event.event_shared_code.filter(|code| !is_blank(code));
-        let fresh = Draft::default();
         let copy = EventCopy {
             id: event.event_id.unwrap_or_default(),
-            name,
-            description: event.event_markdown.unwrap_or_default(),
-            organizer_name: event.organizer_name.unwrap_or_default(),
-            organizer_email: event.organizer_email.unwrap_or_default(),
-            start: window.start,
-            end: window.end,
-            time_zone: window.time_zone,
-            resources: links.map(str::to_owned).collect(),
-            max_token_cap: u32::try_from(event.max_token_cap).unwrap_or(0),
-            daily_request_cap: u32::try_from(event.daily_request_cap).unwrap_or(0),
-            requests_per_minute: fresh.requests_per_minute,
-            burst: fresh.burst,
-            max_open_requests: fresh.max_open_requests,
-            registration: fresh.registration,
+            fields: Draft {
+                name,
+                description: event.event_markdown.unwrap_or_default(),
+                organizer_name: event.organizer_name.unwrap_or_default(),
+                organizer_email: event.organizer_email.unwrap_or_default(),
+                start: window.start,
+                end: window.end,
+                time_zone: window.time_zone,
+                resources: links.map(str::to_owned).collect(),
+                max_token_cap: u32::try_from(event.max_token_cap).unwrap_or(0),
+                daily_request_cap: u32::try_from(event.daily_request_cap).unwrap_or(0),
+                shared_code,
+                ..Draft::default()
+            },
             registration_stopped: false,
-            shared_code,
-            shared_code_limit: fresh.shared_code_limit,
             active: event.active,
         };
         let refused = match copy.draft(Some(copy.id.clone()), Vec::new()).check() {
@@ -224,25 +222,16 @@ impl Archive {
         let (mut left_out, mut rekeyed) = (0, 0);
         for (number, attendee) in attendees.into_iter().enumerate() {
             let event = attendee.event_id.unwrap_or_default();
-            let mut copy = AttendeeCopy {
-                id: format!("{number}"),
+            let theirs = attendee::Attendee {
                 // Theirs are made in other ways than ours, so they are of a kind of their own.
                 user_id: format!("lite:{}", attendee.user_id.unwrap_or_default().trim()),
-                event,
-                display_name: String::new(),
-                api_key: attendee.api_key,
                 active: attendee.active,
-                daily_request_cap: None,
-                created_at: self.made_at.max(0),
-                last_seen_at: None,
-                last_error: None,
-                last_error_at: None,
-                used: None,
+                ..attendee::Attendee::new(number.to_string(), &event, self.made_at.max(0))
             };
+            let mut copy = AttendeeCopy::new(theirs, attendee.api_key, None);
             let key = copy.api_key.as_ref().map(secrecy::ExposeSecret::expose_secret);
-            let is_key = key.is_some_and(|key| {
-                attendees::check_api_key(key).is_ok() && keys.insert(key.to_owned())
-            });
+            let is_key =
+                key.is_some_and(|key| check_api_key(key).is_ok() && keys.insert(key.to_owned()));
             if !is_key {
                 copy.api_key = None;
             }
@@ -266,7 +255,7 @@ impl Archive {
 
     fn add_metrics(&mut self, metrics: &[Metric], now_ms: i64) {
         let zones: HashMap<&str, &str> =
-            self.events.iter().map(|event| (&*event.id, &*event.time_zone)).collect();
+            self.events.iter().map(|event| (&*event.id, &*event.fields.time_zone)).collect();
         let resources: HashMap<&str, &str> =
             self.resources.iter().map(|copy| (&*copy.deployment, &*copy.id)).collect();
         let rows = metrics.iter().filter_map(|metric| {

@@ -8,7 +8,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Attendee, not_found, refuse_by_code, replace_key};
+use super::row::{Attendee, select};
+use super::{not_found, refuse_by_code, replace_key};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
@@ -215,14 +216,12 @@ async fn find(
     now_ms: i64,
 ) -> Result<Option<(String, Claim, String)>> {
     let hex = |digest: Option<Digest>| digest.as_ref().map(Digest::hex);
-    let row = sqlx::query(
-        "select digest, claimed_at, event.owner_id, event.ends_at, attendee.id, event_id, user_id,
-            display_name, attendee.active, attendee.daily_request_cap, attendee.created_at,
-            last_seen_at, last_error, last_error_at
+    let row = sqlx::query(select(
+        ", digest, claimed_at, event.owner_id, event.ends_at
          from claim_code join attendee on attendee.id = attendee_id
          join event on event.id = attendee.event_id
          where digest in ($1, $2) and event.purge_at is null",
-    )
+    ))
     .bind(hex(digests[0]))
     .bind(hex(digests[1]).or_else(|| hex(digests[0])))
     .fetch_optional(db.pool())

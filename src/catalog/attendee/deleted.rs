@@ -6,7 +6,9 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::{New, insert, new_api_key, not_found};
+use super::key::new_api_key;
+use super::not_found;
+use super::row::{Attendee, NewAttendee, insert};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Noun, Result, change, new_id};
@@ -113,15 +115,9 @@ pub async fn let_in_again(
         .execute(&mut *tx)
         .await?;
     let id = new_id();
-    let new = New {
-        id: &id,
-        event_id,
-        user_id,
-        display_name: "",
-        key: &new_api_key()?,
-        created_at: by.at,
-    };
-    insert(&mut tx, vault, new).await?;
+    let attendee =
+        Attendee { user_id: user_id.to_owned(), ..Attendee::new(id.clone(), event_id, by.at) };
+    insert(&mut tx, [&NewAttendee::new(vault, attendee, &new_api_key()?)?]).await?;
     sqlx::query("insert into quota (attendee_id, day, granted, spent) values ($1, $2, $3, $3)")
         .bind(&id)
         .bind(tombstone.try_get::<i64, _>("day")?)

@@ -2,8 +2,10 @@
 
 use secrecy::SecretString;
 
-use super::insert::{Row, insert_all};
-use super::{Actor, new_api_key};
+use super::Actor;
+use super::key::new_api_key;
+use super::row::{Attendee, NewAttendee, insert};
+use crate::catalog::limits::PERSON;
 use crate::catalog::seal::Vault;
 use crate::catalog::validate::{invalid, number, optional_line};
 use crate::catalog::{Error, Noun, Result, audit, change, event, new_id};
@@ -36,7 +38,7 @@ pub async fn issue(
     let count = count.max(u32::try_from(names.len()).unwrap_or(u32::MAX));
     number("count", count, 1..=MAX_ISSUED)?;
     let mut names = (names.iter().zip(1..))
-        .map(|(name, n)| optional_line("names", name, 128).map_err(|error| nth(n, error)))
+        .map(|(name, n)| optional_line("names", name, PERSON).map_err(|error| nth(n, error)))
         .collect::<Result<Vec<_>>>()?
         .into_iter();
     // Before others have to wait: all but the numbers.
@@ -51,9 +53,11 @@ pub async fn issue(
             display_name: names.next().unwrap_or_default(),
             api_key: new_api_key()?,
         };
-        let mut row = Row::new(vault, new.attendee_id.clone(), &new.api_key, now)?;
-        row.display_name.clone_from(&new.display_name);
-        rows.push(row);
+        let attendee = Attendee {
+            display_name: new.display_name.clone(),
+            ..Attendee::new(new.attendee_id.clone(), event_id, now)
+        };
+        rows.push(NewAttendee::new(vault, attendee, &new.api_key)?);
         issued.push(new);
     }
     let mut tx = change::write(db).await?;
@@ -67,9 +71,9 @@ pub async fn issue(
     .await?;
     for ((new, row), n) in issued.iter_mut().zip(&mut rows).zip(last + 1..) {
         new.user_id = format!("issued:{n}");
-        row.user_id.clone_from(&new.user_id);
+        row.attendee.user_id.clone_from(&new.user_id);
     }
-    insert_all(&mut tx, event_id, rows.iter()).await?;
+    insert(&mut tx, &rows).await?;
     let ids: Vec<&str> = issued.iter().map(|new| new.attendee_id.as_str()).collect();
     change::record_all(&mut tx, Noun::Attendee, &ids).await?;
     let detail = format!("{count} keys");

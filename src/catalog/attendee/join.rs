@@ -8,8 +8,10 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::AnyConnection;
 
-use super::{Attendee, New, deleted, insert, name, new_api_key};
-use crate::catalog::event::{Event, Shut};
+use super::key::new_api_key;
+use super::row::{Attendee, NewAttendee, insert, select};
+use super::{deleted, name};
+use crate::catalog::event::{Event, Registration, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db};
@@ -84,15 +86,12 @@ pub async fn join_by_shared_code(
             return Ok(refused);
         }
         let id = new_id();
-        let new = New {
-            id: &id,
-            event_id: &event.id,
-            user_id: &ids.now,
-            display_name: &shown,
-            key: &new_api_key()?,
-            created_at: now_ms,
+        let attendee = Attendee {
+            user_id: ids.now.clone(),
+            display_name: shown,
+            ..Attendee::new(id.clone(), &event.id, now_ms)
         };
-        insert(&mut tx, vault, new).await?;
+        insert(&mut tx, [&NewAttendee::new(vault, attendee, &new_api_key()?)?]).await?;
         id
     };
     change::record(&mut tx, Noun::Attendee, &id).await?;
@@ -137,7 +136,7 @@ async fn refusal(
     .await?
     .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event_id.to_owned() })?;
     let is_stopped = room.int("stopped")? > 0;
-    if let Some(why) = Shut::of(&room.text("registration")?, is_stopped) {
+    if let Some(why) = Shut::of(Registration::stored(&room.text("registration")?), is_stopped) {
         return Ok(Some(Joined::Shut(why)));
     }
     Ok((room.int("joined")? >= room.int("shared_code_limit")?).then_some(Joined::Full))
@@ -191,16 +190,12 @@ async fn find(
     event_id: &str,
     ids: &Ids,
 ) -> Result<Option<Attendee>> {
-    let rows = sqlx::query(
-        "select id, event_id, user_id, display_name, active, daily_request_cap, created_at,
-            last_seen_at, last_error, last_error_at
-         from attendee where event_id = $1 and user_id in ($2, $3)",
-    )
-    .bind(event_id)
-    .bind(&ids.now)
-    .bind(&ids.before)
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(select("from attendee where event_id = $1 and user_id in ($2, $3)"))
+        .bind(event_id)
+        .bind(&ids.now)
+        .bind(&ids.before)
+        .fetch_all(connection)
+        .await?;
     let mut found = rows.iter().map(Attendee::read).collect::<Result<Vec<_>>>()?;
     // Today's first: where there are two, the older one stays unchanged.
     found.sort_by_key(|attendee| attendee.user_id != ids.now);

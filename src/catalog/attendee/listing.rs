@@ -1,10 +1,11 @@
 //! An owner's attendees as a page lists them: with what they used, and how their
 //! card stands.
 
+use sqlx::Row;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
 
-use super::{Attendee, not_found};
+use super::not_found;
+use super::row::{Attendee, select};
 use crate::catalog::Result;
 use crate::db::{Columns, Db};
 
@@ -47,9 +48,8 @@ pub struct Part {
     pub all: u32,
 }
 
-const SELECT: &str = "select attendee.id, event_id, user_id, display_name, attendee.active,
-        attendee.daily_request_cap, attendee.created_at, last_seen_at, last_error, last_error_at,
-        coalesce(attendee.daily_request_cap, event.daily_request_cap) as cap,
+/// Follows the columns of an [`Attendee`].
+const LISTED: &str = ", coalesce(attendee.daily_request_cap, event.daily_request_cap) as cap,
         coalesce((select spent from quota where quota.attendee_id = attendee.id and day = $3), 0)
             as used,
         (select cast(coalesce(sum(requests), 0) as bigint) from usage
@@ -77,15 +77,12 @@ pub async fn page(
         return Ok(Part { rows: Vec::new(), all });
     }
     let places: Vec<String> = (4..4 + ids.len()).map(|place| format!("${place}")).collect();
-    let statement = format!(
-        "{SELECT} and attendee.id in ({}) order by attendee.created_at, attendee.id",
+    let statement = select(&format!(
+        "{LISTED} and attendee.id in ({}) order by attendee.created_at, attendee.id",
         places.join(", ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
-        .bind(owner_id)
-        .bind(event_id)
-        .bind(i64::from(day));
+    ));
+    let mut query =
+        sqlx::query(statement).persistent(false).bind(owner_id).bind(event_id).bind(i64::from(day));
     for id in ids {
         query = query.bind(id);
     }
@@ -119,7 +116,7 @@ async fn found(db: &Db, owner_id: &str, event_id: &str, search: &str) -> Result<
 
 /// One attendee of an owner's event.
 pub async fn one(db: &Db, owner_id: &str, event_id: &str, day: u32, id: &str) -> Result<Listed> {
-    let row = sqlx::query(AssertSqlSafe(format!("{SELECT} and attendee.id = $4")))
+    let row = sqlx::query(select(&format!("{LISTED} and attendee.id = $4")))
         .bind(owner_id)
         .bind(event_id)
         .bind(i64::from(day))

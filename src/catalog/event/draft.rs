@@ -4,10 +4,14 @@ use std::collections::HashSet;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
+use super::registration::Registration;
+use super::row::Event;
 use super::window::Window;
-use super::{Event, registration};
 use crate::catalog::digest::hex;
+use crate::catalog::limits::{CAP, NAME, PERSON};
+use crate::catalog::secret::exposed;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
@@ -28,11 +32,17 @@ const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
 
 /// The fields of an event as entered. `default()` holds the values of a new
 /// one; what it leaves empty is required.
-#[derive(Clone, Debug)]
+///
+/// A backup and a call to another proxy hold the fields as they are serialised here, in
+/// this order. Each of them adds id and `active` itself, which mean or default to
+/// something else in each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Draft {
     /// The event to update, or the id that the new one is to have.
+    #[serde(skip)]
     pub id: Option<String>,
     pub name: String,
+    /// Markdown.
     pub description: String,
     pub organizer_name: String,
     pub organizer_email: String,
@@ -48,10 +58,12 @@ pub struct Draft {
     pub burst: u32,
     pub max_open_requests: u32,
     /// Empty is the same as none.
+    #[serde(serialize_with = "exposed")]
     pub shared_code: Option<SecretString>,
     pub shared_code_limit: u32,
-    /// `shared-code` or `closed`.
+    /// As [`Registration`] is written.
     pub registration: String,
+    #[serde(skip)]
     pub active: bool,
 }
 
@@ -74,7 +86,7 @@ impl Default for Draft {
             max_open_requests: 300,
             shared_code: None,
             shared_code_limit: 500,
-            registration: registration::SHARED_CODE.into(),
+            registration: Registration::SHARED_CODE.as_str().into(),
             active: false,
         }
     }
@@ -100,7 +112,7 @@ impl From<&Event> for Draft {
             max_open_requests: event.max_open_requests,
             shared_code: event.shared_code.clone(),
             shared_code_limit: event.shared_code_limit,
-            registration: event.registration.clone(),
+            registration: event.registration.as_str().into(),
             active: event.active,
         }
     }
@@ -113,6 +125,7 @@ pub(super) struct Valid<'a> {
     pub organizer_email: String,
     pub window: Window,
     pub shared_code: Option<&'a str>,
+    pub registration: Registration,
 }
 
 impl Draft {
@@ -129,16 +142,16 @@ impl Draft {
     pub fn problems(&self) -> Vec<Error> {
         let rules = [
             self.check_id(),
-            line("name", &self.name, 64).map(drop),
+            line("name", &self.name, NAME).map(drop),
             check_description(&self.description),
-            line("organizer_name", &self.organizer_name, 128).map(drop),
+            line("organizer_name", &self.organizer_name, PERSON).map(drop),
             self.address().map(drop),
             self.window().map(drop),
         ];
-        let numbers = self.numbers().map(|(field, value)| number(field, value, 1..=100_000));
+        let numbers = self.numbers().map(|(field, value)| number(field, value, CAP));
         let rest = [
             self.code().map(drop),
-            registration::check(&self.registration),
+            Registration::parse(&self.registration).map(drop),
             self.check_resources(),
         ];
         rules.into_iter().chain(numbers).chain(rest).filter_map(Result::err).collect()
@@ -150,11 +163,12 @@ impl Draft {
         }
         Ok(Valid {
             draft: self,
-            name: line("name", &self.name, 64)?,
-            organizer_name: line("organizer_name", &self.organizer_name, 128)?,
+            name: line("name", &self.name, NAME)?,
+            organizer_name: line("organizer_name", &self.organizer_name, PERSON)?,
             organizer_email: self.address()?,
             window: self.window()?,
             shared_code: self.code()?,
+            registration: Registration::parse(&self.registration)?,
         })
     }
 
@@ -174,7 +188,7 @@ impl Draft {
     }
 
     fn address(&self) -> Result<String> {
-        let address = line("organizer_email", &self.organizer_email, 128)?;
+        let address = line("organizer_email", &self.organizer_email, PERSON)?;
         if !is_address(&address) {
             return Err(invalid("organizer_email", "is not an e-mail address"));
         }
@@ -252,7 +266,7 @@ impl Valid<'_> {
             && draft.burst == stored.burst
             && draft.max_open_requests == stored.max_open_requests
             && draft.shared_code_limit == stored.shared_code_limit
-            && draft.registration == stored.registration
+            && self.registration == stored.registration
             && draft.active == stored.active
             && draft.resources == stored.links
     }

@@ -1,13 +1,51 @@
 //! How people get into an event by themselves, and whether somebody new may now.
 //! Who has joined goes on in any case, and so do keys that are issued.
 
-use super::Event;
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
 
-/// Of a new event: by the shared code, where there is one.
-pub const SHARED_CODE: &str = "shared-code";
-pub const CLOSED: &str = "closed";
+/// The ways by which people get into an event by themselves: a set, which is empty
+/// where registration is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    shared_code: bool,
+}
+
+impl Registration {
+    /// By the shared code, where one is set: as in a new event.
+    pub const SHARED_CODE: Self = Self { shared_code: true };
+    pub const CLOSED: Self = Self { shared_code: false };
+
+    /// As stored, and as every format writes it.
+    pub fn as_str(self) -> &'static str {
+        if self.shared_code { "shared-code" } else { "closed" }
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) with the words there are.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(known) = Self::known(text) {
+            return Ok(known);
+        }
+        if text == "github" {
+            return Err(invalid(
+                "registration",
+                "cannot be github yet: the proxy does not offer it",
+            ));
+        }
+        let [open, closed] = [Self::SHARED_CODE, Self::CLOSED].map(Self::as_str);
+        Err(invalid("registration", format!("must be {open} or {closed}")))
+    }
+
+    /// Reads what is stored. A word that this release does not know lets nobody in.
+    pub(in crate::catalog) fn stored(text: &str) -> Self {
+        Self::known(text).unwrap_or(Self::CLOSED)
+    }
+
+    fn known(text: &str) -> Option<Self> {
+        [Self::SHARED_CODE, Self::CLOSED].into_iter().find(|known| known.as_str() == text)
+    }
+}
 
 /// Why an event takes nobody new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,28 +57,11 @@ pub enum Shut {
 }
 
 impl Shut {
-    pub(in crate::catalog) fn of(registration: &str, is_stopped: bool) -> Option<Self> {
-        if registration != SHARED_CODE {
+    pub(in crate::catalog) fn of(registration: Registration, is_stopped: bool) -> Option<Self> {
+        if !registration.shared_code {
             Some(Shut::Closed)
         } else {
             is_stopped.then_some(Shut::Stopped)
         }
-    }
-}
-
-impl Event {
-    /// Why nobody new may join; `None` where they may.
-    pub fn shut(&self) -> Option<Shut> {
-        Shut::of(&self.registration, self.is_registration_stopped)
-    }
-}
-
-pub(super) fn check(registration: &str) -> Result<()> {
-    match registration {
-        SHARED_CODE | CLOSED => Ok(()),
-        "github" => {
-            Err(invalid("registration", "cannot be github yet: the proxy does not offer it"))
-        }
-        _ => Err(invalid("registration", format!("must be {SHARED_CODE} or {CLOSED}"))),
     }
 }

@@ -4,6 +4,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Auth, Credential, Endpoint, Resource, ResourceType};
+use crate::catalog::limits::NAME;
 use crate::catalog::validate::{invalid, line, optional_line};
 use crate::catalog::{Error, Result};
 
@@ -126,7 +127,7 @@ impl Draft {
     }
 
     fn valid_deployment(&self) -> Result<String> {
-        let deployment = line("deployment", &self.deployment, 64)?;
+        let deployment = line("deployment", &self.deployment, NAME)?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if !deployment.chars().all(allowed) || deployment == "." || deployment == ".." {
             let reason = "may hold letters, digits, '.', '_' and '-' only";
@@ -136,18 +137,21 @@ impl Draft {
     }
 
     fn valid_name(&self) -> Result<String> {
-        optional_line("name", &self.name, 64)
+        optional_line("name", &self.name, NAME)
     }
 
     fn valid_region(&self) -> Result<String> {
-        optional_line("region", &self.region, 64)
+        optional_line("region", &self.region, NAME)
     }
 
     fn valid_endpoint(&self) -> Result<Endpoint> {
         let endpoint =
             Endpoint::parse(&self.endpoint).map_err(|reason| invalid("endpoint", reason))?;
-        if self.kind == ResourceType::FoundryToolkit && !endpoint.sets("api-version") {
-            return Err(invalid("endpoint", "must carry api-version=… for Foundry Toolkit"));
+        if self.kind.needs_api_version() && !endpoint.sets("api-version") {
+            return Err(invalid(
+                "endpoint",
+                format!("must carry api-version=… for {}", self.kind.label()),
+            ));
         }
         Ok(endpoint)
     }

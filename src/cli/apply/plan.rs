@@ -7,7 +7,9 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::target::{Refusal, Stored, Target};
+use super::destination::Destination;
+use super::error::ApplyError;
+use super::stored::StoredEvent;
 use super::{Applied, AppliedEvent, AppliedResource, key};
 use crate::catalog::{event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
@@ -32,15 +34,15 @@ impl Plan {
         source: &Source<'_>,
         workshop: &Workshop,
         folder: &Path,
-        target: &Target,
+        destination: &Destination,
     ) -> anyhow::Result<Self> {
-        let ids = target.resources().await?;
+        let ids = destination.resources().await?;
         let mut resources = Vec::new();
         for (index, entry) in workshop.resources.iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &entry.deployment };
             resources.push(resource_draft(at, entry, folder, &ids)?);
         }
-        let stored = target.events().await?;
+        let stored = destination.events().await?;
         let mut namesakes = Namesakes::new(&stored, workshop);
         let mut events = Vec::new();
         for (index, entry) in workshop.events.iter().enumerate() {
@@ -64,12 +66,12 @@ impl Plan {
     pub async fn carry_out(
         mut self,
         source: &Source<'_>,
-        target: &Target,
+        destination: &Destination,
     ) -> anyhow::Result<Applied> {
         let mut applied = Applied::default();
         for (index, draft) in self.resources.into_iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &draft.deployment };
-            let saved = target.save_resource(&draft).await.map_err(|refusal| at.place(refusal))?;
+            let saved = destination.save_resource(&draft).await.map_err(|error| at.place(error))?;
             let deployment = draft.deployment.trim().to_owned();
             self.ids.insert(deployment.clone(), saved.id.clone());
             let change = saved.outcome.as_str();
@@ -79,8 +81,8 @@ impl Plan {
             let ids = draft.resources.iter().filter_map(|name| self.ids.get(name).cloned());
             draft.resources = ids.collect();
             let at = Entry { source, table: "event", index, name: &draft.name };
-            let saved = target.save_event(&draft, is_new).await;
-            let saved = saved.map_err(|refusal| at.place(refusal))?;
+            let saved = destination.save_event(&draft, is_new).await;
+            let saved = saved.map_err(|error| at.place(error))?;
             let name = draft.name.trim().to_owned();
             let change = saved.outcome.as_str();
             applied.events.push(AppliedEvent { id: saved.id, name, change });
@@ -105,11 +107,11 @@ impl Entry<'_> {
     }
 
     /// The catalog's refusal, with the line that it is about.
-    fn place(&self, refusal: Refusal) -> anyhow::Error {
-        match refusal {
-            Refusal::Invalid { field, reason } => self.refuse(&field, reason).into(),
-            Refusal::Conflict(reason) => self.refuse("id", reason).into(),
-            Refusal::Other(error) => error,
+    fn place(&self, error: ApplyError) -> anyhow::Error {
+        match error {
+            ApplyError::Invalid { field, reason } => self.refuse(&field, reason).into(),
+            ApplyError::Conflict(reason) => self.refuse("id", reason).into(),
+            ApplyError::Other(other) => other,
         }
     }
 }
@@ -137,18 +139,18 @@ fn resource_draft(
 
 /// Finds the event that an entry updates: the one with its id, else with its name.
 struct Namesakes<'a> {
-    stored: &'a [Stored],
+    stored: &'a [StoredEvent],
     /// Events that another entry names by id, or has found already.
     taken: HashSet<&'a str>,
 }
 
 impl<'a> Namesakes<'a> {
-    fn new(stored: &'a [Stored], workshop: &'a Workshop) -> Self {
+    fn new(stored: &'a [StoredEvent], workshop: &'a Workshop) -> Self {
         let taken = workshop.events.iter().filter_map(|entry| entry.id.as_deref()).collect();
         Self { stored, taken }
     }
 
-    fn stored(&mut self, entry: &workshop::Event) -> Result<Option<&'a Stored>, String> {
+    fn stored(&mut self, entry: &workshop::Event) -> Result<Option<&'a StoredEvent>, String> {
         let by_id = self.stored.iter().find(|event| Some(&event.id) == entry.id.as_ref());
         if by_id.is_some() {
             return Ok(by_id);
@@ -156,7 +158,7 @@ impl<'a> Namesakes<'a> {
         let named: Vec<_> = self
             .stored
             .iter()
-            .filter(|event| event.name == entry.name.trim())
+            .filter(|event| event.fields.name == entry.name.trim())
             .filter(|event| !self.taken.contains(event.id.as_str()))
             .collect();
         if let [_, _, ..] = named[..] {
@@ -173,13 +175,15 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. A window that it leaves out was
 /// made up when the event was new, and stays as well; so does whether registration is closed.
-fn event_draft(entry: &workshop::Event, stored: Option<&Stored>) -> event::Draft {
+fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>) -> event::Draft {
     let new = event::Draft::default();
+    let kept = stored.map(|stored| &stored.fields);
     let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
-    let start = entry.start.clone().or_else(|| stored.map(|stored| stored.start.clone()));
+    let start = entry.start.clone().or_else(|| kept.map(|kept| kept.start.clone()));
     let start = start.unwrap_or_else(|| next_full_hour(&time_zone));
-    let end = entry.end.clone().or_else(|| stored.map(|stored| stored.end.clone()));
+    let end = entry.end.clone().or_else(|| kept.map(|kept| kept.end.clone()));
     let end = end.unwrap_or_else(|| a_week_after(&start));
+    let kept = kept.cloned().unwrap_or_default();
     event::Draft {
         id: stored.map(|stored| stored.id.clone()).or_else(|| entry.id.clone()),
         name: entry.name.clone(),
@@ -193,14 +197,10 @@ fn event_draft(entry: &workshop::Event, stored: Option<&Stored>) -> event::Draft
         max_token_cap: entry.max_token_cap.unwrap_or(new.max_token_cap),
         daily_request_cap: entry.daily_request_cap.unwrap_or(new.daily_request_cap),
         requests_per_minute: entry.requests_per_minute.unwrap_or(new.requests_per_minute),
-        burst: stored.map_or(new.burst, |stored| stored.burst),
-        max_open_requests: stored.map_or(new.max_open_requests, |stored| stored.max_open_requests),
         shared_code: Some(entry.shared_code.clone().into()),
-        shared_code_limit: stored.map_or(new.shared_code_limit, |stored| stored.shared_code_limit),
-        registration: entry.registration.clone().unwrap_or_else(|| {
-            stored.map_or(new.registration, |stored| stored.registration.clone())
-        }),
+        registration: entry.registration.clone().unwrap_or_else(|| kept.registration.clone()),
         active: entry.active,
+        ..kept
     }
 }
 

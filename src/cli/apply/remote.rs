@@ -10,12 +10,13 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
-use super::target::{Refusal, Stored};
+use super::error::ApplyError;
+use super::stored::StoredEvent;
 use crate::catalog::resource::KeyChange;
 use crate::catalog::{Outcome, Saved, event, resource};
 use crate::config::EndpointPolicy;
@@ -89,6 +90,15 @@ struct Resource {
     deployment: String,
 }
 
+/// An event as the API takes it.
+#[derive(Serialize)]
+struct EventFields<'a> {
+    id: Option<&'a str>,
+    #[serde(flatten)]
+    draft: &'a event::Draft,
+    active: bool,
+}
+
 #[derive(Deserialize)]
 struct Written {
     id: String,
@@ -109,17 +119,17 @@ struct Cause {
 
 impl Remote {
     /// Deployment names with their ids.
-    pub async fn resources(&self) -> Result<Vec<(String, String)>, Refusal> {
+    pub async fn resources(&self) -> Result<Vec<(String, String)>, ApplyError> {
         let List { items } = self.call(Method::GET, "/resources", None).await?;
         Ok(items.into_iter().map(|Resource { id, deployment }| (deployment, id)).collect())
     }
 
-    pub async fn events(&self) -> Result<Vec<Stored>, Refusal> {
+    pub async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
         let List { items } = self.call(Method::GET, "/events", None).await?;
         Ok(items)
     }
 
-    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, Refusal> {
+    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
         let mut body = Map::from_iter([
             ("deployment".to_owned(), json!(draft.deployment)),
             ("name".to_owned(), json!(draft.name)),
@@ -138,32 +148,18 @@ impl Remote {
     }
 
     /// `is_new`: the draft's id, where it has one, is what the event is to have.
-    pub async fn save_event(&self, draft: &event::Draft, is_new: bool) -> Result<Saved, Refusal> {
-        let body = json!({
-            "id": draft.id,
-            "name": draft.name,
-            "description": draft.description,
-            "organizer_name": draft.organizer_name,
-            "organizer_email": draft.organizer_email,
-            "start": draft.start,
-            "end": draft.end,
-            "time_zone": draft.time_zone,
-            "resources": draft.resources,
-            "max_token_cap": draft.max_token_cap,
-            "daily_request_cap": draft.daily_request_cap,
-            "requests_per_minute": draft.requests_per_minute,
-            "burst": draft.burst,
-            "max_open_requests": draft.max_open_requests,
-            "shared_code": draft.shared_code.as_ref().map(|code| code.expose_secret()),
-            "shared_code_limit": draft.shared_code_limit,
-            "registration": draft.registration,
-            "active": draft.active,
-        });
+    pub async fn save_event(
+        &self,
+        draft: &event::Draft,
+        is_new: bool,
+    ) -> Result<Saved, ApplyError> {
+        let fields = EventFields { id: draft.id.as_deref(), draft, active: draft.active };
+        let body = serde_json::to_value(fields).map_err(anyhow::Error::from)?;
         let id = draft.id.as_deref().filter(|_| !is_new);
         self.save("/events", id, body).await
     }
 
-    async fn save(&self, noun: &str, id: Option<&str>, body: Value) -> Result<Saved, Refusal> {
+    async fn save(&self, noun: &str, id: Option<&str>, body: Value) -> Result<Saved, ApplyError> {
         let (method, path) = match id {
             None => (Method::POST, noun.to_owned()),
             Some(id) => (Method::PATCH, format!("{noun}/{id}")),
@@ -180,7 +176,7 @@ impl Remote {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ApplyError> {
         let (status, answer) = self.exchange(method, path, body).await?;
         if status.is_success() {
             return Ok(serde_json::from_slice(&answer).map_err(|_| self.odd())?);
@@ -192,9 +188,9 @@ impl Remote {
             (Some(field), _) => {
                 let reason = error.message.strip_prefix(&format!("{field}: "));
                 let reason = reason.unwrap_or(&error.message).to_owned();
-                Err(Refusal::Invalid { field, reason })
+                Err(ApplyError::Invalid { field, reason })
             }
-            (None, "conflict") => Err(Refusal::Conflict(error.message)),
+            (None, "conflict") => Err(ApplyError::Conflict(error.message)),
             (None, _) => Err(anyhow!("{} refused: {}", self.server, error.message).into()),
         }
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use crate::catalog::resource::{self, Resource, ResourceType};
+use crate::catalog::resource::{self, Resource};
 use crate::cli::output::{self, Json};
 use crate::cli::store::CatalogArgs;
 use crate::config::{EndpointPolicy, Seconds, values};
@@ -90,16 +90,16 @@ impl Check {
     }
 
     fn wanted(&self, resources: Vec<Resource>) -> anyhow::Result<Vec<Resource>> {
-        let is_mcp = |resource: &Resource| resource.kind == ResourceType::McpServer;
         let Some(name) = &self.deployment else {
-            let all: Vec<_> = resources.into_iter().filter(|r| is_mcp(r) && r.active).collect();
+            let all: Vec<_> =
+                resources.into_iter().filter(|r| r.kind.is_probed() && r.active).collect();
             if all.is_empty() {
                 bail!("there is no active MCP server to check; `ai-proxy apply` makes one");
             }
             return Ok(all);
         };
         match resources.into_iter().find(|resource| *resource.deployment == **name) {
-            Some(resource) if is_mcp(&resource) => Ok(vec![resource]),
+            Some(resource) if resource.kind.is_probed() => Ok(vec![resource]),
             Some(resource) => {
                 bail!("{name} is a {}; only MCP servers can be checked", resource.kind.as_str())
             }

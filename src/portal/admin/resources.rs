@@ -17,17 +17,4 @@ pub use save::{blank, create, duplicate, edit, update};
 pub use switch::set_active;
 pub use test::{Outcome, test};
 
-use crate::catalog::resource::ResourceType;
-
 const PATH: &str = "/admin/resources";
-
-/// As people call it.
-fn type_name(kind: ResourceType) -> &'static str {
-    match kind {
-        ResourceType::McpServer => "MCP Server",
-        ResourceType::FoundryModel => "Foundry Model",
-        ResourceType::FoundryToolkit => "Foundry Toolkit",
-        ResourceType::FoundryAgent => "Foundry Agent",
-        ResourceType::AzureAiSearch => "Azure AI Search",
-    }
-}

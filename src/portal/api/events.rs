@@ -11,7 +11,7 @@ use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use super::{List, Saved};
 use crate::catalog::event::{self, Draft, control};
-use crate::catalog::{Noun, Outcome, Rows, change};
+use crate::catalog::{Noun, Outcome};
 use crate::clock::rfc3339;
 use crate::portal::Site;
 
@@ -122,7 +122,7 @@ impl From<&event::Event> for Event {
             max_open_requests: event.max_open_requests,
             has_shared_code: event.shared_code.is_some(),
             shared_code_limit: event.shared_code_limit,
-            registration: event.registration.clone(),
+            registration: event.registration.as_str().to_owned(),
             active: event.active,
         }
     }
@@ -189,32 +189,15 @@ async fn save(
     id: Option<&str>,
     fields: EventFields,
 ) -> Result<Saved<Event>, ApiError> {
-    let (vault, owner_id) = (&site.vault, caller.owner_id());
-    let mut tx = change::write(&site.db).await?;
-    let draft = match id {
-        None => Draft::default(),
+    let (db, vault, by) = (&site.db, &site.vault, caller.actor());
+    let (outcome, stored) = match id {
+        None => event::create(db, vault, &by, &fields.over(Draft::default())).await?,
+        // What cannot be read is to be sent in full.
         Some(id) => {
-            let Rows { read, unreadable } = event::load_own(&mut tx, vault, owner_id, id).await?;
-            match (read.first(), unreadable.first()) {
-                (Some(stored), _) => Draft::from(stored),
-                // Nothing of it is known but its name: all fields are to be sent.
-                (None, Some(row)) => {
-                    Draft { id: Some(row.id.clone()), name: row.name.clone(), ..Draft::default() }
-                }
-                (None, None) => return Err(ApiError::not_found()),
-            }
+            event::edit(db, vault, &by, id, |stored| Ok::<_, ApiError>(fields.over(stored))).await?
         }
     };
-    let saved = event::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)).await?;
-    if id.is_none() && saved.outcome != Outcome::Created {
-        // One of the owner's own: what was written is taken back with the transaction.
-        let reason = format!("the event id {} is taken; use another", saved.id);
-        return Err(ApiError::conflict(reason));
-    }
-    let stored = event::load_own(&mut tx, vault, owner_id, &saved.id).await?.one()?;
-    let item = Event::from(&stored.ok_or_else(ApiError::not_found)?);
-    tx.commit().await?;
-    Ok(Saved { change: saved.outcome.into(), item })
+    Ok(Saved { change: outcome.into(), item: Event::from(&stored) })
 }
 
 /// Deletes an event with its attendees and figures.

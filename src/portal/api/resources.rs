@@ -10,8 +10,7 @@ use super::bearer::Caller;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use super::{List, Saved};
-use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
-use crate::catalog::{Rows, change};
+use crate::catalog::resource::{self, Draft, KeyChange};
 use crate::health;
 use crate::portal::Site;
 use crate::probe::{Failure, Report};
@@ -158,30 +157,13 @@ async fn save(
     id: Option<&str>,
     fields: ResourceFields,
 ) -> Result<Saved<Resource>, ApiError> {
-    let (vault, owner_id) = (&site.vault, caller.owner_id());
-    let mut tx = change::write(&site.db).await?;
-    let draft = match id {
-        None => Draft::default(),
-        Some(id) => {
-            let Rows { read, unreadable } =
-                resource::load_own(&mut tx, vault, owner_id, id).await?;
-            match (read.first(), unreadable.first()) {
-                (Some(stored), _) => Draft::from(stored),
-                // Nothing of it is known but its name: the other fields are to be sent.
-                (None, Some(row)) => Draft {
-                    id: Some(row.id.clone()),
-                    deployment: row.name.clone(),
-                    ..Draft::default()
-                },
-                (None, None) => return Err(ApiError::not_found()),
-            }
-        }
+    let (db, vault, by) = (&site.db, &site.vault, caller.actor());
+    let (outcome, stored) = match id {
+        None => resource::create(db, vault, &by, &fields.over(Draft::default())?).await?,
+        // What cannot be read is to be sent in full.
+        Some(id) => resource::edit(db, vault, &by, id, |stored| fields.over(stored)).await?,
     };
-    let saved = resource::save_in(&mut tx, vault, &caller.actor(), &fields.over(draft)?).await?;
-    let stored = resource::load_own(&mut tx, vault, owner_id, &saved.id).await?.one()?;
-    let item = Resource::from(&stored.ok_or_else(ApiError::not_found)?);
-    tx.commit().await?;
-    Ok(Saved { change: saved.outcome.into(), item })
+    Ok(Saved { change: outcome.into(), item: Resource::from(&stored) })
 }
 
 /// Deletes a resource that no event uses.
@@ -226,7 +208,7 @@ pub async fn test(
     Path(id): Path<String>,
 ) -> Result<Json<Tested>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
-    if found.kind != ResourceType::McpServer {
+    if !found.kind.is_probed() {
         return Err(ApiError::conflict("Only MCP servers can be tested."));
     }
     let owner_id = caller.owner_id();

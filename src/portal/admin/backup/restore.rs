@@ -189,11 +189,12 @@ fn event_rows(archive: &Archive, plan: &Plan) -> Vec<EventRow> {
     let events = archive.events.iter().zip(&plan.events).take(SHOWN);
     let row = |(copy, fate): (&crate::backup::archive::EventCopy, &EventFate)| {
         let attendees = archive.attendees.iter().filter(|attendee| attendee.event == copy.id);
-        let (start, end) = (copy.start.replace('T', " "), copy.end.replace('T', " "));
+        let fields = &copy.fields;
+        let (start, end) = (fields.start.replace('T', " "), fields.end.replace('T', " "));
         EventRow {
-            name: copy.name.clone(),
+            name: fields.name.clone(),
             id: copy.id.clone(),
-            window: format!("{start} – {end}, {}", copy.time_zone),
+            window: format!("{start} – {end}, {}", fields.time_zone),
             attendees: attendees.count(),
             fate: *fate,
         }

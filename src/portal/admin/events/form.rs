@@ -10,7 +10,7 @@ pub use page::Page;
 use resources::Numbered;
 
 use crate::catalog::event::{Draft, Event};
-use crate::catalog::{self, event};
+use crate::catalog::{self, event, limits};
 use crate::portal::Site;
 use crate::portal::form::Problems;
 use crate::portal::visitor::SignedIn;
@@ -95,7 +95,7 @@ impl Typed {
         let new = source.map(Draft::from).unwrap_or_default();
         let mut number = |field, text: &str, otherwise| {
             text.trim().parse().unwrap_or_else(|_| {
-                problems.add(field, "must be a whole number from 1 to 100000");
+                problems.add(field, limits::cap_rule());
                 otherwise
             })
         };

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use super::{Tab, Tabs};
 use crate::catalog::event::{self, Event, control};
-use crate::catalog::resource::ResourceType;
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -79,10 +78,8 @@ fn preflight(me: &SignedIn, event: &Event, run: Option<Run>, tries: Vec<Try>) ->
 
 /// What can be tried, filled in as in the last run.
 fn tries(event: &Event, last: Option<&Run>) -> Vec<Try> {
-    let can_call = event
-        .resources
-        .iter()
-        .filter(|resource| resource.active && resource.kind == ResourceType::McpServer);
+    let can_call =
+        event.resources.iter().filter(|resource| resource.active && resource.kind.is_probed());
     can_call
         .map(|resource| {
             let lanes = last.map(|run| run.lanes.as_slice()).unwrap_or_default();

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::form::{Page, Typed};
 use super::{PATH, defaults};
 use crate::catalog::event::{self, Draft, Event};
+use crate::catalog::limits::NAME;
 use crate::catalog::{Error, Outcome};
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -49,7 +50,7 @@ pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<St
     let (start, end) = defaults::moved(&copied, Timestamp::now());
     let draft = Draft {
         id: None,
-        name: copied.name.chars().take(64 - " (copy)".len()).collect::<String>() + " (copy)",
+        name: copied.name.chars().take(NAME - " (copy)".len()).collect::<String>() + " (copy)",
         start,
         end,
         shared_code: None,

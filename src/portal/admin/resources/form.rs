@@ -4,8 +4,8 @@ use askama::Template;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::PATH;
 use super::test::Outcome;
-use super::{PATH, type_name};
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
 use crate::catalog::session_mark::{self, Mark};
@@ -142,7 +142,7 @@ impl Typed {
 /// Whether the type can be chosen: attendees must be able to call it. What was made
 /// elsewhere keeps its type.
 fn is_offered(kind: ResourceType, source: Option<&Resource>) -> bool {
-    kind == ResourceType::McpServer || source.is_some_and(|source| source.kind == kind)
+    kind.is_served() || source.is_some_and(|source| source.kind == kind)
 }
 
 /// A choice of a select.
@@ -248,7 +248,7 @@ fn kinds(chosen: &str, source: Option<&Resource>) -> Vec<Choice> {
         let why = if is_offered { "" } else { " — cannot be called yet" };
         Choice {
             value: kind.as_str(),
-            label: format!("{}{why}", type_name(kind)),
+            label: format!("{}{why}", kind.label()),
             is_chosen: kind.as_str() == chosen,
             is_offered,
         }

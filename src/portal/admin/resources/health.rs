@@ -1,6 +1,6 @@
 //! The last check of a resource, as a cell of the list shows it.
 
-use crate::catalog::resource::{Resource, ResourceType};
+use crate::catalog::resource::Resource;
 use crate::clock::rfc3339;
 use crate::health::{Checked, Verdict};
 
@@ -17,7 +17,7 @@ pub struct Cell {
 impl Cell {
     pub fn of(resource: &Resource, checked: Option<Checked>, now: i64) -> Self {
         let (class, badge, text) = match &checked {
-            _ if resource.kind != ResourceType::McpServer => {
+            _ if !resource.kind.is_probed() => {
                 ("", "not checked", "only MCP servers are".to_owned())
             }
             None if !resource.active => ("", "not checked", "switched off".to_owned()),

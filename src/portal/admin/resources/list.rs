@@ -5,7 +5,6 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 
 use super::health::Cell;
-use super::type_name;
 use crate::catalog::resource::{self, Resource};
 use crate::catalog::{Rows, Unreadable};
 use crate::clock::now_ms;
@@ -58,7 +57,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
         health: Cell::of(&resource, site.health.of(&resource), now),
         events: users.remove(&resource.id).unwrap_or_default(),
         deployment: resource.deployment.to_string(),
-        kind: type_name(resource.kind),
+        kind: resource.kind.label(),
         id: resource.id,
         name: resource.name,
         region: resource.region,

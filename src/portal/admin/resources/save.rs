@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 
 use super::PATH;
 use super::form::{Page, Typed, add_all};
+use crate::catalog::limits::NAME;
 use crate::catalog::resource::{self, Draft, KeyChange, Resource};
 use crate::catalog::{Error, Outcome};
 use crate::portal::Site;
@@ -39,7 +40,7 @@ pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<St
 
 /// `text` with an ending, together no longer than a name may be.
 fn cut(text: &str, ending: &str) -> String {
-    let kept: String = text.chars().take(64 - ending.len()).collect();
+    let kept: String = text.chars().take(NAME - ending.len()).collect();
     kept + ending
 }
 

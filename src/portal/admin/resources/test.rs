@@ -3,7 +3,7 @@
 use axum::extract::State;
 
 use super::form::{Page, Typed, add_all};
-use crate::catalog::resource::{Resource, ResourceType};
+use crate::catalog::resource::Resource;
 use crate::health;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -84,7 +84,7 @@ async fn ask(
             return Ok(Err(problems));
         }
     };
-    if draft.kind != ResourceType::McpServer {
+    if !draft.kind.is_probed() {
         return Ok(Err(Problems::one("kind", "cannot be tested yet: only MCP servers can")));
     }
     Ok(Ok(match site.health.ask(&site.config, owner_id, &endpoint, credential).await {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{path, tabs};
 use crate::catalog::attendee::{self, listing};
 use crate::catalog::event::{self, Event};
+use crate::catalog::limits::{self, CAP};
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::admin::events::Tabs;
@@ -131,10 +132,10 @@ pub async fn cap(
     let who = own(&site, &me, (&event, &id)).await?;
     let cap = match typed.cap.trim() {
         "" => None,
-        text => Some(text.parse().ok().filter(|cap| (1..=100_000).contains(cap))),
+        text => Some(text.parse().ok().filter(|cap| CAP.contains(cap))),
     };
     if cap == Some(None) {
-        let problems = Problems::one("cap", "must be a whole number from 1 to 100000");
+        let problems = Problems::one("cap", limits::cap_rule());
         let page = person(&site, &me, &event, &id).await?;
         return page::unprocessable(&Person { cap: typed.cap, problems, ..page });
     }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::{self, Event, registration};
+use crate::catalog::event::{self, Event, Registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -118,8 +118,8 @@ fn code_hint() -> Result<String, PageError> {
 
 fn registrations(chosen: &str) -> Vec<Choice> {
     let all = [
-        (registration::SHARED_CODE, "Shared code, where one is set", true),
-        (registration::CLOSED, "Closed: nobody new", true),
+        (Registration::SHARED_CODE.as_str(), "Shared code, where one is set", true),
+        (Registration::CLOSED.as_str(), "Closed: nobody new", true),
         ("github", "GitHub — not offered yet", false),
     ];
     let choice = |(value, label, is_offered): (&'static str, _, _)| Choice {

@@ -1,0 +1,98 @@
+//! Attendees as an archive holds them.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::attendee::Attendee;
+use crate::catalog::attendee::backup::Kept;
+use crate::catalog::limits::CAP;
+use crate::catalog::secret::exposed;
+use crate::catalog::{Error, Result};
+
+/// All that is known of one attendee.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttendeeCopy {
+    /// By which figures name them.
+    pub id: String,
+    pub event: String,
+    pub user_id: String,
+    pub display_name: String,
+    /// None: a new one is made.
+    #[serde(serialize_with = "exposed")]
+    pub api_key: Option<SecretString>,
+    pub active: bool,
+    pub daily_request_cap: Option<u32>,
+    /// UTC milliseconds, as are the others.
+    pub created_at: i64,
+    pub last_seen_at: Option<i64>,
+    pub last_error: Option<String>,
+    pub last_error_at: Option<i64>,
+    /// What they have used of the cap on the day of the backup.
+    pub used: Option<Used>,
+}
+
+/// Requests of a UTC day (days since 1970).
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Used {
+    pub day: u32,
+    pub requests: u32,
+}
+
+impl AttendeeCopy {
+    /// One who is read from the store, with what they have used of `day`.
+    pub fn of(kept: Kept, day: u32) -> Self {
+        let Kept { attendee, api_key, used } = kept;
+        let used = (used > 0).then_some(Used { day, requests: used });
+        Self::new(attendee, api_key, used)
+    }
+
+    pub fn new(attendee: Attendee, api_key: Option<SecretString>, used: Option<Used>) -> Self {
+        Self {
+            id: attendee.id,
+            event: attendee.event_id,
+            user_id: attendee.user_id,
+            display_name: attendee.display_name,
+            api_key,
+            active: attendee.active,
+            daily_request_cap: attendee.daily_request_cap,
+            created_at: attendee.created_at,
+            last_seen_at: attendee.last_seen_at,
+            last_error: attendee.last_error,
+            last_error_at: attendee.last_error_at,
+            used,
+        }
+    }
+
+    /// As a row, whose ids are those of the archive.
+    pub fn attendee(&self) -> Attendee {
+        Attendee {
+            id: self.id.clone(),
+            event_id: self.event.clone(),
+            user_id: self.user_id.clone(),
+            display_name: self.display_name.clone(),
+            active: self.active,
+            daily_request_cap: self.daily_request_cap,
+            created_at: self.created_at,
+            last_seen_at: self.last_seen_at,
+            last_error: self.last_error.clone(),
+            last_error_at: self.last_error_at,
+        }
+    }
+
+    /// Whether the fields by themselves meet the rules.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first that does not.
+    pub fn check(&self) -> Result<()> {
+        self.attendee().check(self.api_key.as_ref())?;
+        match self.used {
+            Some(used) if used.requests > *CAP.end() => {
+                let reason = format!("must be from 0 to {}", CAP.end());
+                Err(Error::Invalid { field: "used", reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Resources as an archive holds them.
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::resource::{Draft, KeyChange, Resource};
+use crate::catalog::secret::exposed;
+use crate::catalog::{Error, Result};
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceCopy {
+    pub id: String,
+    pub deployment: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub endpoint: String,
+    pub auth: String,
+    #[serde(serialize_with = "exposed")]
+    pub key: Option<SecretString>,
+    pub region: String,
+    pub active: bool,
+}
+
+impl From<&Resource> for ResourceCopy {
+    fn from(resource: &Resource) -> Self {
+        Self {
+            id: resource.id.clone(),
+            deployment: resource.deployment.to_string(),
+            name: resource.name.clone(),
+            kind: resource.kind.as_str().to_owned(),
+            endpoint: resource.endpoint.as_written(),
+            auth: resource.auth.to_string(),
+            key: resource.key.clone(),
+            region: resource.region.clone(),
+            active: resource.active,
+        }
+    }
+}
+
+impl ResourceCopy {
+    /// As a form that makes it anew.
+    pub fn draft(&self) -> Result<Draft> {
+        let invalid = |field| move |reason| Error::Invalid { field, reason };
+        Ok(Draft {
+            id: None,
+            deployment: self.deployment.clone(),
+            name: self.name.clone(),
+            kind: self.kind.parse().map_err(invalid("type"))?,
+            endpoint: self.endpoint.clone(),
+            auth: self.auth.parse().map_err(invalid("auth"))?,
+            key: self.key.clone().map_or(KeyChange::Keep, KeyChange::Set),
+            region: self.region.clone(),
+            active: self.active,
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! Secrets in a text that is kept and sent as a whole secret: a backup, which is sealed,
+//! and a call to another proxy's API.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
+
+/// Writes the secret, for `#[serde(serialize_with)]`.
+///
+/// # Errors
+/// Those of `to`.
+pub fn exposed<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(SecretString::expose_secret).serialize(to)
+}

@@ -1,0 +1,68 @@
+//! Where a workshop file is applied: the store on this machine, or another
+//! proxy. What follows from the file is the same in both.
+
+use std::collections::HashMap;
+
+use super::error::ApplyError;
+use super::remote::Remote;
+use super::stored::StoredEvent;
+use crate::catalog::{Saved, event, resource};
+use crate::cli::store::Catalog;
+
+pub enum Destination {
+    Store(Box<Catalog>),
+    Server(Remote),
+}
+
+impl Destination {
+    /// Resource ids by deployment name.
+    pub async fn resources(&self) -> Result<HashMap<String, String>, ApplyError> {
+        match self {
+            Destination::Store(catalog) => {
+                let Catalog { db, vault, by } = &**catalog;
+                let stored = resource::all(db, vault, &by.owner_id).await?;
+                let read = stored.read.into_iter().map(|one| (one.deployment.to_string(), one.id));
+                // Saved over, one that cannot be read is mended.
+                let unreadable = stored.unreadable.into_iter().map(|row| (row.name, row.id));
+                Ok(read.chain(unreadable).collect())
+            }
+            Destination::Server(remote) => Ok(remote.resources().await?.into_iter().collect()),
+        }
+    }
+
+    pub async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
+        match self {
+            Destination::Store(catalog) => {
+                let Catalog { db, vault, by } = &**catalog;
+                let stored = event::list(db, vault, &by.owner_id).await?;
+                Ok(stored.iter().map(StoredEvent::from).collect())
+            }
+            Destination::Server(remote) => remote.events().await,
+        }
+    }
+
+    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
+        match self {
+            Destination::Store(catalog) => {
+                let Catalog { db, vault, by } = &**catalog;
+                Ok(resource::save(db, vault, by, draft).await?)
+            }
+            Destination::Server(remote) => remote.save_resource(draft).await,
+        }
+    }
+
+    /// `is_new`: there was no such event when the file was looked at.
+    pub async fn save_event(
+        &self,
+        draft: &event::Draft,
+        is_new: bool,
+    ) -> Result<Saved, ApplyError> {
+        match self {
+            Destination::Store(catalog) => {
+                let Catalog { db, vault, by } = &**catalog;
+                Ok(event::save(db, vault, by, draft).await?)
+            }
+            Destination::Server(remote) => remote.save_event(draft, is_new).await,
+        }
+    }
+}
