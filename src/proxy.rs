@@ -7,6 +7,7 @@
 //! only map from a refusal to a response; `mcp` holds what is special to MCP.
 
 pub mod admit;
+pub mod attendee;
 pub mod authenticate;
 pub mod backend;
 pub mod body;
@@ -18,15 +19,11 @@ pub mod guessing;
 pub mod headers;
 pub mod info;
 pub mod keep_alive;
-pub mod lease;
-pub mod live;
 pub mod mcp;
 pub mod meter;
 pub mod origin;
 pub mod plane;
-pub mod rate;
 pub mod received;
-pub mod refill;
 pub mod relay;
 pub mod resolve;
 pub mod route;

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attendee::lease::{DayCount, Need, Refill};
+use super::attendee::live::{Live, OpenRequest};
+use super::attendee::rate::TooFar;
+use super::attendee::refill::Want;
 use super::authenticate::Caller;
 use super::error::ProxyError;
-use super::lease::{DayCount, Need, Refill};
-use super::live::{Live, OpenRequest};
 use super::plane::DataPlane;
-use super::rate::TooFar;
-use super::refill::Want;
 use crate::clock;
 
 impl Caller {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
+use super::attendee::live::{Endings, Live};
 use super::error::{Organizer, ProxyError};
 use super::guessing::{self, Tried};
-use super::live::{Endings, Live};
 use super::plane::{DataPlane, Known};
 use super::shared_key::{Key, SharedKey, is_same_code};
 use super::throttle;

@@ -12,8 +12,8 @@ use foldhash::fast::RandomState;
 use http::StatusCode;
 use smallvec::SmallVec;
 
-use super::lease::DayCount;
-use super::live::Live;
+use super::attendee::lease::DayCount;
+use super::attendee::live::Live;
 use super::tally::{Family, Tally};
 use crate::catalog::resource::Resource;
 use crate::catalog::usage::Figures;

@@ -13,16 +13,16 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 
+use super::attendee::live::{Live, Lives};
+use super::attendee::refill::Refills;
 use super::backend::Dialer;
 use super::dropped::Dropped;
 use super::error::ProxyError;
 use super::guessing::Guesses;
-use super::live::{Live, Lives};
 use super::mcp::binder::Binder;
 use super::mcp::constant::Trials;
 use super::mcp::session::{Renewed, Sessions};
 use super::origin::Origins;
-use super::refill::Refills;
 use super::tally::Tally;
 use super::throttle::Throttle;
 use crate::catalog;

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use parking_lot::Mutex;
 
+use super::attendee::lease::DayCount;
+use super::attendee::live::Live;
 use super::authenticate::Caller;
 use super::body::{Body, RequestBody};
 use super::error::ProxyError;
-use super::lease::DayCount;
-use super::live::Live;
 use super::route::Route;
 use super::worker::Worker;
 use super::{Call, REQUEST_ID, answer, logged};

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::attendee::lease::DayCount;
+use super::attendee::live::Live;
 use super::authenticate;
 use super::guessing;
-use super::lease::DayCount;
-use super::live::Live;
 use super::mcp;
 use super::meter::Page;
 use super::plane::{DataPlane, STORE_LIMIT};

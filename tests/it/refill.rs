@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use ai_proxy::catalog::quota;
 use ai_proxy::clock;
+use ai_proxy::proxy::attendee::lease::Refill;
+use ai_proxy::proxy::attendee::refill::Want;
 use ai_proxy::proxy::authenticate::Caller;
-use ai_proxy::proxy::lease::Refill;
-use ai_proxy::proxy::refill::Want;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -20,9 +20,9 @@ use tokio_util::task::TaskTracker;
 
 use super::lease::{DayCount, Refill};
 use super::live::Live;
-use super::plane::{DataPlane, STORE_LIMIT, STORE_PATIENCE};
 use crate::catalog::quota;
 use crate::clock;
+use crate::proxy::plane::{DataPlane, STORE_LIMIT, STORE_PATIENCE};
 
 /// How long orders are gathered that nobody waits for.
 const GATHERING: Duration = Duration::from_millis(10);
