@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
 use crate::config::Config;
-use crate::proxy::authenticate::is_open;
+use crate::proxy::caller::is_open;
 use crate::{clock, net};
 
 const DEPLOYMENT: &str = "mcp-demo";

@@ -11,6 +11,7 @@ pub mod attendee;
 pub mod authenticate;
 pub mod backend;
 pub mod body;
+pub mod caller;
 pub mod dropped;
 pub mod endpoint_path;
 pub mod error;
@@ -42,8 +43,8 @@ use http::header::{CONNECTION, EXPECT, Entry, HOST, HeaderMap, HeaderName, Heade
 use http::request::Parts;
 use http::{Method, Request, Response, Version};
 
-use self::authenticate::Caller;
 use self::body::{Body, RequestBody};
+use self::caller::Caller;
 use self::error::{ProxyError, Shape};
 use self::received::Received;
 use self::route::Route;

@@ -8,7 +8,7 @@ use super::attendee::lease::{DayCount, Need, Refill};
 use super::attendee::live::{Live, OpenRequest};
 use super::attendee::rate::TooFar;
 use super::attendee::refill::Want;
-use super::authenticate::Caller;
+use super::caller::Caller;
 use super::error::ProxyError;
 use super::plane::DataPlane;
 use crate::clock;

@@ -6,6 +6,7 @@
 //! stands in the store's rows.
 
 pub mod lease;
+pub mod ledger;
 pub mod live;
 pub mod rate;
 pub mod refill;

@@ -8,6 +8,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
 use super::attendee::live::{Endings, Live};
+use super::caller::{Caller, is_open};
 use super::error::{Organizer, ProxyError};
 use super::guessing::{self, Tried};
 use super::plane::{DataPlane, Known};
@@ -19,17 +20,6 @@ use crate::catalog::{self, Digest, quota};
 use crate::clock;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
-
-/// An attendee whose event is open now.
-#[derive(Clone)]
-pub struct Caller {
-    pub live: Arc<Live>,
-    /// Taken before the proof: whatever ends the caller after it is heard.
-    pub endings: Arc<Endings>,
-    pub event: Arc<Event>,
-    /// Requests a UTC day.
-    pub daily_cap: u32,
-}
 
 /// The key a request carries: `api-key` decides, else a bearer token.
 pub fn presented_key(headers: &HeaderMap) -> Result<Key<'_>, ProxyError> {
@@ -265,20 +255,6 @@ impl DataPlane {
 
 fn code_matches(event: &Event, code: &str) -> bool {
     event.shared_code.as_ref().is_some_and(|right| is_same_code(right.expose_secret(), code))
-}
-
-/// Whether the event is active and the instant within its window, ends included.
-pub fn is_open(event: &Event, now_ms: i64) -> Result<(), ProxyError> {
-    let organizer = || Organizer::from(event);
-    if !event.active {
-        Err(ProxyError::EventInactive(organizer()))
-    } else if now_ms < event.starts_at {
-        Err(ProxyError::EventNotStarted(organizer(), event.starts_at))
-    } else if now_ms > event.ends_at {
-        Err(ProxyError::EventEnded(organizer(), event.ends_at))
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
-use super::authenticate::Caller;
+use super::caller::Caller;
 use super::endpoint_path;
 use super::error::ProxyError;
 use crate::catalog::resource::{Resource, ResourceType};

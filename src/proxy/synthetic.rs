@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use super::attendee::lease::DayCount;
 use super::attendee::live::Live;
-use super::authenticate::Caller;
 use super::body::{Body, RequestBody};
+use super::caller::Caller;
 use super::error::ProxyError;
 use super::route::Route;
 use super::worker::Worker;

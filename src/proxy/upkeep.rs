@@ -12,11 +12,11 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::attendee::lease::DayCount;
+use super::attendee::ledger::Page;
 use super::attendee::live::Live;
-use super::authenticate;
+use super::caller;
 use super::guessing;
 use super::mcp;
-use super::meter::Page;
 use super::plane::{DataPlane, STORE_LIMIT};
 use crate::catalog::change::{self, Changes, Noun};
 use crate::catalog::event::purge;
@@ -264,7 +264,7 @@ fn end_what_is_over(plane: &Arc<DataPlane>) {
     let snapshot = plane.snapshot.load();
     for live in plane.lives.all() {
         let event = snapshot.events.get(&*live.event_id);
-        let is_open = event.is_some_and(|event| authenticate::is_open(event, now_ms).is_ok());
+        let is_open = event.is_some_and(|event| caller::is_open(event, now_ms).is_ok());
         if live.open_requests() > 0 && !is_open {
             live.end_all();
         }

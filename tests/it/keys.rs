@@ -2,7 +2,7 @@
 
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::{attendee, event};
-use ai_proxy::proxy::authenticate::is_open;
+use ai_proxy::proxy::caller::is_open;
 use ai_proxy::proxy::error::ProxyError;
 
 use crate::harness::attendee::{Attendee, DEMO};

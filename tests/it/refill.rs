@@ -8,7 +8,7 @@ use ai_proxy::catalog::quota;
 use ai_proxy::clock;
 use ai_proxy::proxy::attendee::lease::Refill;
 use ai_proxy::proxy::attendee::refill::Want;
-use ai_proxy::proxy::authenticate::Caller;
+use ai_proxy::proxy::caller::Caller;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 

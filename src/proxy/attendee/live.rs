@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lease::{DayCount, Lease};
+use super::ledger::Ledger;
 use super::rate::Rate;
-use crate::proxy::meter::Ledger;
 
 /// How often it is written that an attendee was seen, in milliseconds.
 const SEEN_MS: i64 = 10_000;

@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::proxy::meter::Operation;
+use crate::proxy::attendee::ledger::Operation;
 
 /// The longest JSON-RPC id that a refusal echoes, in bytes.
 const MAX_ID: usize = 512;

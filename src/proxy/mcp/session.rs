@@ -20,7 +20,7 @@ use crate::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
 use crate::catalog::{Digest, session_mark};
 use crate::clock;
 use crate::net::affinity::{self, TooLarge};
-use crate::proxy::authenticate::Caller;
+use crate::proxy::caller::Caller;
 use crate::proxy::error::ProxyError;
 use crate::proxy::mcp::binder::Change;
 use crate::proxy::plane::DataPlane;
