@@ -21,7 +21,7 @@ use ai_proxy::proxy::forward::Outgoing;
 use ai_proxy::proxy::headers;
 use ai_proxy::proxy::mcp::{coding, peek, session};
 use ai_proxy::proxy::meter::Meter;
-use ai_proxy::proxy::resolve::Target;
+use ai_proxy::proxy::resolve::CallTarget;
 use ai_proxy::proxy::route::Route;
 use ai_proxy::proxy::worker::Worker;
 use clap::Parser;
@@ -109,7 +109,7 @@ impl Room {
         };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let caller = plane.authenticate(&request, peer).await.expect("a caller");
-        let target = Target::mcp(&caller, deployment, rest, None).expect("a target");
+        let target = CallTarget::mcp(&caller, deployment, rest, None).expect("a target");
         let open = caller.open().expect("a place");
         assert!(coding::is_plain(&request));
         let peek = peek::peek(black_box(CALL), true).expect("a call");

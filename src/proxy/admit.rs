@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attendee::lease::{DayCount, Need, Refill};
-use super::attendee::live::{Live, OpenRequest};
+use super::attendee::live::{LiveAttendee, OpenRequest};
 use super::attendee::rate::TooFar;
 use super::attendee::refill::Want;
 use super::caller::Caller;
@@ -37,7 +37,7 @@ impl Caller {
 /// Requests of the daily cap that were taken for one call. Dropped before it
 /// is [spent](Permit::spend), it goes back to the day it was taken from.
 pub struct Permit {
-    live: Arc<Live>,
+    live: Arc<LiveAttendee>,
     taken: DayCount,
     is_spent: bool,
 }

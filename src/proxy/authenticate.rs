@@ -7,11 +7,11 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::ExposeSecret;
 
-use super::attendee::live::{Endings, Live};
+use super::attendee::live::{Endings, LiveAttendee};
 use super::caller::{Caller, is_open};
 use super::error::{Organizer, ProxyError};
-use super::guessing::{self, Tried};
-use super::plane::{DataPlane, Known};
+use super::guessing::{self, Comparison};
+use super::plane::{CachedKey, DataPlane};
 use super::shared_key::{Key, SharedKey, is_same_code};
 use super::throttle;
 use crate::catalog::attendee::{self, Joined};
@@ -69,7 +69,7 @@ impl DataPlane {
 
     /// Checks what may have changed since the key was cached. `None`: the
     /// attendee's row has, so it must be read again.
-    fn prove(&self, known: &Known, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
+    fn prove(&self, known: &CachedKey, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
         // In this order. A row's change is noted first and ends streams second,
         // so endings from after the change do not go with a row from before it.
         let endings = known.live.endings();
@@ -78,7 +78,7 @@ impl DataPlane {
 
     fn admit_known(
         &self,
-        known: &Known,
+        known: &CachedKey,
         endings: Arc<Endings>,
         key: &Key<'_>,
     ) -> Result<Caller, ProxyError> {
@@ -112,7 +112,7 @@ impl DataPlane {
         key: &str,
         digest: Digest,
         source: IpAddr,
-    ) -> Result<Arc<Known>, ProxyError> {
+    ) -> Result<Arc<CachedKey>, ProxyError> {
         let mut digests = vec![digest];
         digests.extend(self.vault.old_digest(key));
         let plane = self.clone();
@@ -132,7 +132,7 @@ impl DataPlane {
         self: &Arc<Self>,
         shared: &SharedKey<'_>,
         source: IpAddr,
-    ) -> Result<Arc<Known>, ProxyError> {
+    ) -> Result<Arc<CachedKey>, ProxyError> {
         self.check_code(shared, source).await?;
         let snapshot = self.snapshot.load_full();
         let event = snapshot.events.get(shared.event_id).ok_or(ProxyError::InvalidKey)?;
@@ -180,9 +180,9 @@ impl DataPlane {
             snapshot.events.get(id).is_some_and(|event| code_matches(event, shared.code))
         };
         let door = match self.guesses.compare(source, id, clock::now_ms(), is_right) {
-            Tried::Right => return Ok(()),
-            Tried::Wrong => return Err(self.wrong_key(source)),
-            Tried::Wait(door) => door,
+            Comparison::Right => return Ok(()),
+            Comparison::Wrong => return Err(self.wrong_key(source)),
+            Comparison::Wait(door) => door,
         };
         let has_turn = door.has_place() && {
             let (plane, id, name) = (self.clone(), id.to_owned(), shared.name.to_owned());
@@ -227,7 +227,7 @@ impl DataPlane {
         &self,
         attendee: &attendee::Attendee,
         changes: u64,
-    ) -> Result<Arc<Known>, catalog::Error> {
+    ) -> Result<Arc<CachedKey>, catalog::Error> {
         let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
         if is_new {
             let day = clock::today(clock::now_ms());
@@ -240,16 +240,16 @@ impl DataPlane {
     /// `changes`: how many there were when the row began to be read.
     fn known(
         &self,
-        live: Arc<Live>,
+        live: Arc<LiveAttendee>,
         changes: u64,
         active: bool,
         daily_cap: Option<u32>,
-    ) -> Arc<Known> {
+    ) -> Arc<CachedKey> {
         // A change that was told while the row was being read may not be in it.
         let is_fresh = self.lives.changes() == changes;
         let generation =
             if is_fresh { live.generation() } else { live.generation().wrapping_sub(1) };
-        Arc::new(Known { live, generation, active, daily_cap })
+        Arc::new(CachedKey { live, generation, active, daily_cap })
     }
 }
 

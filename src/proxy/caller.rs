@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::attendee::live::{Endings, Live};
+use super::attendee::live::{Endings, LiveAttendee};
 use super::error::{Organizer, ProxyError};
 use crate::catalog::event::Event;
 
 /// An attendee whose event is open now.
 #[derive(Clone)]
 pub struct Caller {
-    pub live: Arc<Live>,
+    pub live: Arc<LiveAttendee>,
     /// Taken before the proof: whatever ends the caller after it is heard.
     pub endings: Arc<Endings>,
     pub event: Arc<Event>,

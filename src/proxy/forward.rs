@@ -16,10 +16,10 @@ use url::Url;
 use super::admit::Permit;
 use super::backend::{Failed, Head, Incoming};
 use super::body::{BoxError, ReadError, RequestBody};
-use super::dropped::Dropped;
+use super::dropped::DroppedHeaders;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
-use super::resolve::Target;
+use super::resolve::CallTarget;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
 use crate::net::affinity::{self, TooLarge as LargeAffinity};
@@ -50,9 +50,9 @@ impl Outgoing {
     pub fn new(
         method: Method,
         mut headers: HeaderMap,
-        target: &Target,
+        target: &CallTarget,
         body: RequestBody,
-        dropped: &Dropped,
+        dropped: &DroppedHeaders,
     ) -> Self {
         let resource = &target.resource;
         dropped.count(&resource.id, &headers::strip_request(&mut headers));
@@ -113,7 +113,7 @@ impl Outgoing {
 /// origin, until there is an answer for the client.
 pub async fn call(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
@@ -154,7 +154,7 @@ async fn within<T>(
 
 async fn follow(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
@@ -210,7 +210,7 @@ fn location(
 /// be repeated and the connection closed without a byte of an answer.
 async fn send(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     path: &PathAndQuery,
     permit: &mut Permit,

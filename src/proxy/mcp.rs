@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, Response};
 use smallvec::SmallVec;
 
 use self::peek::Peek;
-use self::session::{Held, Looked};
+use self::session::{Ownership, SessionHold};
 use super::admit::Permit;
 use super::attendee::ledger::Operation;
 use super::attendee::live::{Endings, OpenRequest};
@@ -27,7 +27,7 @@ use super::forward::{self, Outgoing};
 use super::keep_alive::KeepAlive;
 use super::meter::Meter;
 use super::relay::Relay;
-use super::resolve::Target;
+use super::resolve::CallTarget;
 use super::{Call, ID_PATIENCE};
 use crate::catalog::{Digest, session_mark};
 use crate::net::affinity::TooLarge;
@@ -39,8 +39,8 @@ const STALE: Duration = Duration::from_secs(1);
 /// Everything that a call must hold to be forwarded.
 struct Admitted {
     caller: Caller,
-    target: Target,
-    session: Option<Held>,
+    target: CallTarget,
+    session: Option<SessionHold>,
     operations: SmallVec<[(Operation, u32); 1]>,
     open: OpenRequest,
     permit: Permit,
@@ -62,7 +62,7 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     let began = Instant::now();
     let query = call.head.uri.query().map(str::to_owned);
     let caller = call.authenticate().await?;
-    let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
+    let target = CallTarget::mcp(&caller, deployment, rest, query.as_deref())?;
     call.resource = Some(target.resource.clone());
 
     // Held while the body comes in, which may take its time; who has no place
@@ -82,7 +82,7 @@ async fn admit(call: &mut Call<'_>, deployment: &str, rest: &str) -> Result<Admi
     let has_waited = call.await_turn(&caller, peek.messages).await?;
     let (caller, target) = if has_waited || began.elapsed() >= STALE {
         let caller = call.authenticate().await?;
-        let target = Target::mcp(&caller, deployment, rest, query.as_deref())?;
+        let target = CallTarget::mcp(&caller, deployment, rest, query.as_deref())?;
         looked = call.look_session(&caller, &target, id).await?;
         (caller, target)
     } else {
@@ -114,12 +114,12 @@ impl Call<'_> {
     async fn look_session(
         &self,
         caller: &Caller,
-        target: &Target,
+        target: &CallTarget,
         id: Option<Digest>,
-    ) -> Result<Option<Looked>, ProxyError> {
+    ) -> Result<Option<Ownership>, ProxyError> {
         let Some(id) = id.filter(|_| self.synthetic.is_none()) else { return Ok(None) };
         let looked = self.worker.plane.look_session(caller, target, id).await?;
-        if matches!(looked, Looked::Constant) && self.head.method == Method::DELETE {
+        if matches!(looked, Ownership::Constant) && self.head.method == Method::DELETE {
             return Err(ProxyError::MethodNotAllowed { allow: "GET, POST" });
         }
         Ok(Some(looked))
@@ -177,7 +177,7 @@ async fn forward(call: &mut Call<'_>, admitted: Admitted) -> Result<Response<Bod
     let mut outgoing = Outgoing::new(method.clone(), headers, &target, body, dropped);
     outgoing.is_repeatable = is_repeatable;
     let affinity = match (&call.synthetic, &sending.session) {
-        (None, held) => held.as_ref().and_then(Held::affinity),
+        (None, held) => held.as_ref().and_then(SessionHold::affinity),
         (Some(who), _) => presented.as_ref().and_then(|id| who.affinity(id)),
     };
     if affinity.is_some() {
@@ -237,12 +237,12 @@ fn digest(id: &str) -> Digest {
 /// whether the backend may have seen the request.
 struct Sending {
     permit: Permit,
-    session: Option<Held>,
+    session: Option<SessionHold>,
 }
 
 impl Sending {
     /// The backend has answered.
-    fn answered(mut self) -> Option<Held> {
+    fn answered(mut self) -> Option<SessionHold> {
         let mut session = self.session.take();
         if let Some(held) = &mut session {
             held.sent();
@@ -264,7 +264,7 @@ impl Drop for Sending {
 async fn bind(
     call: &Call<'_>,
     caller: &Caller,
-    target: &Target,
+    target: &CallTarget,
     id: &HeaderValue,
     affinity: Result<Option<HeaderValue>, TooLarge>,
 ) -> Result<(), ProxyError> {
@@ -281,7 +281,7 @@ async fn bind(
 }
 
 /// Has the resource's page say that its sessions may land elsewhere.
-fn note_large_affinity(call: &Call<'_>, target: &Target) {
+fn note_large_affinity(call: &Call<'_>, target: &CallTarget) {
     let (plane, resource_id) = (call.worker.plane.clone(), target.resource.id.clone());
     if plane.snapshot.load().session_marks.get(&resource_id).is_some_and(|m| m.has_large_affinity) {
         return;

@@ -11,14 +11,14 @@ use http::StatusCode;
 use smallvec::SmallVec;
 
 use super::attendee::ledger::Operation;
-use super::attendee::live::Live;
+use super::attendee::live::LiveAttendee;
 use super::tally::{Family, Tally};
 use crate::catalog::resource::Resource;
 use crate::clock;
 
 /// One call on its way; its drop is its record.
 pub struct Meter {
-    live: Arc<Live>,
+    live: Arc<LiveAttendee>,
     resource: Arc<Resource>,
     operations: SmallVec<[(Operation, u32); 1]>,
     tally: Arc<Tally>,
@@ -29,7 +29,7 @@ pub struct Meter {
 
 impl Meter {
     pub fn start(
-        live: Arc<Live>,
+        live: Arc<LiveAttendee>,
         resource: Arc<Resource>,
         operations: SmallVec<[(Operation, u32); 1]>,
         tally: Arc<Tally>,

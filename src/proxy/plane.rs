@@ -13,18 +13,18 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 
-use super::attendee::live::{Live, Lives};
+use super::attendee::live::{LiveAttendee, LiveAttendees};
 use super::attendee::refill::Refills;
 use super::backend::Dialer;
-use super::dropped::Dropped;
+use super::dropped::DroppedHeaders;
 use super::error::ProxyError;
 use super::guessing::Guesses;
 use super::mcp::binder::Binder;
 use super::mcp::constant::Trials;
-use super::mcp::session::{Renewed, Sessions};
+use super::mcp::session::{Renewals, Sessions};
 use super::origin::Origins;
 use super::tally::Tally;
-use super::throttle::Throttle;
+use super::throttle::SourceThrottle;
 use crate::catalog;
 use crate::catalog::Digest;
 use crate::catalog::seal::Vault;
@@ -49,15 +49,16 @@ pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
 pub const STORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is cached of an API key's attendee.
-pub struct Known {
-    pub live: Arc<Live>,
+pub struct CachedKey {
+    pub live: Arc<LiveAttendee>,
     /// The generation of the attendee's row that this was read from.
     pub generation: u64,
     pub active: bool,
     pub daily_cap: Option<u32>,
 }
 
-pub type Keys = Cache<Digest, Arc<Known>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
+pub type Keys =
+    Cache<Digest, Arc<CachedKey>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
 
 pub struct DataPlane {
     pub config: Config,
@@ -68,19 +69,19 @@ pub struct DataPlane {
     pub control: Handle,
     pub snapshot: ArcSwap<Snapshot>,
     pub keys: Keys,
-    pub lives: Lives,
+    pub lives: LiveAttendees,
     pub sessions: Sessions,
     /// All endings of sessions up to this one have reached `sessions`.
     pub session_revision: AtomicI64,
-    pub renewed: Renewed,
+    pub renewed: Renewals,
     pub binder: Binder,
     pub trials: Trials,
     pub refills: Refills,
-    pub throttle: Throttle,
+    pub throttle: SourceThrottle,
     pub guesses: Guesses,
     pub origins: Origins,
     pub dialer: Dialer,
-    pub dropped: Dropped,
+    pub dropped: DroppedHeaders,
     pub started: Instant,
     /// The counters of each worker.
     pub tallies: Mutex<Vec<Arc<Tally>>>,
@@ -113,7 +114,7 @@ impl DataPlane {
                 Default::default(),
                 Default::default(),
             ),
-            lives: Lives::default(),
+            lives: LiveAttendees::default(),
             sessions: Sessions::with(
                 SESSIONS,
                 SESSIONS as u64,
@@ -123,13 +124,13 @@ impl DataPlane {
             ),
             // Not known yet: the first look has everything looked up again.
             session_revision: AtomicI64::new(i64::MIN),
-            renewed: Renewed::default(),
+            renewed: Renewals::default(),
             binder: Binder::default(),
             trials: Trials::default(),
             refills: Refills::default(),
-            throttle: Throttle::default(),
+            throttle: SourceThrottle::default(),
             guesses: Guesses::default(),
-            dropped: Dropped::default(),
+            dropped: DroppedHeaders::default(),
             started: Instant::now(),
             tallies: Mutex::default(),
             unwritten: tokio::sync::Mutex::default(),

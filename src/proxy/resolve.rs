@@ -11,12 +11,12 @@ use super::error::ProxyError;
 use crate::catalog::resource::{Resource, ResourceType};
 
 /// A backend that the caller may use, and the path and query it is asked for.
-pub struct Target {
+pub struct CallTarget {
     pub resource: Arc<Resource>,
     pub path: PathAndQuery,
 }
 
-impl Target {
+impl CallTarget {
     /// The MCP server `deployment` (as sent) of the caller's event, for the
     /// remainder and query that followed it.
     pub fn mcp(

@@ -16,7 +16,7 @@ use http::{HeaderValue, Request, Response};
 use parking_lot::Mutex;
 
 use super::attendee::lease::DayCount;
-use super::attendee::live::Live;
+use super::attendee::live::LiveAttendee;
 use super::body::{Body, RequestBody};
 use super::caller::Caller;
 use super::error::ProxyError;
@@ -58,7 +58,7 @@ impl Synthetic {
 
     /// Anew for each call: none waits for a turn that an earlier one took.
     pub(super) fn caller(&self) -> Caller {
-        let live = Arc::new(Live::new(&self.id, &self.event.id));
+        let live = Arc::new(LiveAttendee::new(&self.id, &self.event.id));
         let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");

@@ -12,8 +12,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::attendee::lease::DayCount;
-use super::attendee::ledger::Page;
-use super::attendee::live::Live;
+use super::attendee::ledger::LedgerPage;
+use super::attendee::live::LiveAttendee;
 use super::caller;
 use super::guessing;
 use super::mcp;
@@ -185,14 +185,14 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
         plane.snapshot.store(Arc::new(snapshot));
         end_what_is_over(plane);
     }
-    let touched = Touched::by(changes.as_deref());
-    let changed: Vec<Arc<Live>> = match &touched {
-        Touched::All => {
+    let touched = ChangeScope::by(changes.as_deref());
+    let changed: Vec<Arc<LiveAttendee>> = match &touched {
+        ChangeScope::All => {
             let lives = plane.lives.all();
             lives.iter().filter_map(|live| plane.lives.row_changed(&live.attendee_id)).collect()
         }
         // Also attendees who are not in memory: their row may be being read just now.
-        Touched::These { attendees, .. } => {
+        ChangeScope::These { attendees, .. } => {
             attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
         }
     };
@@ -208,7 +208,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
 }
 
 /// The attendees and events that changes of the catalog are about.
-enum Touched<'changes> {
+enum ChangeScope<'changes> {
     /// Too far behind: it may be anybody.
     All,
     These {
@@ -217,7 +217,7 @@ enum Touched<'changes> {
     },
 }
 
-impl<'changes> Touched<'changes> {
+impl<'changes> ChangeScope<'changes> {
     /// `None`: the changes are not known.
     fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
         let Some(changes) = changes else { return Self::All };
@@ -229,7 +229,7 @@ impl<'changes> Touched<'changes> {
     }
 
     /// Whether the attendee's cap may have changed: their own, or that of their event.
-    fn cap_of(&self, live: &Live) -> bool {
+    fn cap_of(&self, live: &LiveAttendee) -> bool {
         match self {
             Self::All => true,
             Self::These { attendees, events } => {
@@ -272,7 +272,7 @@ fn end_what_is_over(plane: &Arc<DataPlane>) {
 }
 
 /// Gives back the leases of those whom `wanted` picks, with the next flush.
-fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&Live, i64) -> bool) {
+fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&LiveAttendee, i64) -> bool) {
     let now_ms = clock::now_ms();
     for live in plane.lives.all() {
         if wanted(&live, now_ms)
@@ -317,7 +317,7 @@ fn gather(plane: &DataPlane) -> Batch {
     batch
 }
 
-fn add(batch: &mut Batch, live: &Live, page: Page) {
+fn add(batch: &mut Batch, live: &LiveAttendee, page: LedgerPage) {
     let attendee_id = &live.attendee_id;
     for (line, figures) in page.usage {
         let key = UsageKey {
@@ -366,11 +366,11 @@ mod tests {
             change(Noun::Owner, "ben"),
         ];
         let returned = |changes: Option<&[(Noun, String)]>| -> Vec<&str> {
-            let touched = Touched::by(changes);
+            let touched = ChangeScope::by(changes);
             let lives = [("ada", "lab"), ("ben", "lab"), ("zoe", "workshop")];
             let lives = lives
                 .into_iter()
-                .filter(|(attendee, event)| touched.cap_of(&Live::new(attendee, event)));
+                .filter(|(attendee, event)| touched.cap_of(&LiveAttendee::new(attendee, event)));
             lives.map(|(attendee, _)| attendee).collect()
         };
         assert_eq!(returned(Some(&changes)), ["ada", "zoe"]);

@@ -36,7 +36,7 @@ pub struct Operation {
 
 /// Where a figure belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct LedgerLine {
     pub resource_id: String,
     pub operation: Arc<str>,
     pub name: Arc<str>,
@@ -47,16 +47,16 @@ pub struct Line {
 /// What is yet to be written of one attendee.
 #[derive(Default)]
 pub struct Ledger {
-    page: Page,
+    page: LedgerPage,
     names: Names,
     refusals: VecDeque<(&'static str, i64)>,
 }
 
 /// What one write to the store takes.
 #[derive(Default)]
-pub struct Page {
+pub struct LedgerPage {
     /// A few lines, found by looking through them.
-    pub usage: Vec<(Line, Figures)>,
+    pub usage: Vec<(LedgerLine, Figures)>,
     /// Requests spent, by day; less than none where some came back.
     pub spent: SmallVec<[(u32, i64); 1]>,
     /// Permits that nobody used and that the lease does not keep.
@@ -65,7 +65,7 @@ pub struct Page {
     pub refusal: Option<(&'static str, i64)>,
 }
 
-impl Page {
+impl LedgerPage {
     pub fn is_empty(&self) -> bool {
         self.usage.is_empty()
             && self.spent.is_empty()
@@ -89,7 +89,7 @@ impl Ledger {
     }
 
     /// Takes what is to be written.
-    pub fn turn_page(&mut self) -> Page {
+    pub fn turn_page(&mut self) -> LedgerPage {
         std::mem::take(&mut self.page)
     }
 
@@ -137,7 +137,7 @@ impl Ledger {
                 && line.resource_id == resource.id
         });
         let at = known.unwrap_or_else(|| {
-            let line = Line { resource_id: resource.id.clone(), operation, name, minute };
+            let line = LedgerLine { resource_id: resource.id.clone(), operation, name, minute };
             usage.push((line, Figures::default()));
             usage.len() - 1
         });

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::lease::{DayCount, Refill};
-use super::live::Live;
+use super::live::LiveAttendee;
 use crate::catalog::quota;
 use crate::clock;
 use crate::proxy::plane::{DataPlane, STORE_LIMIT, STORE_PATIENCE};
@@ -49,7 +49,7 @@ pub struct Refills {
 }
 
 struct Order {
-    live: Arc<Live>,
+    live: Arc<LiveAttendee>,
     want: Want,
     /// Dropped without an answer, it says that the store did not give one.
     answer: oneshot::Sender<Refill>,
@@ -94,7 +94,11 @@ impl Refills {
 impl DataPlane {
     /// Orders a refill. It runs to its end also when the call that asked is
     /// gone, so that what was granted is never lost.
-    pub fn order(self: &Arc<Self>, live: &Arc<Live>, want: Want) -> BoxFuture<'static, Refill> {
+    pub fn order(
+        self: &Arc<Self>,
+        live: &Arc<LiveAttendee>,
+        want: Want,
+    ) -> BoxFuture<'static, Refill> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut orders = self.refills.orders.lock();
@@ -187,7 +191,7 @@ async fn lease(
     plane: Arc<DataPlane>,
     day: u32,
     cap: u32,
-    asked: Vec<(Arc<Live>, u32)>,
+    asked: Vec<(Arc<LiveAttendee>, u32)>,
 ) -> Vec<Refill> {
     let rows: Vec<_> = asked.iter().map(|(live, n)| (&*live.attendee_id, *n)).collect();
     let leasing = quota::lease_many(&plane.db, day, cap, &rows);
@@ -197,7 +201,7 @@ async fn lease(
         // Nobody knows whether they were leased, so they count as leased.
         Err(late) => return failed(&late, asked.len()),
     };
-    let outcome = |(live, n): &(Arc<Live>, u32)| match leases.get(&*live.attendee_id) {
+    let outcome = |(live, n): &(Arc<LiveAttendee>, u32)| match leases.get(&*live.attendee_id) {
         Some(lease) => {
             live.learn_spent(day, lease.spent);
             live.give_back(DayCount { day, count: *n });

@@ -16,7 +16,7 @@ use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
 use crate::probe;
 use crate::proxy::plane::DataPlane;
-use crate::proxy::resolve::Target;
+use crate::proxy::resolve::CallTarget;
 
 /// How long an answer of the server may take, and all of a trial.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -66,7 +66,7 @@ impl Trials {
 impl DataPlane {
     /// Whether the server gives everybody the session `id`. One that does not say so
     /// in time does not.
-    pub async fn is_everybodys(self: &Arc<Self>, target: &Target, id: Digest) -> bool {
+    pub async fn is_everybodys(self: &Arc<Self>, target: &CallTarget, id: Digest) -> bool {
         let mut url = target.resource.endpoint.url.clone();
         url.set_path(target.path.path());
         let server = probe::Target {

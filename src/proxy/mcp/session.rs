@@ -24,7 +24,7 @@ use crate::proxy::caller::Caller;
 use crate::proxy::error::ProxyError;
 use crate::proxy::mcp::binder::Change;
 use crate::proxy::plane::DataPlane;
-use crate::proxy::resolve::Target;
+use crate::proxy::resolve::CallTarget;
 
 pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
@@ -45,10 +45,10 @@ pub type Sessions =
 
 /// Affinity cookies that the store does not have yet. Some load balancers send new ones
 /// with each answer, so they are written once a second.
-pub type Renewed = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+pub type Renewals = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
 
 /// The result of looking up a presented session id, before anything is written.
-pub enum Looked {
+pub enum Ownership {
     /// Everybody has this session: it is nobody's.
     Constant,
     /// The caller's, as this replica knows.
@@ -69,7 +69,7 @@ enum Standing {
 
 /// The session that a request was found to belong to. A claim that was made for this
 /// very request is released on drop if the request was not [sent](Held::sent).
-pub struct Held {
+pub struct SessionHold {
     plane: Arc<DataPlane>,
     session: Session,
     affinity: Option<HeaderValue>,
@@ -78,7 +78,7 @@ pub struct Held {
     is_kept: bool,
 }
 
-impl Held {
+impl SessionHold {
     /// The cookies that go with the session's requests.
     pub fn affinity(&self) -> Option<HeaderValue> {
         self.affinity.clone()
@@ -140,7 +140,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for SessionHold {
     fn drop(&mut self) {
         if self.standing == Standing::Claimed && !self.is_kept {
             let (plane, session) = (self.plane.clone(), self.session.clone());
@@ -175,7 +175,7 @@ pub fn drop_empty(headers: &mut HeaderMap) {
     }
 }
 
-fn session(caller: &Caller, target: &Target, id: Digest) -> Session {
+fn session(caller: &Caller, target: &CallTarget, id: Digest) -> Session {
     Session {
         endpoint: target.resource.endpoint.origin_digest,
         id,
@@ -195,26 +195,26 @@ impl DataPlane {
     pub async fn look_session(
         self: &Arc<Self>,
         caller: &Caller,
-        target: &Target,
+        target: &CallTarget,
         id: Digest,
-    ) -> Result<Looked, ProxyError> {
+    ) -> Result<Ownership, ProxyError> {
         let session = session(caller, target, id);
         if self.snapshot.load().is_constant(&target.resource.id, session.id) {
-            return Ok(Looked::Constant);
+            return Ok(Ownership::Constant);
         }
         let now_ms = clock::now_ms();
         if let Some(binding) = self.sessions.get(&key(&session))
             && now_ms - binding.checked < FRESH_MS
         {
             return match binding.attendee_id == session.attendee_id {
-                true => Ok(Looked::Known(session, binding)),
+                true => Ok(Ownership::Known(session, binding)),
                 false => self.constant_or_refused(target, session.id).await,
             };
         }
         let (plane, asked) = (self.clone(), session.clone());
         let look = async move { mcp_session::look(&plane.db, &asked, now_ms).await };
         match self.on_control(look).await? {
-            Found::Mine(_) | Found::Unseen => Ok(Looked::InStore(session)),
+            Found::Mine(_) | Found::Unseen => Ok(Ownership::InStore(session)),
             Found::Foreign | Found::Ended => self.constant_or_refused(target, session.id).await,
         }
     }
@@ -223,14 +223,14 @@ impl DataPlane {
     /// yet that it is everybody's.
     async fn constant_or_refused(
         self: &Arc<Self>,
-        target: &Target,
+        target: &CallTarget,
         id: Digest,
-    ) -> Result<Looked, ProxyError> {
+    ) -> Result<Ownership, ProxyError> {
         let (plane, resource_id) = (self.clone(), target.resource.id.clone());
         let mark =
             self.on_control(async move { session_mark::of(&plane.db, &resource_id).await }).await?;
         match mark.constant == Some(id) {
-            true => Ok(Looked::Constant),
+            true => Ok(Ownership::Constant),
             false => Err(ProxyError::SessionNotFound),
         }
     }
@@ -242,15 +242,15 @@ impl DataPlane {
     /// Somebody else was faster.
     pub async fn hold_session(
         self: &Arc<Self>,
-        looked: Looked,
-    ) -> Result<Option<Held>, ProxyError> {
+        looked: Ownership,
+    ) -> Result<Option<SessionHold>, ProxyError> {
         let session = match looked {
-            Looked::Constant => return Ok(None),
-            Looked::Known(session, binding) => {
+            Ownership::Constant => return Ok(None),
+            Ownership::Known(session, binding) => {
                 let affinity = binding.affinity.clone();
                 return Ok(Some(self.held(session, affinity, Standing::Proven)));
             }
-            Looked::InStore(session) => session,
+            Ownership::InStore(session) => session,
         };
         let as_of = self.session_revision.load(Ordering::Acquire);
         let plane = self.clone();
@@ -279,8 +279,8 @@ impl DataPlane {
         session: Session,
         affinity: Option<HeaderValue>,
         standing: Standing,
-    ) -> Held {
-        Held { plane: self.clone(), session, affinity, standing, is_kept: false }
+    ) -> SessionHold {
+        SessionHold { plane: self.clone(), session, affinity, standing, is_kept: false }
     }
 
     fn open_affinity(&self, session: &Session, sealed: Option<String>) -> Option<HeaderValue> {
@@ -302,7 +302,7 @@ impl DataPlane {
     pub async fn bind_session(
         self: &Arc<Self>,
         caller: &Caller,
-        target: &Target,
+        target: &CallTarget,
         id: Digest,
         affinity: Option<HeaderValue>,
     ) -> Result<(), ProxyError> {
