@@ -23,6 +23,7 @@ use ai_proxy::proxy::mcp::{coding, peek, session};
 use ai_proxy::proxy::meter::Meter;
 use ai_proxy::proxy::resolve::CallTarget;
 use ai_proxy::proxy::route::Route;
+use ai_proxy::proxy::tally::Family;
 use ai_proxy::proxy::worker::Worker;
 use clap::Parser;
 use futures_util::FutureExt;
@@ -121,7 +122,8 @@ impl Room {
         let held = plane.hold_session(looked).await.expect("the session");
         let mut held = held.expect("one of its own");
         let (live, tally) = (caller.live.clone(), worker.tally.clone());
-        let mut meter = Meter::start(live, target.resource.clone(), peek.operations, tally);
+        let mut meter =
+            Meter::start(live, target.resource.clone(), peek.operations, tally, Family::Mcp);
         let body = RequestBody::empty();
         black_box(Outgoing::new(Method::POST, request, &target, body, &plane.dropped));
         permit.spend();

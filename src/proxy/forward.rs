@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, response};
 use tokio::time::Instant;
 use url::Url;
 
@@ -104,8 +104,8 @@ impl Outgoing {
     ///
     /// # Errors
     /// They were too large to be kept.
-    pub fn into_affinity(self) -> Result<Option<HeaderValue>, LargeAffinity> {
-        if self.has_large_affinity { Err(LargeAffinity) } else { Ok(self.affinity) }
+    pub fn take_affinity(&mut self) -> Result<Option<HeaderValue>, LargeAffinity> {
+        if self.has_large_affinity { Err(LargeAffinity) } else { Ok(self.affinity.take()) }
     }
 }
 
@@ -268,11 +268,10 @@ fn broken(reason: &BoxError, deployment: String) -> ProxyError {
 }
 
 /// What the client gets of the backend's head.
-pub fn client_head(answer: &mut Response<Incoming>) {
-    let status = answer.status();
-    headers::strip_response(answer.headers_mut());
-    if status.as_u16() >= 400 {
-        answer.headers_mut().insert(ERROR_SOURCE, HeaderValue::from_static("backend"));
+pub fn client_head(head: &mut response::Parts) {
+    headers::strip_response(&mut head.headers);
+    if head.status.as_u16() >= 400 {
+        head.headers.insert(ERROR_SOURCE, HeaderValue::from_static("backend"));
     }
 }
 

@@ -10,8 +10,8 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::Call;
 use super::body::Body;
+use super::call::Call;
 use super::error::ProxyError;
 use super::plane::DataPlane;
 use crate::catalog::event::Event;

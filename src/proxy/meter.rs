@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::StatusCode;
-use smallvec::SmallVec;
 
-use super::attendee::ledger::Operation;
+use super::attendee::ledger::Operations;
 use super::attendee::live::LiveAttendee;
 use super::tally::{Family, Tally};
 use crate::catalog::resource::Resource;
@@ -20,8 +19,9 @@ use crate::clock;
 pub struct Meter {
     live: Arc<LiveAttendee>,
     resource: Arc<Resource>,
-    operations: SmallVec<[(Operation, u32); 1]>,
+    operations: Operations,
     tally: Arc<Tally>,
+    family: Family,
     started: Instant,
     status: Option<StatusCode>,
     failed: bool,
@@ -31,11 +31,12 @@ impl Meter {
     pub fn start(
         live: Arc<LiveAttendee>,
         resource: Arc<Resource>,
-        operations: SmallVec<[(Operation, u32); 1]>,
+        operations: Operations,
         tally: Arc<Tally>,
+        family: Family,
     ) -> Self {
         let (started, status, failed) = (Instant::now(), None, false);
-        Self { live, resource, operations, tally, started, status, failed }
+        Self { live, resource, operations, tally, family, started, status, failed }
     }
 
     /// The status that the client is given.
@@ -63,7 +64,7 @@ impl Drop for Meter {
             }
         }
         if self.status.is_none() {
-            self.tally.request(Family::Mcp, None, Some(&self.resource.deployment));
+            self.tally.request(self.family, None, Some(&self.resource.deployment));
         }
     }
 }

@@ -7,22 +7,14 @@
 //! and no attendee's session is taken over or ended.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::attendee::lease::DayCount;
 use super::attendee::live::LiveAttendee;
-use super::body::{Body, RequestBody};
 use super::caller::Caller;
-use super::error::ProxyError;
-use super::route::Route;
-use super::worker::Worker;
-use super::{Call, REQUEST_ID, answer, logged};
 use crate::catalog;
 use crate::catalog::event::Event;
 use crate::clock;
@@ -46,6 +38,10 @@ impl Synthetic {
         Self { id, event, affinities: Mutex::default() }
     }
 
+    pub(super) fn event_id(&self) -> &str {
+        &self.event.id
+    }
+
     pub(super) fn keep_affinity(&self, session_id: &HeaderValue, affinity: Option<HeaderValue>) {
         if let Some(affinity) = affinity {
             self.affinities.lock().insert(session_id.clone(), affinity);
@@ -66,41 +62,4 @@ impl Synthetic {
         let daily_cap = self.event.daily_request_cap;
         Caller { live, endings, event: self.event.clone(), daily_cap }
     }
-}
-
-/// Serves one call of `who`, as [`serve`](super::serve) does a client's; what would
-/// be a refusal to the client is told as it is.
-///
-/// # Errors
-/// Why the proxy would have refused, or could not forward.
-pub async fn serve(
-    worker: &Arc<Worker>,
-    who: &Arc<Synthetic>,
-    request: Request<Bytes>,
-) -> Result<Response<Body>, ProxyError> {
-    let started = Instant::now();
-    let (mut head, body) = request.into_parts();
-    let id = worker.request_id(head.headers.get(REQUEST_ID));
-    head.headers.insert(REQUEST_ID, id.clone());
-    let (method, uri) = (head.method.clone(), head.uri.clone());
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(worker, peer, head, RequestBody::whole(body));
-    call.synthetic = Some(who.clone());
-    let route = Route::of(uri.path());
-    let outcome = answer(&mut call, route, &mut None).await;
-    if worker.plane.config.log_requests {
-        let status = outcome.as_ref().map_or_else(ProxyError::status, Response::status);
-        tracing::info!(
-            request_id = id.to_str().unwrap_or_default(),
-            method = logged(&method),
-            route = route.family().label(),
-            deployment = call.resource.as_ref().map(|resource| &*resource.deployment),
-            status = status.as_u16(),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            event = who.event.id,
-            preflight = true,
-            "request"
-        );
-    }
-    outcome
 }

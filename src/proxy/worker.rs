@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 
 use super::backend::Pool;
 use super::plane::DataPlane;
 use super::tally::Tally;
+
+/// The header that carries a request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub struct Worker {
     pub plane: Arc<DataPlane>,

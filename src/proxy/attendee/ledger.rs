@@ -34,6 +34,9 @@ pub struct Operation {
     pub name: String,
 }
 
+/// The operations of one request, each with the number of messages that ask for it.
+pub type Operations = SmallVec<[(Operation, u32); 1]>;
+
 /// Where a figure belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerLine {
