@@ -14,6 +14,7 @@ pub mod backend;
 pub mod body;
 pub mod call;
 pub mod caller;
+pub mod control;
 pub mod dropped;
 pub mod endpoint_path;
 pub mod entry;

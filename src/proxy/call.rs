@@ -236,16 +236,18 @@ impl<'w> Call<'w> {
         if self.await_turn(&caller, demand.messages).await? || self.started.elapsed() >= STALE {
             (caller, target, found) = self.check_again(protocol).await?;
         }
-        let permit = self.worker.plane.admit(&caller, demand.counts).await?;
+        let plane = &self.worker.plane;
+        let permit = caller.admit(demand.counts, &plane.refills, &plane.clock).await?;
         let hold = protocol.hold(self, found).await?;
         Ok(Clearance { caller, target, demand, place, permit, hold })
     }
 
     /// Proves who is calling.
     pub(super) async fn authenticate(&mut self) -> Result<Caller, ProxyError> {
+        let plane = &self.worker.plane;
         let caller = match &self.synthetic {
-            None => self.worker.plane.authenticate(&self.head.headers, self.peer).await?,
-            Some(synthetic) => synthetic.caller(),
+            None => plane.keys.authenticate(&self.head.headers, self.peer).await?,
+            Some(synthetic) => synthetic.caller(plane.clock.today(plane.clock.now_ms())),
         };
         self.caller = Some(caller.clone());
         Ok(caller)

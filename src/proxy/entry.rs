@@ -20,7 +20,6 @@ use super::route::{Route, logged};
 use super::synthetic::Synthetic;
 use super::worker::{REQUEST_ID, Worker};
 use super::{info, origin, rate_headers};
-use crate::clock;
 
 /// Serves one request of a client.
 ///
@@ -55,7 +54,7 @@ pub async fn serve(
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, call.id.clone());
     if let Some(caller) = &call.caller {
-        rate_headers::add(caller, headers);
+        rate_headers::add(caller, &worker.plane.clock, headers);
     }
     if let Some(origin) = page {
         origin::grant(origin, headers);
@@ -177,6 +176,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 
 fn note_refusal(call: &Call<'_>, error: &ProxyError) {
     if let Some(caller) = &call.caller {
-        caller.live.ledger.lock().refuse(error.code(), clock::now_ms());
+        let now_ms = call.worker.plane.clock.now_ms();
+        caller.live.ledger.lock().refuse(error.code(), now_ms);
     }
 }

@@ -16,10 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::plane::DataPlane;
-use crate::catalog;
-use crate::catalog::event::guesses;
-use crate::clock;
+use crate::catalog::{self, event};
+use crate::db::Db;
 use crate::net::source_site;
 
 /// Wrong codes of an event that a source may present in a minute before it waits.
@@ -211,15 +209,14 @@ async fn attend(door: Arc<Door>) {
 }
 
 /// Writes the tries of which organisers are warned; to be called once a second.
-pub async fn report(plane: &DataPlane) -> Result<(), catalog::Error> {
-    let now_ms = clock::now_ms();
-    plane.guesses.sweep(now_ms);
-    let tries = plane.guesses.tries.lock().clone();
+pub async fn report(guesses: &Guesses, db: &Db, now_ms: i64) -> Result<(), catalog::Error> {
+    guesses.sweep(now_ms);
+    let tries = guesses.tries.lock().clone();
     if tries.is_empty() {
         return Ok(());
     }
-    guesses::note(&plane.db, &tries, now_ms).await?;
-    plane.guesses.written(&tries);
+    event::guesses::note(db, &tries, now_ms).await?;
+    guesses.written(&tries);
     Ok(())
 }
 

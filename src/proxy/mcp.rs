@@ -98,7 +98,7 @@ impl Protocol for Mcp<'_> {
     ) -> Result<Option<Ownership>, ProxyError> {
         let id = session::presented(&mut call.head.headers)?.map(digest);
         let Some(id) = id.filter(|_| call.synthetic.is_none()) else { return Ok(None) };
-        let ownership = call.worker.plane.look_session(caller, target, id).await?;
+        let ownership = call.worker.plane.sessions.look(caller, target, id).await?;
         if matches!(ownership, Ownership::Constant) && call.head.method == Method::DELETE {
             return Err(ProxyError::MethodNotAllowed { allow: "GET, POST" });
         }
@@ -107,7 +107,7 @@ impl Protocol for Mcp<'_> {
 
     async fn hold(&self, call: &Call<'_>, found: Option<Ownership>) -> Result<McpHold, ProxyError> {
         let session = match found {
-            Some(ownership) => call.worker.plane.hold_session(ownership).await?,
+            Some(ownership) => call.worker.plane.sessions.hold(ownership).await?,
             None => None,
         };
         Ok(McpHold { presented: call.head.headers.get(session::HEADER).cloned(), session })
@@ -188,17 +188,18 @@ async fn bind(
         return Ok(());
     }
     let Ok(id) = id.to_str() else { return Ok(()) };
-    call.worker.plane.bind_session(caller, target, digest(id), affinity).await
+    call.worker.plane.sessions.bind(caller, target, digest(id), affinity).await
 }
 
 /// Has the resource's page say that its sessions may land elsewhere.
 fn note_large_affinity(call: &Call<'_>, target: &CallTarget) {
-    let (plane, resource_id) = (call.worker.plane.clone(), target.resource.id.clone());
+    let (plane, resource_id) = (&call.worker.plane, target.resource.id.clone());
     if plane.snapshot.load().session_marks.get(&resource_id).is_some_and(|m| m.has_large_affinity) {
         return;
     }
-    call.worker.plane.in_store(async move {
-        if let Err(error) = session_mark::set_large_affinity(&plane.db, &resource_id).await {
+    let db = plane.control.db.clone();
+    plane.control.run(async move {
+        if let Err(error) = session_mark::set_large_affinity(&db, &resource_id).await {
             tracing::warn!(%error, "could not record that affinity cookies are too large");
         }
     });

@@ -13,7 +13,6 @@ use super::attendee::ledger::Operations;
 use super::attendee::live::LiveAttendee;
 use super::tally::{Family, Tally};
 use crate::catalog::resource::Resource;
-use crate::clock;
 
 /// One call on its way; its drop is its record.
 pub struct Meter {
@@ -53,13 +52,14 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let now_ms = clock::now_ms();
+        let now_ms = self.tally.clock.now_ms();
+        let day = self.tally.clock.today(now_ms);
         let elapsed = self.started.elapsed();
         let is_error = self.failed || self.status.is_some_and(|status| status.as_u16() >= 400);
         {
             let mut ledger = self.live.ledger.lock();
             for (operation, calls) in &self.operations {
-                let figures = ledger.figures(&self.resource, operation, now_ms);
+                let figures = ledger.figures(&self.resource, operation, day, now_ms);
                 figures.add_calls(*calls, elapsed, is_error);
             }
         }

@@ -3,7 +3,7 @@
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
 use super::caller::Caller;
-use crate::clock;
+use crate::clock::Clock;
 
 /// The rate headers of OpenAI's clients: limit, remaining, reset.
 const RATE: [HeaderName; 3] = [
@@ -21,11 +21,11 @@ const OUR_RATE: [HeaderName; 3] = [
 
 /// Adds the headers that say what is left of the caller's daily cap. Clients read the three
 /// together, so headers of one name all come from one source.
-pub fn add(caller: &Caller, headers: &mut HeaderMap) {
-    let now_ms = clock::now_ms();
-    let used = caller.live.spent(clock::today(now_ms));
+pub fn add(caller: &Caller, clock: &Clock, headers: &mut HeaderMap) {
+    let now_ms = clock.now_ms();
+    let used = caller.live.spent(clock.today(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);
-    let values = [caller.daily_cap.into(), remaining.into(), clock::seconds_to_midnight(now_ms)];
+    let values = [caller.daily_cap.into(), remaining.into(), clock.seconds_to_midnight(now_ms)];
     let values = values.map(HeaderValue::from);
     for (done, (name, value)) in RATE.into_iter().zip(&values).enumerate() {
         match headers.entry(name) {

@@ -17,7 +17,6 @@ use super::attendee::live::LiveAttendee;
 use super::caller::Caller;
 use crate::catalog;
 use crate::catalog::event::Event;
-use crate::clock;
 
 /// Leased to each call: more than any takes, so that the store is never asked.
 const LEASED: u32 = 1_000;
@@ -52,10 +51,10 @@ impl Synthetic {
         self.affinities.lock().get(session_id).cloned()
     }
 
-    /// Anew for each call: none waits for a turn that an earlier one took.
-    pub(super) fn caller(&self) -> Caller {
+    /// New for each call, with a lease of `day`: none waits for a turn that an earlier one took.
+    pub(super) fn caller(&self, day: u32) -> Caller {
         let live = Arc::new(LiveAttendee::new(&self.id, &self.event.id));
-        let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
+        let leased = DayCount { day, count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");
         let endings = live.endings();

@@ -35,10 +35,11 @@ impl Worker {
         let mut prefix = [0; 8];
         let random = aws_lc_rs::rand::fill(&mut prefix);
         debug_assert!(random.is_ok(), "the system's random source failed");
+        let tally = Arc::new(Tally::new(plane.clock.clone()));
         Self {
             plane,
             pool: Arc::default(),
-            tally: Arc::default(),
+            tally,
             prefix: format!("{:016x}-", u64::from_ne_bytes(prefix)),
             issued: AtomicU64::new(0),
         }

@@ -13,7 +13,6 @@ use smallvec::SmallVec;
 use super::lease::DayCount;
 use crate::catalog::resource::Resource;
 use crate::catalog::usage::Figures;
-use crate::clock;
 
 /// Most distinct operations and names that are kept apart for an attendee and
 /// day; the rest are counted under [`OTHER`].
@@ -123,14 +122,16 @@ impl Ledger {
         self.page.spent.iter().filter(|spent| spent.0 == day).map(|spent| spent.1).sum()
     }
 
-    /// The figures that a call of `operation` is added to.
+    /// The figures that a call of `operation` is added to, of the minute of `now_ms` and
+    /// under a name of `day`.
     pub fn figures(
         &mut self,
         resource: &Resource,
         operation: &Operation,
+        day: u32,
         now_ms: i64,
     ) -> &mut Figures {
-        let (operation, name) = self.names.intern(operation, clock::today(now_ms));
+        let (operation, name) = self.names.intern(operation, day);
         let minute = now_ms - now_ms.rem_euclid(60_000);
         let usage = &mut self.page.usage;
         let known = usage.iter().rposition(|(line, _)| {
