@@ -31,7 +31,7 @@ use crate::catalog::resource::Resource;
 
 /// How long a refusal that is certain waits for the body, which may hold a better reason
 /// or the id that it must echo.
-pub(super) const ID_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const READ_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a request may take to come in before what was checked at its head is
 /// checked again: a change reaches every replica in about this time.
@@ -39,10 +39,10 @@ const STALE: Duration = Duration::from_secs(1);
 
 /// One request on its way through the stages.
 pub struct Call<'w> {
-    pub worker: &'w Arc<Worker>,
-    pub peer: IpAddr,
-    pub head: Parts,
-    pub body: RequestBody,
+    pub(super) worker: &'w Arc<Worker>,
+    peer: IpAddr,
+    pub(super) head: Parts,
+    pub(super) body: RequestBody,
     pub(super) id: HeaderValue,
     pub(super) started: Instant,
     /// Who is calling where no key says so.
@@ -227,7 +227,7 @@ impl<'w> Call<'w> {
         let demand = match &place {
             Ok(_) => protocol.read(self).await?,
             Err(full) => {
-                let read = tokio::time::timeout(ID_PATIENCE, protocol.read(self)).await;
+                let read = tokio::time::timeout(READ_PATIENCE, protocol.read(self)).await;
                 read.unwrap_or_else(|_| Err(full.clone()))?
             }
         };

@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
 
 use super::body::{Body, RequestBody};
-use super::call::{Call, ID_PATIENCE};
+use super::call::Call;
 use super::error::{ProxyError, Shape};
-use super::mcp::{Mcp, peek};
+use super::mcp::{self, Mcp};
 use super::received::Received;
 use super::route::{Route, logged};
 use super::synthetic::Synthetic;
@@ -150,28 +150,12 @@ async fn answer(
     }
 }
 
-/// How the clients of this route read errors; for JSON-RPC peers that takes
-/// the request's id, for which the body is read a little.
+/// How the clients of this route read errors.
 async fn shape(call: &mut Call<'_>, route: Route<'_>) -> Shape {
-    if !matches!(route, Route::Mcp { .. }) {
-        return Shape::Plain;
+    match route {
+        Route::Mcp { .. } => mcp::shape(call).await,
+        _ => Shape::Plain,
     }
-    if call.head.method != Method::POST {
-        return Shape::JsonRpc { id: None };
-    }
-    let waits = call.body.is_untouched() && expects_continue(&call.head.headers);
-    if call.rpc_id.is_none() && !waits {
-        // What was read until then will do; of a broken body, too.
-        let _ = tokio::time::timeout(ID_PATIENCE, call.body.read_ahead()).await;
-        call.rpc_id = peek::id(call.body.ahead());
-    }
-    Shape::JsonRpc { id: call.rpc_id.take() }
-}
-
-/// Whether the client holds its body back until it is asked for it, which a
-/// refusal does not do (RFC 9110 §10.1.1).
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn note_refusal(call: &Call<'_>, error: &ProxyError) {

@@ -9,16 +9,17 @@ pub mod peek;
 pub mod session;
 pub mod tend;
 
-use http::{HeaderValue, Method, response};
+use http::header::{EXPECT, HeaderMap, HeaderValue};
+use http::{Method, response};
 use smallvec::SmallVec;
 
 use self::peek::Peek;
 use self::session::{Ownership, SessionHold};
 use super::attendee::ledger::Operation;
 use super::body::READ_AHEAD;
-use super::call::{Call, Delivery, Demand, Hold, Protocol};
+use super::call::{Call, Delivery, Demand, Hold, Protocol, READ_PATIENCE};
 use super::caller::Caller;
-use super::error::ProxyError;
+use super::error::{ProxyError, Shape};
 use super::forward::Outgoing;
 use super::resolve::CallTarget;
 use super::tally::Family;
@@ -154,6 +155,27 @@ impl Protocol for Mcp<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// How MCP clients read errors: as JSON-RPC, with the request's id, for which the body is
+/// read a little.
+pub async fn shape(call: &mut Call<'_>) -> Shape {
+    if call.head.method != Method::POST {
+        return Shape::JsonRpc { id: None };
+    }
+    let waits = call.body.is_untouched() && expects_continue(&call.head.headers);
+    if call.rpc_id.is_none() && !waits {
+        // What was read until then will do; of a broken body, too.
+        let _ = tokio::time::timeout(READ_PATIENCE, call.body.read_ahead()).await;
+        call.rpc_id = peek::id(call.body.ahead());
+    }
+    Shape::JsonRpc { id: call.rpc_id.take() }
+}
+
+/// Whether the client holds its body back until it is asked for it, which a
+/// refusal does not do (RFC 9110 §10.1.1).
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whether every message is known for certain to have no side effects.
