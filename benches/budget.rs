@@ -15,14 +15,15 @@ use ai_proxy::catalog::{Digest, attendee, event, owner, resource};
 use ai_proxy::cli::{Cli, Command};
 use ai_proxy::clock;
 use ai_proxy::clock::now_ms;
+use ai_proxy::proxy::attendee::lease::DayCount;
 use ai_proxy::proxy::body::RequestBody;
 use ai_proxy::proxy::forward::Outgoing;
 use ai_proxy::proxy::headers;
-use ai_proxy::proxy::lease::DayCount;
 use ai_proxy::proxy::mcp::{coding, peek, session};
 use ai_proxy::proxy::meter::Meter;
-use ai_proxy::proxy::resolve::Target;
+use ai_proxy::proxy::resolve::CallTarget;
 use ai_proxy::proxy::route::Route;
+use ai_proxy::proxy::tally::Family;
 use ai_proxy::proxy::worker::Worker;
 use clap::Parser;
 use futures_util::FutureExt;
@@ -108,20 +109,22 @@ impl Room {
             unreachable!("a path of MCP")
         };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let caller = plane.authenticate(&request, peer).await.expect("a caller");
-        let target = Target::mcp(&caller, deployment, rest, None).expect("a target");
+        let caller = plane.keys.authenticate(&request, peer).await.expect("a caller");
+        let target = CallTarget::mcp(&caller, deployment, rest, None).expect("a target");
         let open = caller.open().expect("a place");
         assert!(coding::is_plain(&request));
         let peek = peek::peek(black_box(CALL), true).expect("a call");
         let id = session::presented(&mut request).expect("one session").expect("a session");
         let id = Digest::sha256(id.as_bytes());
-        let looked = plane.look_session(&caller, &target, id).await.expect("the caller's");
+        let looked = plane.sessions.look(&caller, &target, id).await.expect("the caller's");
         caller.turn(plane.started.elapsed(), peek.messages).expect("a turn");
-        let mut permit = plane.admit(&caller, peek.counts).await.expect("a permit");
-        let held = plane.hold_session(looked).await.expect("the session");
+        let mut permit =
+            caller.admit(peek.counts, &plane.refills, &plane.clock).await.expect("a permit");
+        let held = plane.sessions.hold(looked).await.expect("the session");
         let mut held = held.expect("one of its own");
         let (live, tally) = (caller.live.clone(), worker.tally.clone());
-        let mut meter = Meter::start(live, target.resource.clone(), peek.operations, tally);
+        let mut meter =
+            Meter::start(live, target.resource.clone(), peek.operations, tally, Family::Mcp);
         let body = RequestBody::empty();
         black_box(Outgoing::new(Method::POST, request, &target, body, &plane.dropped));
         permit.spend();
@@ -169,7 +172,8 @@ fn warm() -> (Room, HeaderMap, HeaderMap) {
     for _ in 0..WARM_UP {
         room.runtime.block_on(room.call(room.request.clone(), room.answer.clone()));
     }
-    let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
+    let clock = &room.worker.plane.clock;
+    let leased = DayCount { day: clock.today(clock.now_ms()), count: LEASED };
     for live in room.worker.plane.lives.all() {
         assert_eq!(live.lease.add(leased), None, "it is of the same day");
     }

@@ -20,7 +20,7 @@ use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
 use crate::config::Config;
 use crate::net;
-use crate::proxy::authenticate::is_open;
+use crate::proxy::caller::is_open;
 
 const DEPLOYMENT: &str = "mcp-demo";
 const EVENT_NAME: &str = "Demo workshop";

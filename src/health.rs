@@ -194,7 +194,7 @@ async fn check(health: &Health, plane: &DataPlane, resource: &Resource) {
     let verdict = match ask(config, &resource.endpoint, resource.credential()).await {
         Ok(report) => {
             if let Some(id) = &report.constant_session {
-                note_constant(&plane.db, &resource.id, id).await;
+                note_constant(&plane.control.db, &resource.id, id).await;
             }
             Verdict::Works { tools: report.tools.len(), latency_ms: report.latency_ms }
         }

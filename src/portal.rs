@@ -64,7 +64,7 @@ impl Portal {
     /// # Errors
     /// The public URL cannot be a browser's origin.
     pub fn new(app: Arc<App>) -> anyhow::Result<Self> {
-        Ok(Self { control: app.plane.control.clone(), router: routes::router(app)? })
+        Ok(Self { control: app.plane.control.runtime().clone(), router: routes::router(app)? })
     }
 
     /// Answers on the control runtime, to the end even if the client leaves.

@@ -243,7 +243,7 @@ impl Preflights {
         self.enter(About::new(&event.owner_id, &event.id), board.clone())?;
         let plane = plane.clone();
         let questions = self.questions.clone();
-        plane.control.clone().spawn(async move {
+        plane.control.runtime().clone().spawn(async move {
             run(plane, questions, Arc::new(event), calls, Finish(board)).await;
             drop(turn);
         });

@@ -72,7 +72,7 @@ fn resources(event: &Event) -> (Mark, String) {
 }
 
 async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
-    let known = attendee::list(&plane.db, &event.owner_id, &event.id).await;
+    let known = attendee::list(&plane.control.db, &event.owner_id, &event.id).await;
     let Ok(known) = known else {
         return (Mark::Bad, "the store does not answer".to_owned());
     };

@@ -65,7 +65,7 @@ pub async fn run(
         match ThroughProxy::new(worker, who, &resource) {
             Ok(way) => {
                 if let Some(id) = converse(&steps, &way, call).await {
-                    health::note_constant(&plane.db, &resource.id, &id).await;
+                    health::note_constant(&plane.control.db, &resource.id, &id).await;
                 }
             }
             Err(failure) => {

@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::catalog::resource::Resource;
 use crate::probe::{Answer, Failure, Target, Way, read};
 use crate::proxy::body::BoxError;
-use crate::proxy::synthetic::{self, Synthetic};
+use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
-use crate::proxy::{REQUEST_ID, endpoint_path};
+use crate::proxy::{REQUEST_ID, endpoint_path, serve_synthetic};
 
 /// How long an answer may take: nobody waits as long for a list of tools as for a
 /// tool at work.
@@ -83,7 +83,7 @@ impl Way for ThroughProxy {
             request.headers_mut().insert(REQUEST_ID, id);
         }
         let exchange = async {
-            let answered = synthetic::serve(&self.worker, &self.who, request).await;
+            let answered = serve_synthetic(&self.worker, &self.who, request).await;
             let response = answered
                 .map_err(|error| Failure::Proxy { status: error.status(), code: error.code() })?;
             let (head, body) = response.into_parts();

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authenticate::Caller;
+use super::attendee::lease::{DayCount, Need, Refill};
+use super::attendee::live::{LiveAttendee, OpenRequest};
+use super::attendee::rate::TooFar;
+use super::attendee::refill::{Refills, Want};
+use super::caller::Caller;
 use super::error::ProxyError;
-use super::lease::{DayCount, Need, Refill};
-use super::live::{Live, OpenRequest};
-use super::plane::DataPlane;
-use super::rate::TooFar;
-use super::refill::Want;
-use crate::clock;
+use crate::clock::Clock;
 
 impl Caller {
     /// A place among the attendee's open requests.
@@ -32,12 +31,67 @@ impl Caller {
             },
         )
     }
+
+    /// Takes `n` requests of the daily cap, all or none.
+    ///
+    /// # Errors
+    /// They do not fit under the cap, or the store did not answer.
+    pub async fn admit(
+        &self,
+        n: u32,
+        refills: &Arc<Refills>,
+        clock: &Clock,
+    ) -> Result<Permit, ProxyError> {
+        let (live, cap) = (&self.live, self.daily_cap);
+        loop {
+            let now_ms = clock.now_ms();
+            let day = clock.today(now_ms);
+            let permit = || {
+                let taken = DayCount { day, count: n };
+                Permit { live: live.clone(), taken, is_spent: false }
+            };
+            if n == 0 {
+                return Ok(permit());
+            }
+            let order = |need: Need| {
+                let Need { day, cap, at_least } = need;
+                let ask = |n| refills.order(live, Want { day, cap, n, at_least });
+                live.lease.refill(need, now_ms, ask)
+            };
+            if let Some(left) = live.lease.take(day, n, now_ms) {
+                if live.lease.is_low(left) {
+                    // Ahead of need: nobody waits for it.
+                    drop(order(Need { day, cap, at_least: 0 }));
+                }
+                return Ok(permit());
+            }
+            let missing = n.saturating_sub(live.lease.left(day)).max(1);
+            let reached = || {
+                let (used, limit) = (live.spent(day).into(), cap.into());
+                ProxyError::DailyCapReached { used, limit }
+            };
+            let refill = order(Need { day, cap, at_least: missing }).ok_or_else(reached)?;
+            refills.hurry();
+            match refill.await {
+                Refill::Granted => {}
+                Refill::Failed => return Err(ProxyError::StoreUnavailable),
+                Refill::Exhausted { day: of, cap: under, asked }
+                    if (of, under) == (day, cap) && asked <= missing =>
+                {
+                    return Err(reached());
+                }
+                // Another call's refill, which asked for more than this one needs, of
+                // another day, or under a cap that has changed since.
+                Refill::Exhausted { .. } => {}
+            }
+        }
+    }
 }
 
 /// Requests of the daily cap that were taken for one call. Dropped before it
 /// is [spent](Permit::spend), it goes back to the day it was taken from.
 pub struct Permit {
-    live: Arc<Live>,
+    live: Arc<LiveAttendee>,
     taken: DayCount,
     is_spent: bool,
 }
@@ -68,56 +122,6 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if !self.is_spent && self.taken.count > 0 {
             self.live.give_back(self.taken);
-        }
-    }
-}
-
-impl DataPlane {
-    /// Takes `n` requests of the caller's daily cap, all or none.
-    pub async fn admit(self: &Arc<Self>, caller: &Caller, n: u32) -> Result<Permit, ProxyError> {
-        let live = &caller.live;
-        let cap = caller.daily_cap;
-        loop {
-            let now_ms = clock::now_ms();
-            let day = clock::today(now_ms);
-            let permit = || {
-                let taken = DayCount { day, count: n };
-                Permit { live: live.clone(), taken, is_spent: false }
-            };
-            if n == 0 {
-                return Ok(permit());
-            }
-            let order = |need: Need| {
-                let Need { day, cap, at_least } = need;
-                let ask = |n| self.order(live, Want { day, cap, n, at_least });
-                live.lease.refill(need, now_ms, ask)
-            };
-            if let Some(left) = live.lease.take(day, n, now_ms) {
-                if live.lease.is_low(left) {
-                    // Ahead of need: nobody waits for it.
-                    drop(order(Need { day, cap, at_least: 0 }));
-                }
-                return Ok(permit());
-            }
-            let missing = n.saturating_sub(live.lease.left(day)).max(1);
-            let reached = || {
-                let (used, limit) = (live.spent(day).into(), cap.into());
-                ProxyError::DailyCapReached { used, limit }
-            };
-            let refill = order(Need { day, cap, at_least: missing }).ok_or_else(reached)?;
-            self.refills.hurry();
-            match refill.await {
-                Refill::Granted => {}
-                Refill::Failed => return Err(ProxyError::StoreUnavailable),
-                Refill::Exhausted { day: of, cap: under, asked }
-                    if (of, under) == (day, cap) && asked <= missing =>
-                {
-                    return Err(reached());
-                }
-                // Another call's refill, which asked for more than this one needs, of
-                // another day, or under a cap that has changed since.
-                Refill::Exhausted { .. } => {}
-            }
         }
     }
 }

@@ -1,34 +1,56 @@
 //! Who is calling: an API key becomes a [`Caller`], the proof that attendee and
 //! event are active and the event is open at this instant.
+//!
+//! [`Keys`] caches what was read of keys, so that only one that has not been seen before,
+//! or whose row has changed, costs a query; and it slows guessing down.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use ipnet::IpNet;
+use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
+use super::attendee::live::{Endings, LiveAttendee, LiveAttendees};
+use super::caller::{Caller, is_open};
+use super::control::Control;
 use super::error::{Organizer, ProxyError};
-use super::guessing::{self, Tried};
-use super::live::{Endings, Live};
-use super::plane::{DataPlane, Known};
+use super::guessing::{self, Comparison, Guesses};
 use super::shared_key::{Key, SharedKey, is_same_code};
-use super::throttle;
+use super::throttle::{self, SourceThrottle};
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
+use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{self, Digest, quota};
-use crate::clock;
+use crate::clock::Clock;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
-/// An attendee whose event is open now.
-#[derive(Clone)]
-pub struct Caller {
-    pub live: Arc<Live>,
-    /// Taken before the proof: whatever ends the caller after it is heard.
-    pub endings: Arc<Endings>,
-    pub event: Arc<Event>,
-    /// Requests a UTC day.
-    pub daily_cap: u32,
+/// API keys cached at most.
+const CACHED: usize = 65_536;
+
+/// What is cached of an API key's attendee.
+pub struct CachedKey {
+    pub live: Arc<LiveAttendee>,
+    /// The generation of the attendee's row that this was read from.
+    pub generation: u64,
+    pub active: bool,
+    pub daily_cap: Option<u32>,
+}
+
+/// The keys that are known here, and what slows the guessing of others down.
+pub struct Keys {
+    pub cache:
+        Cache<Digest, Arc<CachedKey>, quick_cache::UnitWeighter, foldhash::fast::RandomState>,
+    pub(super) throttle: SourceThrottle,
+    pub(super) guesses: Guesses,
+    trusted_proxies: Vec<IpNet>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    lives: Arc<LiveAttendees>,
+    control: Control,
+    clock: Clock,
 }
 
 /// The key a request carries: `api-key` decides, else a bearer token.
@@ -48,7 +70,25 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-impl DataPlane {
+impl Keys {
+    pub fn new(
+        trusted_proxies: Vec<IpNet>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        lives: Arc<LiveAttendees>,
+        control: Control,
+        clock: Clock,
+    ) -> Self {
+        let cache = Cache::with(
+            CACHED,
+            CACHED as u64,
+            Default::default(),
+            Default::default(),
+            Default::default(),
+        );
+        let (throttle, guesses) = (SourceThrottle::default(), Guesses::default());
+        Self { cache, throttle, guesses, trusted_proxies, snapshot, lives, control, clock }
+    }
+
     /// Proves who is calling, or says what stands against it.
     pub async fn authenticate(
         self: &Arc<Self>,
@@ -56,9 +96,9 @@ impl DataPlane {
         peer: IpAddr,
     ) -> Result<Caller, ProxyError> {
         let key = presented_key(headers)?;
-        let source = || throttle::source(peer, headers, &self.config.trusted_proxies);
-        let digest = key.normal().map(|normal| self.vault.digest(normal));
-        let mut known = digest.and_then(|digest| self.keys.get(&digest));
+        let source = || throttle::source(peer, headers, &self.trusted_proxies);
+        let digest = key.normal().map(|normal| self.control.vault.digest(normal));
+        let mut known = digest.and_then(|digest| self.cache.get(&digest));
         loop {
             if let Some(known) = known
                 && let Some(proof) = self.prove(&known, &key)
@@ -71,7 +111,7 @@ impl DataPlane {
                 (Key::Issued(_), None) => return Err(ProxyError::InvalidKey),
             };
             if let Some(digest) = digest {
-                self.keys.insert(digest, learned.clone());
+                self.cache.insert(digest, learned.clone());
             }
             known = Some(learned);
         }
@@ -79,7 +119,7 @@ impl DataPlane {
 
     /// Checks what may have changed since the key was cached. `None`: the
     /// attendee's row has, so it must be read again.
-    fn prove(&self, known: &Known, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
+    fn prove(&self, known: &CachedKey, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
         // In this order. A row's change is noted first and ends streams second,
         // so endings from after the change do not go with a row from before it.
         let endings = known.live.endings();
@@ -88,7 +128,7 @@ impl DataPlane {
 
     fn admit_known(
         &self,
-        known: &Known,
+        known: &CachedKey,
         endings: Arc<Endings>,
         key: &Key<'_>,
     ) -> Result<Caller, ProxyError> {
@@ -100,7 +140,7 @@ impl DataPlane {
                 return Err(ProxyError::InvalidKey);
             }
         }
-        let now_ms = clock::now_ms();
+        let now_ms = self.clock.now_ms();
         known.live.seen(now_ms);
         let checked = if known.active {
             is_open(event, now_ms)
@@ -122,17 +162,19 @@ impl DataPlane {
         key: &str,
         digest: Digest,
         source: IpAddr,
-    ) -> Result<Arc<Known>, ProxyError> {
+    ) -> Result<Arc<CachedKey>, ProxyError> {
         let mut digests = vec![digest];
-        digests.extend(self.vault.old_digest(key));
-        let plane = self.clone();
+        digests.extend(self.control.vault.old_digest(key));
+        let keys = self.clone();
         let found = self
-            .on_control(async move {
-                let changes = plane.lives.changes();
-                let Some(found) = attendee::find_by_digest(&plane.db, &digests).await? else {
+            .control
+            .ask(async move {
+                let changes = keys.lives.changes();
+                let Some(found) = attendee::find_by_digest(&keys.control.db, &digests).await?
+                else {
                     return Ok(None);
                 };
-                plane.learn(&found, changes).await.map(Some)
+                keys.learn(&found, changes).await.map(Some)
             })
             .await?;
         found.ok_or_else(|| self.wrong_key(source))
@@ -142,38 +184,41 @@ impl DataPlane {
         self: &Arc<Self>,
         shared: &SharedKey<'_>,
         source: IpAddr,
-    ) -> Result<Arc<Known>, ProxyError> {
+    ) -> Result<Arc<CachedKey>, ProxyError> {
         self.check_code(shared, source).await?;
         let snapshot = self.snapshot.load_full();
         let event = snapshot.events.get(shared.event_id).ok_or(ProxyError::InvalidKey)?;
         if shared.normal.is_none() {
             return Err(ProxyError::NameNotUsable);
         }
-        is_open(event, clock::now_ms())?;
-        let (plane, event, name) = (self.clone(), event.clone(), shared.name.to_owned());
-        self.on_control(async move {
-            let changes = plane.lives.changes();
-            let (db, vault) = (&plane.db, &plane.vault);
-            let organizer = || Organizer::from(&*event);
-            match attendee::join_by_shared_code(db, vault, &event, &name, plane.clock.now_ms())
-                .await
-            {
-                Ok(Joined::Attendee(joined)) => plane.learn(&joined, changes).await.map(Ok),
-                // Kept like an attendee who is switched off, so that calls with the key
-                // cost no query; by the user id, since there is no other.
-                Ok(Joined::Deleted(user_id)) => {
-                    let (live, _) = plane.lives.enter(&user_id, &event.id);
-                    Ok(Ok(plane.known(live, changes, false, None)))
+        is_open(event, self.clock.now_ms())?;
+        let (keys, event, name) = (self.clone(), event.clone(), shared.name.to_owned());
+        self.control
+            .ask(async move {
+                let changes = keys.lives.changes();
+                let (db, vault) = (&keys.control.db, &keys.control.vault);
+                let organizer = || Organizer::from(&*event);
+                match attendee::join_by_shared_code(db, vault, &event, &name, keys.clock.now_ms())
+                    .await
+                {
+                    Ok(Joined::Attendee(joined)) => keys.learn(&joined, changes).await.map(Ok),
+                    // Kept like an attendee who is switched off, so that calls with the key
+                    // cost no query; by the user id, since there is no other.
+                    Ok(Joined::Deleted(user_id)) => {
+                        let (live, _) = keys.lives.enter(&user_id, &event.id);
+                        Ok(Ok(keys.known(live, changes, false, None)))
+                    }
+                    Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(organizer()))),
+                    Ok(Joined::Shut(why)) => {
+                        Ok(Err(ProxyError::RegistrationClosed(organizer(), why)))
+                    }
+                    Ok(Joined::NameNotUsable) => Ok(Err(ProxyError::NameNotUsable)),
+                    // Deleted an instant ago, which the snapshot does not show yet.
+                    Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
+                    Err(error) => Err(error),
                 }
-                Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(organizer()))),
-                Ok(Joined::Shut(why)) => Ok(Err(ProxyError::RegistrationClosed(organizer(), why))),
-                Ok(Joined::NameNotUsable) => Ok(Err(ProxyError::NameNotUsable)),
-                // Deleted an instant ago, which the snapshot does not show yet.
-                Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
-                Err(error) => Err(error),
-            }
-        })
-        .await?
+            })
+            .await?
     }
 
     /// Compares the code with the event's, at once or, where its source has presented
@@ -191,43 +236,30 @@ impl DataPlane {
             let snapshot = self.snapshot.load();
             snapshot.events.get(id).is_some_and(|event| code_matches(event, shared.code))
         };
-        let door = match self.guesses.compare(source, id, clock::now_ms(), is_right) {
-            Tried::Right => return Ok(()),
-            Tried::Wrong => return Err(self.wrong_key(source)),
-            Tried::Wait(door) => door,
+        let door = match self.guesses.compare(source, id, self.clock.now_ms(), is_right) {
+            Comparison::Right => return Ok(()),
+            Comparison::Wrong => return Err(self.wrong_key(source)),
+            Comparison::Wait(door) => door,
         };
         let has_turn = door.has_place() && {
-            let (plane, id, name) = (self.clone(), id.to_owned(), shared.name.to_owned());
-            let search = async move { attendee::has_joined(&plane.db, &id, &name).await };
-            let has_joined = self.on_control(search).await?;
-            door.turn(&self.control, has_joined).await
+            let (db, id, name) = (self.control.db.clone(), id.to_owned(), shared.name.to_owned());
+            let search = async move { attendee::has_joined(&db, &id, &name).await };
+            let has_joined = self.control.ask(search).await?;
+            door.turn(self.control.runtime(), has_joined).await
         };
         if has_turn && is_right() {
             return Ok(());
         }
-        self.guesses.warn(id, clock::now_ms());
+        self.guesses.warn(id, self.clock.now_ms());
         if has_turn {
-            door.was_wrong(clock::now_ms());
+            door.was_wrong(self.clock.now_ms());
             return Err(self.wrong_key(source));
         }
         Err(ProxyError::TooManyAttempts { retry_after: guessing::RETRY_AFTER })
     }
 
-    /// What ended the calls of somebody who was admitted before.
-    pub fn why_ended(&self, caller: &Caller) -> ProxyError {
-        if self.is_draining() {
-            return ProxyError::ShuttingDown;
-        }
-        let snapshot = self.snapshot.load();
-        let event = snapshot.events.get(&caller.event.id).unwrap_or(&caller.event);
-        let organizer = || Organizer::from(&**event);
-        is_open(event, clock::now_ms())
-            .err()
-            .unwrap_or_else(|| ProxyError::AttendeeDisabled(organizer()))
-    }
-
     fn wrong_key(&self, source: IpAddr) -> ProxyError {
-        match self.throttle.wrong(source, clock::now_ms()) {
+        match self.throttle.wrong(source, self.clock.now_ms()) {
             Ok(()) => ProxyError::InvalidKey,
             Err(retry_after) => ProxyError::TooManyAttempts { retry_after },
         }
@@ -239,11 +271,11 @@ impl DataPlane {
         &self,
         attendee: &attendee::Attendee,
         changes: u64,
-    ) -> Result<Arc<Known>, catalog::Error> {
+    ) -> Result<Arc<CachedKey>, catalog::Error> {
         let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
         if is_new {
-            let day = clock::today(clock::now_ms());
-            let used = quota::used(&self.db, &attendee.id, day).await?;
+            let day = self.clock.today(self.clock.now_ms());
+            let used = quota::used(&self.control.db, &attendee.id, day).await?;
             live.learn_spent(day, used);
         }
         Ok(self.known(live, changes, attendee.active, attendee.daily_request_cap))
@@ -252,35 +284,21 @@ impl DataPlane {
     /// `changes`: how many there were when the row began to be read.
     fn known(
         &self,
-        live: Arc<Live>,
+        live: Arc<LiveAttendee>,
         changes: u64,
         active: bool,
         daily_cap: Option<u32>,
-    ) -> Arc<Known> {
+    ) -> Arc<CachedKey> {
         // A change that was told while the row was being read may not be in it.
         let is_fresh = self.lives.changes() == changes;
         let generation =
             if is_fresh { live.generation() } else { live.generation().wrapping_sub(1) };
-        Arc::new(Known { live, generation, active, daily_cap })
+        Arc::new(CachedKey { live, generation, active, daily_cap })
     }
 }
 
 fn code_matches(event: &Event, code: &str) -> bool {
     event.shared_code.as_ref().is_some_and(|right| is_same_code(right.expose_secret(), code))
-}
-
-/// Whether the event is active and the instant within its window, ends included.
-pub fn is_open(event: &Event, now_ms: i64) -> Result<(), ProxyError> {
-    let organizer = || Organizer::from(event);
-    if !event.active {
-        Err(ProxyError::EventInactive(organizer()))
-    } else if now_ms < event.starts_at {
-        Err(ProxyError::EventNotStarted(organizer(), event.starts_at))
-    } else if now_ms > event.ends_at {
-        Err(ProxyError::EventEnded(organizer(), event.ends_at))
-    } else {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ const OTHER: &str = "(other)";
 type Counts = BTreeMap<Box<str>, u64>;
 
 #[derive(Default)]
-pub struct Dropped {
+pub struct DroppedHeaders {
     resources: Mutex<HashMap<Box<str>, Counts, foldhash::fast::RandomState>>,
 }
 
-impl Dropped {
+impl DroppedHeaders {
     /// Counts the `names` that were dropped from one request for the resource.
     pub fn count(&self, resource_id: &str, names: &[HeaderName]) {
         if names.is_empty() {
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn names_are_counted_by_resource() {
-        let dropped = Dropped::default();
+        let dropped = DroppedHeaders::default();
         dropped.count("a", &[name("X_A"), name("x_b")]);
         dropped.count("a", &[name("x_a")]);
         dropped.count("b", &[]);
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn whatever_names_clients_invent_what_is_kept_is_bounded() {
-        let dropped = Dropped::default();
+        let dropped = DroppedHeaders::default();
         for n in 0..1000 {
             dropped.count("a", &[name(&format!("x_{n}_{}", "y".repeat(500)))]);
         }

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, response};
 use tokio::time::Instant;
 use url::Url;
 
 use super::admit::Permit;
 use super::backend::{Failed, Head, Incoming};
 use super::body::{BoxError, ReadError, RequestBody};
-use super::dropped::Dropped;
+use super::dropped::DroppedHeaders;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
-use super::resolve::Target;
+use super::resolve::CallTarget;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
 use crate::net::affinity::{self, TooLarge as LargeAffinity};
@@ -50,9 +50,9 @@ impl Outgoing {
     pub fn new(
         method: Method,
         mut headers: HeaderMap,
-        target: &Target,
+        target: &CallTarget,
         body: RequestBody,
-        dropped: &Dropped,
+        dropped: &DroppedHeaders,
     ) -> Self {
         let resource = &target.resource;
         dropped.count(&resource.id, &headers::strip_request(&mut headers));
@@ -104,8 +104,8 @@ impl Outgoing {
     ///
     /// # Errors
     /// They were too large to be kept.
-    pub fn into_affinity(self) -> Result<Option<HeaderValue>, LargeAffinity> {
-        if self.has_large_affinity { Err(LargeAffinity) } else { Ok(self.affinity) }
+    pub fn take_affinity(&mut self) -> Result<Option<HeaderValue>, LargeAffinity> {
+        if self.has_large_affinity { Err(LargeAffinity) } else { Ok(self.affinity.take()) }
     }
 }
 
@@ -113,7 +113,7 @@ impl Outgoing {
 /// origin, until there is an answer for the client.
 pub async fn call(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
@@ -154,7 +154,7 @@ async fn within<T>(
 
 async fn follow(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     permit: &mut Permit,
 ) -> Result<Response<Incoming>, ProxyError> {
@@ -210,7 +210,7 @@ fn location(
 /// be repeated and the connection closed without a byte of an answer.
 async fn send(
     worker: &Worker,
-    target: &Target,
+    target: &CallTarget,
     outgoing: &mut Outgoing,
     path: &PathAndQuery,
     permit: &mut Permit,
@@ -268,11 +268,10 @@ fn broken(reason: &BoxError, deployment: String) -> ProxyError {
 }
 
 /// What the client gets of the backend's head.
-pub fn client_head(answer: &mut Response<Incoming>) {
-    let status = answer.status();
-    headers::strip_response(answer.headers_mut());
-    if status.as_u16() >= 400 {
-        answer.headers_mut().insert(ERROR_SOURCE, HeaderValue::from_static("backend"));
+pub fn client_head(head: &mut response::Parts) {
+    headers::strip_response(&mut head.headers);
+    if head.status.as_u16() >= 400 {
+        head.headers.insert(ERROR_SOURCE, HeaderValue::from_static("backend"));
     }
 }
 

@@ -16,10 +16,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::plane::DataPlane;
-use crate::catalog;
-use crate::catalog::event::guesses;
-use crate::clock;
+use crate::catalog::{self, event};
+use crate::db::Db;
 use crate::net::source_site;
 
 /// Wrong codes of an event that a source may present in a minute before it waits.
@@ -66,7 +64,7 @@ struct State {
 }
 
 /// The result of presenting a code.
-pub enum Tried {
+pub enum Comparison {
     Right,
     Wrong,
     /// It was not compared: it has to wait at this door.
@@ -84,7 +82,7 @@ impl Guesses {
         event_id: &str,
         now_ms: i64,
         is_right: impl FnOnce() -> bool,
-    ) -> Tried {
+    ) -> Comparison {
         let mut key = (source_site(source), event_id.to_owned());
         if self.doors.len() >= DOORS && !self.doors.contains_key(&key) {
             key.0 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -95,13 +93,13 @@ impl Guesses {
         state.turn_to(now_ms);
         if state.is_narrow() {
             drop(state);
-            return Tried::Wait(door);
+            return Comparison::Wait(door);
         }
         if is_right() {
-            return Tried::Right;
+            return Comparison::Right;
         }
         state.wrong += 1;
-        Tried::Wrong
+        Comparison::Wrong
     }
 
     /// Notes a try past the limit, for the organiser.
@@ -211,15 +209,14 @@ async fn attend(door: Arc<Door>) {
 }
 
 /// Writes the tries of which organisers are warned; to be called once a second.
-pub async fn report(plane: &DataPlane) -> Result<(), catalog::Error> {
-    let now_ms = clock::now_ms();
-    plane.guesses.sweep(now_ms);
-    let tries = plane.guesses.tries.lock().clone();
+pub async fn report(guesses: &Guesses, db: &Db, now_ms: i64) -> Result<(), catalog::Error> {
+    guesses.sweep(now_ms);
+    let tries = guesses.tries.lock().clone();
     if tries.is_empty() {
         return Ok(());
     }
-    guesses::note(&plane.db, &tries, now_ms).await?;
-    plane.guesses.written(&tries);
+    event::guesses::note(db, &tries, now_ms).await?;
+    guesses.written(&tries);
     Ok(())
 }
 
@@ -233,10 +230,10 @@ mod tests {
 
     fn exhaust(guesses: &Guesses) -> Arc<Door> {
         for _ in 0..FREE_A_MINUTE {
-            assert!(matches!(guesses.compare(source(1), "a", 0, || false), Tried::Wrong));
+            assert!(matches!(guesses.compare(source(1), "a", 0, || false), Comparison::Wrong));
         }
         match guesses.compare(source(1), "a", 0, || panic!("it was compared")) {
-            Tried::Wait(door) => door,
+            Comparison::Wait(door) => door,
             _ => panic!("it need not wait"),
         }
     }
@@ -245,11 +242,11 @@ mod tests {
     fn only_the_source_and_the_event_of_the_wrong_codes_wait() {
         let guesses = Guesses::default();
         exhaust(&guesses);
-        assert!(matches!(guesses.compare(source(2), "a", 0, || true), Tried::Right));
-        assert!(matches!(guesses.compare(source(1), "b", 0, || true), Tried::Right));
+        assert!(matches!(guesses.compare(source(2), "a", 0, || true), Comparison::Right));
+        assert!(matches!(guesses.compare(source(1), "b", 0, || true), Comparison::Right));
         let next = |minutes| guesses.compare(source(1), "a", minutes * MINUTE_MS, || true);
-        assert!(matches!(next(1), Tried::Wait(_)), "the minute after one of too many");
-        assert!(matches!(next(2), Tried::Right));
+        assert!(matches!(next(1), Comparison::Wait(_)), "the minute after one of too many");
+        assert!(matches!(next(2), Comparison::Right));
     }
 
     #[test]
@@ -273,10 +270,10 @@ mod tests {
         let guesses = Guesses::default();
         let from = |n: u32| format!("2001:db8:5:{n:x}::1").parse().unwrap();
         for n in 0..FREE_A_MINUTE {
-            assert!(matches!(guesses.compare(from(n), "a", 0, || false), Tried::Wrong));
+            assert!(matches!(guesses.compare(from(n), "a", 0, || false), Comparison::Wrong));
         }
         let next = guesses.compare(from(FREE_A_MINUTE), "a", 0, || true);
-        assert!(matches!(next, Tried::Wait(_)));
+        assert!(matches!(next, Comparison::Wait(_)));
     }
 
     #[tokio::test(start_paused = true)]

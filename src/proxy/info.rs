@@ -10,10 +10,11 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::Call;
 use super::body::Body;
+use super::call::Call;
 use super::error::ProxyError;
 use super::plane::DataPlane;
+use super::upkeep;
 use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::catalog::{quota, usage};
@@ -84,17 +85,15 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let _open = caller.open()?;
     call.await_turn(&caller, 1).await?;
     let plane = call.worker.plane.clone();
-    let day = clock::today(clock::now_ms());
+    let day = plane.clock.today(plane.clock.now_ms());
     let attendee_id = caller.live.attendee_id.clone();
-    let (spent, written) = call
-        .worker
-        .plane
-        .on_control(async move {
-            super::upkeep::flush(&plane).await?;
-            let spent = quota::used(&plane.db, &attendee_id, day).await?;
-            Ok((spent, usage::of_attendee(&plane.db, &attendee_id, day).await?))
-        })
-        .await?;
+    let written = async move {
+        upkeep::flush(&plane).await?;
+        let db = &plane.control.db;
+        let spent = quota::used(db, &attendee_id, day).await?;
+        Ok((spent, usage::of_attendee(db, &attendee_id, day).await?))
+    };
+    let (spent, written) = call.worker.plane.control.ask(written).await?;
     caller.live.learn_spent(day, spent);
     let lines: Vec<Value> = written
         .iter()
@@ -117,12 +116,13 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
         .into_iter()
         .map(|(code, at)| json!({"code": code, "at": clock::rfc3339(at)}))
         .collect();
+    let clock = &call.worker.plane.clock;
     Ok(answer(
         StatusCode::OK,
         &json!({
             "used": used,
             "limit": caller.daily_cap,
-            "resets_at": clock::rfc3339(clock::next_midnight(clock::now_ms())),
+            "resets_at": clock::rfc3339(clock.next_midnight(clock.now_ms())),
             "usage": lines,
             "last_refusals": refusals,
         }),

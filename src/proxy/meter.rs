@@ -4,181 +4,23 @@
 //! Records are added up in the attendee's ledger and written once a second
 //! (`upkeep.rs`); nothing here waits or touches the store.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use foldhash::fast::RandomState;
 use http::StatusCode;
-use smallvec::SmallVec;
 
-use super::lease::DayCount;
-use super::live::Live;
+use super::attendee::ledger::Operations;
+use super::attendee::live::LiveAttendee;
 use super::tally::{Family, Tally};
 use crate::catalog::resource::Resource;
-use crate::catalog::usage::Figures;
-use crate::clock;
-
-/// Most distinct operations and names that are kept apart for an attendee and
-/// day; the rest are counted under [`OTHER`].
-const DISTINCT_NAMES: usize = 200;
-
-/// The longest name kept, in characters.
-const NAME_LENGTH: usize = 128;
-
-/// Refusals that an attendee is shown.
-const REFUSALS: usize = 10;
-
-const OTHER: &str = "(other)";
-
-/// What was called: a method of the protocol, and the tool or prompt it named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Operation {
-    pub method: String,
-    pub name: String,
-}
-
-/// Where a figure belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub resource_id: String,
-    pub operation: Arc<str>,
-    pub name: Arc<str>,
-    /// UTC milliseconds of the minute's start.
-    pub minute: i64,
-}
-
-/// What is yet to be written of one attendee.
-#[derive(Default)]
-pub struct Ledger {
-    page: Page,
-    names: Names,
-    refusals: VecDeque<(&'static str, i64)>,
-}
-
-/// What one write to the store takes.
-#[derive(Default)]
-pub struct Page {
-    /// A few lines, found by looking through them.
-    pub usage: Vec<(Line, Figures)>,
-    /// Requests spent, by day; less than none where some came back.
-    pub spent: SmallVec<[(u32, i64); 1]>,
-    /// Permits that nobody used and that the lease does not keep.
-    pub returned: SmallVec<[DayCount; 1]>,
-    /// The last refusal and its instant.
-    pub refusal: Option<(&'static str, i64)>,
-}
-
-impl Page {
-    pub fn is_empty(&self) -> bool {
-        self.usage.is_empty()
-            && self.spent.is_empty()
-            && self.returned.is_empty()
-            && self.refusal.is_none()
-    }
-}
-
-#[derive(Default)]
-struct Names {
-    day: u32,
-    /// The names by method.
-    seen: HashMap<Arc<str>, HashSet<Arc<str>, RandomState>, RandomState>,
-    /// Pairs of method and name.
-    count: usize,
-}
-
-impl Ledger {
-    pub fn is_empty(&self) -> bool {
-        self.page.is_empty()
-    }
-
-    /// Takes what is to be written.
-    pub fn turn_page(&mut self) -> Page {
-        std::mem::take(&mut self.page)
-    }
-
-    pub fn spend(&mut self, day: u32, n: i64) {
-        match self.page.spent.iter_mut().find(|spent| spent.0 == day) {
-            Some(spent) => spent.1 += n,
-            None => self.page.spent.push((day, n)),
-        }
-    }
-
-    pub fn give_back(&mut self, permits: DayCount) {
-        self.page.returned.push(permits);
-    }
-
-    pub fn refuse(&mut self, code: &'static str, now_ms: i64) {
-        self.page.refusal = Some((code, now_ms));
-        self.refusals.truncate(REFUSALS - 1);
-        self.refusals.push_front((code, now_ms));
-    }
-
-    /// The last refusals and their instants, the newest first.
-    pub fn refusals(&self) -> Vec<(&'static str, i64)> {
-        self.refusals.iter().copied().collect()
-    }
-
-    /// Spent requests of `day` that the store does not know of yet.
-    pub fn unwritten(&self, day: u32) -> i64 {
-        self.page.spent.iter().filter(|spent| spent.0 == day).map(|spent| spent.1).sum()
-    }
-
-    /// The figures that a call of `operation` is added to.
-    fn figures(&mut self, resource: &Resource, operation: &Operation, now_ms: i64) -> &mut Figures {
-        let (operation, name) = self.names.intern(operation, clock::today(now_ms));
-        let minute = now_ms - now_ms.rem_euclid(60_000);
-        let usage = &mut self.page.usage;
-        let known = usage.iter().rposition(|(line, _)| {
-            line.minute == minute
-                && line.operation == operation
-                && line.name == name
-                && line.resource_id == resource.id
-        });
-        let at = known.unwrap_or_else(|| {
-            let line = Line { resource_id: resource.id.clone(), operation, name, minute };
-            usage.push((line, Figures::default()));
-            usage.len() - 1
-        });
-        &mut usage[at].1
-    }
-}
-
-impl Names {
-    /// The name as it is kept; a known one costs no allocation.
-    fn intern(&mut self, operation: &Operation, day: u32) -> (Arc<str>, Arc<str>) {
-        if self.day != day {
-            *self = Self { day, ..Self::default() };
-        }
-        let (method, name) = (cut(&operation.method), cut(&operation.name));
-        if let Some((method, names)) = self.seen.get_key_value(method)
-            && let Some(name) = names.get(name)
-        {
-            return (method.clone(), name.clone());
-        }
-        if self.count >= DISTINCT_NAMES {
-            return (OTHER.into(), OTHER.into());
-        }
-        self.count += 1;
-        let (method, name): (Arc<str>, Arc<str>) = (method.into(), name.into());
-        self.seen.entry(method.clone()).or_default().insert(name.clone());
-        (method, name)
-    }
-}
-
-fn cut(name: &str) -> &str {
-    match name.char_indices().nth(NAME_LENGTH) {
-        Some((end, _)) => &name[..end],
-        None => name,
-    }
-}
 
 /// One call on its way; its drop is its record.
 pub struct Meter {
-    live: Arc<Live>,
+    live: Arc<LiveAttendee>,
     resource: Arc<Resource>,
-    operations: SmallVec<[(Operation, u32); 1]>,
+    operations: Operations,
     tally: Arc<Tally>,
+    family: Family,
     started: Instant,
     status: Option<StatusCode>,
     failed: bool,
@@ -186,13 +28,14 @@ pub struct Meter {
 
 impl Meter {
     pub fn start(
-        live: Arc<Live>,
+        live: Arc<LiveAttendee>,
         resource: Arc<Resource>,
-        operations: SmallVec<[(Operation, u32); 1]>,
+        operations: Operations,
         tally: Arc<Tally>,
+        family: Family,
     ) -> Self {
         let (started, status, failed) = (Instant::now(), None, false);
-        Self { live, resource, operations, tally, started, status, failed }
+        Self { live, resource, operations, tally, family, started, status, failed }
     }
 
     /// The status that the client is given.
@@ -209,44 +52,19 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        let now_ms = clock::now_ms();
+        let now_ms = self.tally.clock.now_ms();
+        let day = self.tally.clock.today(now_ms);
         let elapsed = self.started.elapsed();
         let is_error = self.failed || self.status.is_some_and(|status| status.as_u16() >= 400);
         {
             let mut ledger = self.live.ledger.lock();
             for (operation, calls) in &self.operations {
-                let figures = ledger.figures(&self.resource, operation, now_ms);
+                let figures = ledger.figures(&self.resource, operation, day, now_ms);
                 figures.add_calls(*calls, elapsed, is_error);
             }
         }
         if self.status.is_none() {
-            self.tally.request(Family::Mcp, None, Some(&self.resource.deployment));
+            self.tally.request(self.family, None, Some(&self.resource.deployment));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(name: &str) -> Operation {
-        Operation { method: "tools/call".into(), name: name.into() }
-    }
-
-    #[test]
-    fn long_names_are_cut_at_128_characters_not_bytes() {
-        assert_eq!(cut(&"é".repeat(200)).chars().count(), 128);
-        assert_eq!(cut("echo"), "echo");
-    }
-
-    #[test]
-    fn names_past_the_limit_share_one_line_until_the_next_day() {
-        let mut names = Names::default();
-        for n in 0..DISTINCT_NAMES {
-            assert_eq!(&*names.intern(&named(&n.to_string()), 1).1, n.to_string());
-        }
-        assert_eq!(&*names.intern(&named("one more"), 1).1, OTHER);
-        assert_eq!(&*names.intern(&named("7"), 1).1, "7", "known ones keep their line");
-        assert_eq!(&*names.intern(&named("one more"), 2).1, "one more");
     }
 }

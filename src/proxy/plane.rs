@@ -1,32 +1,28 @@
-//! What all calls share: the catalog as it stands, what is cached of it, and
-//! who is about. One for the process; workers hold it by reference.
+//! What all calls share: the catalog as it stands, what is cached of it, and who is about.
+//! One for the process; workers hold it by reference.
+//!
+//! It is the sum of its parts, each of which holds what it needs and owns its methods: the
+//! door to the control runtime, keys, refills of leases, MCP sessions.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
-use tokio::time::error::Elapsed;
 
+use super::attendee::live::LiveAttendees;
+use super::attendee::refill::Refills;
+use super::authenticate::Keys;
 use super::backend::Dialer;
-use super::dropped::Dropped;
-use super::error::ProxyError;
-use super::guessing::Guesses;
-use super::live::{Live, Lives};
-use super::mcp::binder::Binder;
-use super::mcp::constant::Trials;
-use super::mcp::session::{Renewed, Sessions};
+use super::caller::{Caller, is_open};
+use super::control::{Control, StoreSilence};
+use super::dropped::DroppedHeaders;
+use super::error::{Organizer, ProxyError};
+use super::mcp::session::Sessions;
 use super::origin::Origins;
-use super::refill::Refills;
 use super::tally::Tally;
-use super::throttle::Throttle;
-use crate::catalog;
-use crate::catalog::Digest;
 use crate::catalog::seal::Vault;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::Batch;
@@ -34,53 +30,18 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
 
-/// API keys cached at most.
-const KEYS: usize = 65_536;
-
-/// MCP sessions cached at most.
-const SESSIONS: usize = 262_144;
-
-/// How long a call waits for the store; a connection that broke while a query
-/// was under way may not be noticed for minutes.
-pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long work in the store may take in all. What is not done by then hangs: it
-/// is dropped, and with it the connection that it holds.
-pub const STORE_LIMIT: Duration = Duration::from_secs(30);
-
-/// What is cached of an API key's attendee.
-pub struct Known {
-    pub live: Arc<Live>,
-    /// The generation of the attendee's row that this was read from.
-    pub generation: u64,
-    pub active: bool,
-    pub daily_cap: Option<u32>,
-}
-
-pub type Keys = Cache<Digest, Arc<Known>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
-
 pub struct DataPlane {
     pub config: Config,
     pub clock: Clock,
-    pub db: Arc<Db>,
-    pub vault: Arc<Vault>,
-    /// Where everything that touches the store runs.
-    pub control: Handle,
-    pub snapshot: ArcSwap<Snapshot>,
-    pub keys: Keys,
-    pub lives: Lives,
-    pub sessions: Sessions,
-    /// All endings of sessions up to this one have reached `sessions`.
-    pub session_revision: AtomicI64,
-    pub renewed: Renewed,
-    pub binder: Binder,
-    pub trials: Trials,
-    pub refills: Refills,
-    pub throttle: Throttle,
-    pub guesses: Guesses,
+    pub control: Control,
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub keys: Arc<Keys>,
+    pub lives: Arc<LiveAttendees>,
+    pub refills: Arc<Refills>,
+    pub sessions: Arc<Sessions>,
     pub origins: Origins,
     pub dialer: Dialer,
-    pub dropped: Dropped,
+    pub dropped: DroppedHeaders,
     pub started: Instant,
     /// The counters of each worker.
     pub tallies: Mutex<Vec<Arc<Tally>>>,
@@ -90,87 +51,46 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
+    /// `runtime` becomes the control runtime.
+    ///
+    /// # Errors
+    /// The certificates that backends are checked against cannot be read.
     pub fn new(
         config: Config,
         db: Arc<Db>,
         vault: Arc<Vault>,
         snapshot: Snapshot,
-        control: Handle,
+        runtime: Handle,
     ) -> anyhow::Result<Self> {
+        let clock = Clock::default();
+        let control = Control::new(runtime, db, vault);
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let lives = Arc::<LiveAttendees>::default();
+        let keys = Keys::new(
+            config.trusted_proxies.clone(),
+            snapshot.clone(),
+            lives.clone(),
+            control.clone(),
+            clock.clone(),
+        );
+        let sessions = Sessions::new(&config, snapshot.clone(), control.clone(), clock.clone());
         Ok(Self {
             dialer: Dialer::new(config.endpoint_policy, config.connect_timeout.0)?,
             origins: Origins::new(config.public_url.as_ref(), &config.allowed_origins),
             config,
-            clock: Clock::default(),
-            db,
-            vault,
+            keys: Arc::new(keys),
+            refills: Arc::new(Refills::new(control.clone(), clock.clone())),
+            sessions: Arc::new(sessions),
+            clock,
             control,
-            snapshot: ArcSwap::from_pointee(snapshot),
-            keys: Keys::with(
-                KEYS,
-                KEYS as u64,
-                Default::default(),
-                Default::default(),
-                Default::default(),
-            ),
-            lives: Lives::default(),
-            sessions: Sessions::with(
-                SESSIONS,
-                SESSIONS as u64,
-                Default::default(),
-                Default::default(),
-                Default::default(),
-            ),
-            // Not known yet: the first look has everything looked up again.
-            session_revision: AtomicI64::new(i64::MIN),
-            renewed: Renewed::default(),
-            binder: Binder::default(),
-            trials: Trials::default(),
-            refills: Refills::default(),
-            throttle: Throttle::default(),
-            guesses: Guesses::default(),
-            dropped: Dropped::default(),
+            snapshot,
+            lives,
+            dropped: DroppedHeaders::default(),
             started: Instant::now(),
             tallies: Mutex::default(),
             unwritten: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
         })
-    }
-
-    /// Runs what touches the store on the control runtime, to its end even if
-    /// the client leaves. Any failure means that the store cannot be asked.
-    pub fn on_control<T, F>(
-        &self,
-        work: F,
-    ) -> impl Future<Output = Result<T, ProxyError>> + Send + use<T, F>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, catalog::Error>> + Send + 'static,
-    {
-        // Begun at once, so that a call keeps no room for it.
-        let work = tokio::time::timeout(STORE_PATIENCE, self.in_store(work));
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::warn!(%error, "the store could not be asked");
-            ProxyError::StoreUnavailable
-        };
-        async move {
-            match work.await {
-                Ok(Ok(Ok(Ok(done)))) => Ok(done),
-                Ok(Ok(Ok(Err(error)))) => Err(failed(&error)),
-                Ok(Ok(Err(error))) => Err(failed(&error)),
-                Ok(Err(error)) => Err(failed(&error)),
-                Err(error) => Err(failed(&error)),
-            }
-        }
-    }
-
-    /// Runs what touches the store on the control runtime, for [`STORE_LIMIT`] at
-    /// most.
-    pub fn in_store<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<Result<T, Elapsed>> {
-        self.control.spawn(async { tokio::time::timeout(STORE_LIMIT, work).await })
     }
 
     pub fn is_draining(&self) -> bool {
@@ -183,5 +103,24 @@ impl DataPlane {
         for live in self.lives.all() {
             live.end_gets();
         }
+    }
+
+    /// What ended the calls of somebody who was admitted before.
+    pub fn why_ended(&self, caller: &Caller) -> ProxyError {
+        if self.is_draining() {
+            return ProxyError::ShuttingDown;
+        }
+        let snapshot = self.snapshot.load();
+        let event = snapshot.events.get(&caller.event.id).unwrap_or(&caller.event);
+        let organizer = || Organizer::from(&**event);
+        is_open(event, self.clock.now_ms())
+            .err()
+            .unwrap_or_else(|| ProxyError::AttendeeDisabled(organizer()))
+    }
+}
+
+impl From<StoreSilence> for ProxyError {
+    fn from(StoreSilence: StoreSilence) -> Self {
+        ProxyError::StoreUnavailable
     }
 }

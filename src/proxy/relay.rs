@@ -14,10 +14,10 @@ use http::Method;
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::attendee::live::{Endings, OpenRequest};
 use super::backend::Incoming;
 use super::body::BoxError;
 use super::keep_alive::KeepAlive;
-use super::live::{Endings, OpenRequest};
 use super::meter::Meter;
 
 /// The attendee, the event or the process came to its end.

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
-use super::authenticate::Caller;
+use super::caller::Caller;
 use super::endpoint_path;
 use super::error::ProxyError;
 use crate::catalog::resource::{Resource, ResourceType};
 
 /// A backend that the caller may use, and the path and query it is asked for.
-pub struct Target {
+pub struct CallTarget {
     pub resource: Arc<Resource>,
     pub path: PathAndQuery,
 }
 
-impl Target {
+impl CallTarget {
     /// The MCP server `deployment` (as sent) of the caller's event, for the
     /// remainder and query that followed it.
     pub fn mcp(

@@ -116,6 +116,12 @@ impl<'path> Route<'path> {
     }
 }
 
+/// A method's name, where it is one and not any word that the client made up.
+pub fn logged(method: &Method) -> &str {
+    let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD];
+    if known.contains(method) { method.as_str() } else { "(other)" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

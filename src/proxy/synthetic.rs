@@ -7,25 +7,16 @@
 //! and no attendee's session is taken over or ended.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::authenticate::Caller;
-use super::body::{Body, RequestBody};
-use super::error::ProxyError;
-use super::lease::DayCount;
-use super::live::Live;
-use super::route::Route;
-use super::worker::Worker;
-use super::{Call, REQUEST_ID, answer, logged};
+use super::attendee::lease::DayCount;
+use super::attendee::live::LiveAttendee;
+use super::caller::Caller;
 use crate::catalog;
 use crate::catalog::event::Event;
-use crate::clock;
 
 /// Leased to each call: more than any takes, so that the store is never asked.
 const LEASED: u32 = 1_000;
@@ -46,6 +37,10 @@ impl Synthetic {
         Self { id, event, affinities: Mutex::default() }
     }
 
+    pub(super) fn event_id(&self) -> &str {
+        &self.event.id
+    }
+
     pub(super) fn keep_affinity(&self, session_id: &HeaderValue, affinity: Option<HeaderValue>) {
         if let Some(affinity) = affinity {
             self.affinities.lock().insert(session_id.clone(), affinity);
@@ -56,51 +51,14 @@ impl Synthetic {
         self.affinities.lock().get(session_id).cloned()
     }
 
-    /// Anew for each call: none waits for a turn that an earlier one took.
-    pub(super) fn caller(&self) -> Caller {
-        let live = Arc::new(Live::new(&self.id, &self.event.id));
-        let leased = DayCount { day: clock::today(clock::now_ms()), count: LEASED };
+    /// New for each call, with a lease of `day`: none waits for a turn that an earlier one took.
+    pub(super) fn caller(&self, day: u32) -> Caller {
+        let live = Arc::new(LiveAttendee::new(&self.id, &self.event.id));
+        let leased = DayCount { day, count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");
         let endings = live.endings();
         let daily_cap = self.event.daily_request_cap;
         Caller { live, endings, event: self.event.clone(), daily_cap }
     }
-}
-
-/// Serves one call of `who`, as [`serve`](super::serve) does a client's; what would
-/// be a refusal to the client is told as it is.
-///
-/// # Errors
-/// Why the proxy would have refused, or could not forward.
-pub async fn serve(
-    worker: &Arc<Worker>,
-    who: &Arc<Synthetic>,
-    request: Request<Bytes>,
-) -> Result<Response<Body>, ProxyError> {
-    let started = Instant::now();
-    let (mut head, body) = request.into_parts();
-    let id = worker.request_id(head.headers.get(REQUEST_ID));
-    head.headers.insert(REQUEST_ID, id.clone());
-    let (method, uri) = (head.method.clone(), head.uri.clone());
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let mut call = Call::new(worker, peer, head, RequestBody::whole(body));
-    call.synthetic = Some(who.clone());
-    let route = Route::of(uri.path());
-    let outcome = answer(&mut call, route, &mut None).await;
-    if worker.plane.config.log_requests {
-        let status = outcome.as_ref().map_or_else(ProxyError::status, Response::status);
-        tracing::info!(
-            request_id = id.to_str().unwrap_or_default(),
-            method = logged(&method),
-            route = route.family().label(),
-            deployment = call.resource.as_ref().map(|resource| &*resource.deployment),
-            status = status.as_u16(),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            event = who.event.id,
-            preflight = true,
-            "request"
-        );
-    }
-    outcome
 }

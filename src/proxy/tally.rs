@@ -12,6 +12,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::catalog::usage::BUCKETS_MS;
+use crate::clock::Clock;
 
 /// A family of routes, as a metrics label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,12 +72,18 @@ impl Histogram {
     }
 }
 
-#[derive(Default)]
 pub struct Tally {
+    /// By which its worker's calls tell their minute. Here, where each worker has its
+    /// own, so that cores share no counter of references.
+    pub(super) clock: Clock,
     counts: Mutex<(Requests, Times)>,
 }
 
 impl Tally {
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, counts: Mutex::default() }
+    }
+
     pub fn request(&self, route: Family, status: Option<StatusCode>, resource: Option<&Arc<str>>) {
         let status = status.map_or(CLIENT_GONE, |status| status.as_u16());
         *self.counts.lock().0.entry((route, status, resource.cloned())).or_default() += 1;

@@ -19,12 +19,12 @@ const ATTEMPTS_A_MINUTE: u32 = 30;
 const SOURCES: usize = 65_536;
 
 #[derive(Default)]
-pub struct Throttle {
+pub struct SourceThrottle {
     /// The minute, and the wrong attempts in it.
     attempts: DashMap<IpAddr, (i64, u32)>,
 }
 
-impl Throttle {
+impl SourceThrottle {
     /// Counts a wrong attempt; the seconds to wait where there were too many.
     pub fn wrong(&self, source: IpAddr, now_ms: i64) -> Result<(), u64> {
         let minute = now_ms.div_euclid(60_000);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_31st_wrong_attempt_of_a_minute_waits_for_the_next() {
-        let throttle = Throttle::default();
+        let throttle = SourceThrottle::default();
         let source = "192.0.2.1".parse().unwrap();
         for _ in 0..30 {
             assert_eq!(throttle.wrong(source, 60_000), Ok(()));

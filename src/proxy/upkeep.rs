@@ -11,19 +11,19 @@ use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::authenticate;
+use super::attendee::lease::DayCount;
+use super::attendee::ledger::LedgerPage;
+use super::attendee::live::LiveAttendee;
+use super::caller;
+use super::control::STORE_LIMIT;
 use super::guessing;
-use super::lease::DayCount;
-use super::live::Live;
 use super::mcp;
-use super::meter::Page;
-use super::plane::{DataPlane, STORE_LIMIT};
+use super::plane::DataPlane;
 use crate::catalog::change::{self, Changes, Noun};
 use crate::catalog::event::purge;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
 use crate::catalog::{self, attendee, mcp_session, usage};
-use crate::clock;
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -88,7 +88,7 @@ async fn tending(plane: &Arc<DataPlane>) {
     loop {
         ticks.tick().await;
         // Late, it is asked again on another connection: it survives being dropped.
-        let tend = tokio::time::timeout(REVISION_PATIENCE, mcp::tend::tend(plane));
+        let tend = tokio::time::timeout(REVISION_PATIENCE, mcp::tend::tend(&plane.sessions));
         part.turn(async { Ok(tend.await??) }).await;
     }
 }
@@ -106,7 +106,8 @@ async fn warning(plane: &Arc<DataPlane>) {
     let (mut ticks, mut part) = (ticks(TICK), Part::new("guesses of shared codes"));
     loop {
         ticks.tick().await;
-        part.turn(async { Ok(guessing::report(plane).await?) }).await;
+        let report = guessing::report(&plane.keys.guesses, &plane.control.db, plane.clock.now_ms());
+        part.turn(async { Ok(report.await?) }).await;
     }
 }
 
@@ -115,7 +116,7 @@ async fn purging(plane: &Arc<DataPlane>) {
     loop {
         ticks.tick().await;
         part.turn(async {
-            purge::run(&plane.db, clock::now_ms(), PURGE_BUDGET).await?;
+            purge::run(&plane.control.db, plane.clock.now_ms(), PURGE_BUDGET).await?;
             Ok(())
         })
         .await;
@@ -127,8 +128,8 @@ async fn expiring(plane: &Arc<DataPlane>) {
     loop {
         ticks.tick().await;
         let expire = async {
-            mcp_session::expire(&plane.db, clock::now_ms()).await?;
-            Ok(usage::forget_batches(&plane.db, clock::now_ms()).await?)
+            mcp_session::expire(&plane.control.db, plane.clock.now_ms()).await?;
+            Ok(usage::forget_batches(&plane.control.db, plane.clock.now_ms()).await?)
         };
         part.turn(expire).await;
     }
@@ -170,7 +171,7 @@ impl Part {
 
 /// Reads what changed in the catalog since `revision`, and acts on it.
 async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(), Failure> {
-    let since = change::since(&plane.db, *revision);
+    let since = change::since(&plane.control.db, *revision);
     let (to, changes) = match tokio::time::timeout(REVISION_PATIENCE, since).await?? {
         Changes::None => return Ok(()),
         Changes::Some { revision, changes } => (revision, Some(changes)),
@@ -180,24 +181,24 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
         changes.iter().all(|(noun, _)| matches!(noun, Noun::Attendee))
     };
     if !changes.as_ref().is_some_and(is_of_attendees) {
-        let snapshot = Snapshot::load(&plane.db, &plane.vault).await?;
+        let snapshot = Snapshot::load(&plane.control.db, &plane.control.vault).await?;
         snapshot.report_unreadable(&plane.snapshot.load());
         plane.snapshot.store(Arc::new(snapshot));
         end_what_is_over(plane);
     }
-    let touched = Touched::by(changes.as_deref());
-    let changed: Vec<Arc<Live>> = match &touched {
-        Touched::All => {
+    let touched = ChangeScope::by(changes.as_deref());
+    let changed: Vec<Arc<LiveAttendee>> = match &touched {
+        ChangeScope::All => {
             let lives = plane.lives.all();
             lives.iter().filter_map(|live| plane.lives.row_changed(&live.attendee_id)).collect()
         }
         // Also attendees who are not in memory: their row may be being read just now.
-        Touched::These { attendees, .. } => {
+        ChangeScope::These { attendees, .. } => {
             attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
         }
     };
     for live in changed {
-        if !attendee::is_active(&plane.db, &live.attendee_id).await? {
+        if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
             live.end_all();
         }
     }
@@ -208,7 +209,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
 }
 
 /// The attendees and events that changes of the catalog are about.
-enum Touched<'changes> {
+enum ChangeScope<'changes> {
     /// Too far behind: it may be anybody.
     All,
     These {
@@ -217,7 +218,7 @@ enum Touched<'changes> {
     },
 }
 
-impl<'changes> Touched<'changes> {
+impl<'changes> ChangeScope<'changes> {
     /// `None`: the changes are not known.
     fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
         let Some(changes) = changes else { return Self::All };
@@ -229,7 +230,7 @@ impl<'changes> Touched<'changes> {
     }
 
     /// Whether the attendee's cap may have changed: their own, or that of their event.
-    fn cap_of(&self, live: &Live) -> bool {
+    fn cap_of(&self, live: &LiveAttendee) -> bool {
         match self {
             Self::All => true,
             Self::These { attendees, events } => {
@@ -242,15 +243,15 @@ impl<'changes> Touched<'changes> {
 /// The part that depends on the clock alone: ends the streams of events that are not open,
 /// and forgets attendees who no longer call.
 fn sweep(plane: &Arc<DataPlane>) {
-    let now_ms = clock::now_ms();
+    let now_ms = plane.clock.now_ms();
     end_what_is_over(plane);
     let (mut open, mut leased) = (0, 0);
     for live in plane.lives.all() {
         open += live.open_requests();
-        leased += live.lease.left(clock::today(now_ms));
+        leased += live.lease.left(plane.clock.today(now_ms));
     }
     plane.lives.forget_idle();
-    plane.throttle.sweep(now_ms);
+    plane.keys.throttle.sweep(now_ms);
     for tally in plane.tallies.lock().iter() {
         tally.drain();
     }
@@ -260,11 +261,11 @@ fn sweep(plane: &Arc<DataPlane>) {
 
 /// Ends the streams of events that have ended or are switched off.
 fn end_what_is_over(plane: &Arc<DataPlane>) {
-    let now_ms = clock::now_ms();
+    let now_ms = plane.clock.now_ms();
     let snapshot = plane.snapshot.load();
     for live in plane.lives.all() {
         let event = snapshot.events.get(&*live.event_id);
-        let is_open = event.is_some_and(|event| authenticate::is_open(event, now_ms).is_ok());
+        let is_open = event.is_some_and(|event| caller::is_open(event, now_ms).is_ok());
         if live.open_requests() > 0 && !is_open {
             live.end_all();
         }
@@ -272,8 +273,8 @@ fn end_what_is_over(plane: &Arc<DataPlane>) {
 }
 
 /// Gives back the leases of those whom `wanted` picks, with the next flush.
-fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&Live, i64) -> bool) {
-    let now_ms = clock::now_ms();
+fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&LiveAttendee, i64) -> bool) {
+    let now_ms = plane.clock.now_ms();
     for live in plane.lives.all() {
         if wanted(&live, now_ms)
             && let Some(rest) = live.lease.surrender()
@@ -290,7 +291,7 @@ fn return_leases(plane: &Arc<DataPlane>, wanted: impl Fn(&Live, i64) -> bool) {
 pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
     let mut unwritten = plane.unwritten.lock().await;
     if let Some(batch) = &*unwritten {
-        usage::flush(&plane.db, batch, plane.clock.now_ms()).await?;
+        usage::flush(&plane.control.db, batch, plane.clock.now_ms()).await?;
         *unwritten = None;
     }
     let batch = gather(plane);
@@ -299,14 +300,14 @@ pub async fn flush(plane: &Arc<DataPlane>) -> Result<(), catalog::Error> {
     }
     // Kept before it is written, since this may be dropped on the way: at the
     // end of the process, whose last flush then finds it.
-    usage::flush(&plane.db, unwritten.insert(batch), plane.clock.now_ms()).await?;
+    usage::flush(&plane.control.db, unwritten.insert(batch), plane.clock.now_ms()).await?;
     *unwritten = None;
     Ok(())
 }
 
 fn gather(plane: &DataPlane) -> Batch {
     let mut batch = Batch::new();
-    let now_ms = clock::now_ms();
+    let now_ms = plane.clock.now_ms();
     for live in plane.lives.all() {
         if let Some(at) = live.take_seen(now_ms) {
             batch.seen.insert(live.attendee_id.clone(), at);
@@ -317,7 +318,7 @@ fn gather(plane: &DataPlane) -> Batch {
     batch
 }
 
-fn add(batch: &mut Batch, live: &Live, page: Page) {
+fn add(batch: &mut Batch, live: &LiveAttendee, page: LedgerPage) {
     let attendee_id = &live.attendee_id;
     for (line, figures) in page.usage {
         let key = UsageKey {
@@ -366,11 +367,11 @@ mod tests {
             change(Noun::Owner, "ben"),
         ];
         let returned = |changes: Option<&[(Noun, String)]>| -> Vec<&str> {
-            let touched = Touched::by(changes);
+            let touched = ChangeScope::by(changes);
             let lives = [("ada", "lab"), ("ben", "lab"), ("zoe", "workshop")];
             let lives = lives
                 .into_iter()
-                .filter(|(attendee, event)| touched.cap_of(&Live::new(attendee, event)));
+                .filter(|(attendee, event)| touched.cap_of(&LiveAttendee::new(attendee, event)));
             lives.map(|(attendee, _)| attendee).collect()
         };
         assert_eq!(returned(Some(&changes)), ["ada", "zoe"]);

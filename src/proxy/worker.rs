@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 
 use super::backend::Pool;
 use super::plane::DataPlane;
 use super::tally::Tally;
+
+/// The header that carries a request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub struct Worker {
     pub plane: Arc<DataPlane>,
@@ -32,10 +35,11 @@ impl Worker {
         let mut prefix = [0; 8];
         let random = aws_lc_rs::rand::fill(&mut prefix);
         debug_assert!(random.is_ok(), "the system's random source failed");
+        let tally = Arc::new(Tally::new(plane.clock.clone()));
         Self {
             plane,
             pool: Arc::default(),
-            tally: Arc::default(),
+            tally,
             prefix: format!("{:016x}-", u64::from_ne_bytes(prefix)),
             issued: AtomicU64::new(0),
         }

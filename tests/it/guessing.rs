@@ -81,7 +81,7 @@ async fn past_thirty_wrong_codes_a_source_waits_for_each_further_one() {
         guesses.push(from(GUESSER, &wrong(n)).send().await);
     }
     let plane = &proxy.app().plane;
-    plane.keys.remove(&plane.vault.digest(&joined));
+    plane.keys.cache.remove(&plane.control.vault.digest(&joined));
     let again = from(GUESSER, &joined).send().await;
     // Nobody else waits, and nothing that is cached.
     assert_eq!(from(GUESSER, &known).await.status, 200);

@@ -3,7 +3,7 @@
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::{attendee, event};
 use ai_proxy::clock::{day_of, now_ms};
-use ai_proxy::proxy::authenticate::is_open;
+use ai_proxy::proxy::caller::is_open;
 use ai_proxy::proxy::error::ProxyError;
 
 use crate::harness::attendee::{Attendee, DEMO};

@@ -5,6 +5,7 @@ mod adversary;
 mod affinity;
 mod backend_tls;
 mod browsers;
+mod clock;
 mod connections;
 mod counting;
 mod deleting;

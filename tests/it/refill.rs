@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use ai_proxy::catalog::quota;
 use ai_proxy::clock;
-use ai_proxy::proxy::authenticate::Caller;
-use ai_proxy::proxy::lease::Refill;
-use ai_proxy::proxy::refill::Want;
+use ai_proxy::proxy::attendee::lease::Refill;
+use ai_proxy::proxy::attendee::refill::Want;
+use ai_proxy::proxy::caller::Caller;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -59,14 +59,14 @@ async fn what_does_not_fit_is_asked_for_less_in_one_statement_for_all() {
     let plane = &proxy.app().plane;
     // Three have one request left, the next has none, and the last has all.
     for (attendee, used) in attendees.iter().zip([99, 99, 99, 100]) {
-        let leased = quota::lease(&plane.db, &attendee.id, day, used, cap).await;
+        let leased = quota::lease(&plane.control.db, &attendee.id, day, used, cap).await;
         leased.expect("a store").expect("within the cap");
     }
     let before = relay.executions(LEASE);
     let lives: Vec<Arc<_>> =
         attendees.iter().map(|attendee| plane.lives.enter(&attendee.id, "event").0).collect();
     let want = Want { day, cap, n: 3, at_least: 1 };
-    let refills = join_all(lives.iter().map(|live| plane.order(live, want))).await;
+    let refills = join_all(lives.iter().map(|live| plane.refills.order(live, want))).await;
     let granted = Refill::Granted;
     assert_eq!(
         refills,
@@ -88,10 +88,13 @@ async fn a_refill_under_another_cap_refuses_nobody() {
         HeaderName::from_static("api-key"),
         HeaderValue::from_str(&ada.key).unwrap(),
     )]);
-    let before = plane.authenticate(&headers, Ipv4Addr::LOCALHOST.into()).await.unwrap();
+    let before = plane.keys.authenticate(&headers, Ipv4Addr::LOCALHOST.into()).await.unwrap();
     let raised = Caller { daily_cap: 2, ..before.clone() };
     // In this order: the second call finds the refill of the first under way.
-    let (before, after) = tokio::join!(plane.admit(&before, 1), plane.admit(&raised, 1));
+    let (before, after) = tokio::join!(
+        before.admit(1, &plane.refills, &plane.clock),
+        raised.admit(1, &plane.refills, &plane.clock)
+    );
     assert_eq!(before.err().map(|error| error.code()), Some("daily_cap_reached"));
     assert_eq!(after.err(), None);
 }

@@ -81,7 +81,7 @@ async fn ordinary_names_join_and_all_spellings_of_one_are_one_attendee() {
         &["李小龍", "%E6%9D%8E%E5%B0%8F%E9%BE%8D", "%e6%9d%8e小龍"],
         &["Al", "al", "AL"],
     ] {
-        let before = proxy.app().plane.keys.len();
+        let before = proxy.app().plane.keys.cache.len();
         for (n, name) in spellings.iter().enumerate() {
             let code = ["welcome1", "WELCOME1", "Welcome1"][n];
             let answer = post(&proxy, &event.shared_key(code, name)).await;
@@ -89,7 +89,7 @@ async fn ordinary_names_join_and_all_spellings_of_one_are_one_attendee() {
         }
         let answer = post(&proxy, &event.shared_key(CODE, spellings[0])).await;
         assert_eq!(answer.code(), "daily_cap_reached", "three spellings, one cap");
-        assert_eq!(proxy.app().plane.keys.len(), before + 1, "and one place in the cache");
+        assert_eq!(proxy.app().plane.keys.cache.len(), before + 1, "and one place in the cache");
     }
     let store = &proxy.store;
     let list = ai_proxy::catalog::attendee::list(&store.db, &store.by.owner_id, &event.id).await;

@@ -6,15 +6,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection};
 use tokio::sync::oneshot;
 
+use crate::catalog::mcp_session::writer::Writer;
 use crate::catalog::mcp_session::{Issued, Session};
 use crate::catalog::{self, mcp_session};
-use crate::clock;
-use crate::proxy::error::ProxyError;
-use crate::proxy::plane::{DataPlane, STORE_PATIENCE};
+use crate::clock::Clock;
+use crate::proxy::control::{Control, STORE_PATIENCE, StoreSilence};
 
 /// Rows of one statement at most: databases limit its parameters.
 const ROWS: usize = 500;
@@ -29,9 +27,10 @@ pub enum Change {
 }
 
 /// Sessions on their way to the store.
-#[derive(Default)]
 pub struct Binder {
     waiting: Mutex<Vec<Order>>,
+    control: Control,
+    clock: Clock,
 }
 
 struct Order {
@@ -41,29 +40,30 @@ struct Order {
     answer: oneshot::Sender<bool>,
 }
 
-impl DataPlane {
+impl Binder {
+    pub fn new(control: Control, clock: Clock) -> Self {
+        Self { waiting: Mutex::default(), control, clock }
+    }
+
     /// Writes the session's change, also when the call that asked is gone; `false`
     /// where it cannot be bound because somebody else holds it live.
-    pub fn write_session(
+    pub fn write(
         self: &Arc<Self>,
         issued: Issued,
         change: Change,
-    ) -> impl Future<Output = Result<bool, ProxyError>> + Send + use<> {
+    ) -> impl Future<Output = Result<bool, StoreSilence>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
-            let mut waiting = self.binder.waiting.lock();
+            let mut waiting = self.waiting.lock();
             waiting.push(Order { issued, change, answer });
             waiting.len() == 1
         };
         if is_first {
-            self.in_store(write(self.clone()));
+            self.control.run(write(self.clone()));
         }
-        // Begun at once, so that a call keeps no room for it.
+        // Started eagerly: a lazy future would be stored in every call.
         let answered = tokio::time::timeout(STORE_PATIENCE, answered);
-        async move {
-            let answer = answered.await.ok().and_then(Result::ok);
-            answer.ok_or(ProxyError::StoreUnavailable)
-        }
+        async move { answered.await.ok().and_then(Result::ok).ok_or(StoreSilence) }
     }
 }
 
@@ -79,17 +79,18 @@ fn sessions(orders: &[Order]) -> Vec<Session> {
 }
 
 /// Writes all that waits once there is a connection.
-async fn write(plane: Arc<DataPlane>) {
-    let connection = plane.db.writer().acquire().await;
-    let waiting = std::mem::take(&mut *plane.binder.waiting.lock());
-    let bound = match connection {
-        Ok(connection) => write_all(connection, waiting).await,
-        Err(error) => return failed(&error.into()),
+async fn write(binder: Arc<Binder>) {
+    let Binder { waiting, control, clock } = &*binder;
+    let writer = Writer::acquire(&control.db).await;
+    let waiting = std::mem::take(&mut *waiting.lock());
+    let bound = match writer {
+        Ok(writer) => write_all(writer, waiting, clock).await,
+        Err(error) => return failed(&error),
     };
     // After the connection is free again: on SQLite there is but one to write.
     if !bound.is_empty() {
         let made = sessions(&bound);
-        let made_room = mcp_session::make_room(&plane.db, &made, clock::now_ms()).await;
+        let made_room = mcp_session::make_room(&control.db, &made, clock.now_ms()).await;
         made_room.unwrap_or_else(|error| failed(&error));
     }
     bound.into_iter().for_each(|order| order.answer(true));
@@ -100,15 +101,15 @@ fn failed(error: &catalog::Error) {
 }
 
 /// Writes batch after batch; those that were bound are still to be answered.
-async fn write_all(mut connection: PoolConnection<Any>, mut waiting: Vec<Order>) -> Vec<Order> {
+async fn write_all(mut writer: Writer, mut waiting: Vec<Order>, clock: &Clock) -> Vec<Order> {
     let mut bound = Vec::new();
     while !waiting.is_empty() {
         let rest = waiting.split_off(batch(&waiting));
         let (issued, ended): (Vec<_>, Vec<_>) = std::mem::replace(&mut waiting, rest)
             .into_iter()
             .partition(|order| order.change == Change::Bind);
-        end(&mut connection, ended).await.unwrap_or_else(|error| failed(&error));
-        match bind(&mut connection, issued).await {
+        end(&mut writer, ended, clock.now_ms()).await.unwrap_or_else(|error| failed(&error));
+        match bind(&mut writer, issued, clock.now_ms()).await {
             Ok(orders) => bound.extend(orders),
             Err(error) => failed(&error),
         }
@@ -124,21 +125,21 @@ fn batch(orders: &[Order]) -> usize {
     orders.iter().take(ROWS).take_while(is_new).count()
 }
 
-async fn end(connection: &mut AnyConnection, ended: Vec<Order>) -> catalog::Result<()> {
+async fn end(writer: &mut Writer, ended: Vec<Order>, now_ms: i64) -> catalog::Result<()> {
     if !ended.is_empty() {
-        mcp_session::end(connection, &sessions(&ended), clock::now_ms()).await?;
+        writer.end(&sessions(&ended), now_ms).await?;
         ended.into_iter().for_each(|order| order.answer(true));
     }
     Ok(())
 }
 
 /// Those that are bound; the others are told.
-async fn bind(connection: &mut AnyConnection, issued: Vec<Order>) -> catalog::Result<Vec<Order>> {
+async fn bind(writer: &mut Writer, issued: Vec<Order>, now_ms: i64) -> catalog::Result<Vec<Order>> {
     if issued.is_empty() {
         return Ok(issued);
     }
     let rows: Vec<_> = issued.iter().map(|order| order.issued.clone()).collect();
-    let are_bound = mcp_session::bind(connection, &rows, clock::now_ms()).await?;
+    let are_bound = writer.bind(&rows, now_ms).await?;
     let mut bound = Vec::with_capacity(issued.len());
     for (order, is_bound) in issued.into_iter().zip(are_bound) {
         match is_bound {

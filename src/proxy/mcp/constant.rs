@@ -9,14 +9,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
+use crate::config::{Config, EndpointPolicy};
 use crate::probe;
-use crate::proxy::plane::DataPlane;
-use crate::proxy::resolve::Target;
+use crate::proxy::control::Control;
+use crate::proxy::resolve::CallTarget;
 
 /// How long an answer of the server may take, and all of a trial.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -40,15 +42,24 @@ type Slot = Arc<tokio::sync::Mutex<Option<Verdict>>>;
 pub struct Trials {
     slots: Mutex<HashMap<(String, Digest), Slot>>,
     places: Semaphore,
-}
-
-impl Default for Trials {
-    fn default() -> Self {
-        Self { slots: Mutex::default(), places: Semaphore::new(AT_ONCE) }
-    }
+    policy: EndpointPolicy,
+    connect_timeout: Duration,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    control: Control,
 }
 
 impl Trials {
+    pub fn new(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, control: Control) -> Self {
+        Self {
+            slots: Mutex::default(),
+            places: Semaphore::new(AT_ONCE),
+            policy: config.endpoint_policy,
+            connect_timeout: config.connect_timeout.0,
+            snapshot,
+            control,
+        }
+    }
+
     /// The place of one server's verdict. Old verdicts are forgotten on the way.
     fn slot(&self, server: (String, Digest)) -> Slot {
         let mut slots = self.slots.lock();
@@ -61,23 +72,21 @@ impl Trials {
         slots.retain(|_, slot| is_used(slot));
         slots.entry(server).or_default().clone()
     }
-}
 
-impl DataPlane {
     /// Whether the server gives everybody the session `id`. One that does not say so
     /// in time does not.
-    pub async fn is_everybodys(self: &Arc<Self>, target: &Target, id: Digest) -> bool {
+    pub async fn is_everybodys(self: &Arc<Self>, target: &CallTarget, id: Digest) -> bool {
         let mut url = target.resource.endpoint.url.clone();
         url.set_path(target.path.path());
         let server = probe::Target {
             url,
             credential: target.resource.credential(),
-            policy: self.config.endpoint_policy,
-            connect_timeout: self.config.connect_timeout.0,
+            policy: self.policy,
+            connect_timeout: self.connect_timeout,
             answer_timeout: ANSWER,
         };
-        let (plane, resource_id) = (self.clone(), target.resource.id.clone());
-        let trial = self.in_store(async move { plane.try_server(&resource_id, server).await });
+        let (trials, resource_id) = (self.clone(), target.resource.id.clone());
+        let trial = self.control.run(async move { trials.try_server(&resource_id, server).await });
         let constant = tokio::time::timeout(PATIENCE, trial).await;
         constant.ok().and_then(Result::ok).and_then(Result::ok).flatten() == Some(id)
     }
@@ -89,13 +98,13 @@ impl DataPlane {
             resource_id.to_owned(),
             Digest::sha256(server.url.origin().ascii_serialization().as_bytes()),
         );
-        let slot = self.trials.slot(key);
+        let slot = self.slot(key);
         let mut verdict = slot.lock().await;
         if let Some(verdict) = verdict.as_ref().filter(|verdict| verdict.at.elapsed() < FRESH) {
             return verdict.constant;
         }
         // The semaphore is never closed.
-        let _place = self.trials.places.acquire().await;
+        let _place = self.places.acquire().await;
         let constant = match probe::constant_session(&server).await {
             Ok(id) => id.map(|id| Digest::sha256(id.as_bytes())),
             Err(reason) => {
@@ -112,7 +121,7 @@ impl DataPlane {
 
     /// Marks the id in the store, for every replica, and here at once.
     async fn note_constant(&self, resource_id: &str, id: Digest) {
-        if let Err(error) = session_mark::set_constant(&self.db, resource_id, id).await {
+        if let Err(error) = session_mark::set_constant(&self.control.db, resource_id, id).await {
             tracing::warn!(%error, "could not record that a server gives everybody one session");
         }
         self.snapshot.rcu(|snapshot| {

@@ -11,9 +11,8 @@ use std::fmt;
 use foldhash::fast::RandomState;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 
-use crate::proxy::meter::Operation;
+use crate::proxy::attendee::ledger::{Operation, Operations};
 
 /// The longest JSON-RPC id that a refusal echoes, in bytes.
 const MAX_ID: usize = 512;
@@ -30,8 +29,7 @@ pub struct Peek {
     pub counts: u32,
     /// How many turns of the rate limit it takes: one for each message.
     pub messages: u32,
-    /// Each with the number of messages that ask for it.
-    pub operations: SmallVec<[(Operation, u32); 1]>,
+    pub operations: Operations,
 }
 
 /// What the first bytes of a body say of its form.
@@ -94,7 +92,7 @@ pub fn peek(body: &[u8], complete: bool) -> Option<Peek> {
 }
 
 /// The operations of the messages, equal ones as one.
-fn added_up(messages: Vec<Message>) -> SmallVec<[(Operation, u32); 1]> {
+fn added_up(messages: Vec<Message>) -> Operations {
     if messages.len() < 2 {
         return messages.into_iter().map(|message| (message.into_operation(), 1)).collect();
     }

@@ -7,8 +7,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use arc_swap::ArcSwap;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use parking_lot::Mutex;
@@ -17,20 +18,26 @@ use secrecy::ExposeSecret;
 
 use crate::catalog::mcp_session::changes::Key;
 use crate::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
+use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
-use crate::clock;
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::net::affinity::{self, TooLarge};
-use crate::proxy::authenticate::Caller;
+use crate::proxy::caller::Caller;
+use crate::proxy::control::Control;
 use crate::proxy::error::ProxyError;
-use crate::proxy::mcp::binder::Change;
-use crate::proxy::plane::DataPlane;
-use crate::proxy::resolve::Target;
+use crate::proxy::mcp::binder::{Binder, Change};
+use crate::proxy::mcp::constant::Trials;
+use crate::proxy::resolve::CallTarget;
 
 pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How long a binding is believed without asking the store again, and how
 /// often its use is written there; far below the 24 h after which it expires.
 const FRESH_MS: i64 = 10 * 60_000;
+
+/// Sessions cached at most.
+const CACHED: usize = 262_144;
 
 /// What this replica knows of a session.
 pub struct Binding {
@@ -40,15 +47,27 @@ pub struct Binding {
     affinity: Option<HeaderValue>,
 }
 
-pub type Sessions =
-    Cache<Key, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
+type Bindings = Cache<Key, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
 
-/// Affinity cookies that the store does not have yet. Some load balancers send new ones
-/// with each answer, so they are written once a second.
-pub type Renewed = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+type Renewals = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+
+/// The sessions that this replica knows, and the way to those that the store knows.
+pub struct Sessions {
+    pub(super) bindings: Bindings,
+    /// All endings of sessions up to this one have reached `bindings`.
+    pub(super) revision: AtomicI64,
+    /// Affinity cookies that the store does not have yet. Some load balancers send new
+    /// ones with each answer, so they are written once a second.
+    pub(super) renewals: Renewals,
+    binder: Arc<Binder>,
+    trials: Arc<Trials>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) control: Control,
+    clock: Clock,
+}
 
 /// The result of looking up a presented session id, before anything is written.
-pub enum Looked {
+pub enum Ownership {
     /// Everybody has this session: it is nobody's.
     Constant,
     /// The caller's, as this replica knows.
@@ -68,9 +87,9 @@ enum Standing {
 }
 
 /// The session that a request was found to belong to. A claim that was made for this
-/// very request is released on drop if the request was not [sent](Held::sent).
-pub struct Held {
-    plane: Arc<DataPlane>,
+/// very request is released on drop if the request was not [sent](SessionHold::sent).
+pub struct SessionHold {
+    sessions: Arc<Sessions>,
     session: Session,
     affinity: Option<HeaderValue>,
     standing: Standing,
@@ -78,7 +97,7 @@ pub struct Held {
     is_kept: bool,
 }
 
-impl Held {
+impl SessionHold {
     /// The cookies that go with the session's requests.
     pub fn affinity(&self) -> Option<HeaderValue> {
         self.affinity.clone()
@@ -94,11 +113,9 @@ impl Held {
     pub async fn answered(&mut self, status: StatusCode) {
         if status.as_u16() < 400 && self.standing != Standing::Proven {
             self.standing = Standing::Unproven;
-            let (plane, session) = (self.plane.clone(), self.session.clone());
-            let now_ms = clock::now_ms();
-            let proof = self
-                .plane
-                .on_control(async move { mcp_session::prove(&plane.db, &session, now_ms).await });
+            let Sessions { control, clock, .. } = &*self.sessions;
+            let (db, session, now_ms) = (control.db.clone(), self.session.clone(), clock.now_ms());
+            let proof = control.ask(async move { mcp_session::prove(&db, &session, now_ms).await });
             // Where it could not be written, the next answer proves it.
             if proof.await.unwrap_or_default() {
                 self.standing = Standing::Proven;
@@ -122,30 +139,32 @@ impl Held {
             Err(TooLarge) => None,
         };
         let fits = renewed.is_some();
-        let (plane, key) = (&self.plane, key(&self.session));
-        let as_of = plane.session_revision.load(Ordering::Acquire);
-        if let Some(binding) = plane.sessions.get(&key)
+        let (sessions, key) = (&self.sessions, key(&self.session));
+        let as_of = sessions.revision.load(Ordering::Acquire);
+        if let Some(binding) = sessions.bindings.get(&key)
             && binding.attendee_id == self.session.attendee_id
         {
-            plane.remember(&self.session, as_of, binding.checked, renewed.clone());
+            sessions.remember(&self.session, as_of, binding.checked, renewed.clone());
         }
-        plane.renewed.lock().insert(key, (self.session.clone(), renewed));
+        sessions.renewals.lock().insert(key, (self.session.clone(), renewed));
         fits
     }
 
     /// The backend ended the session: its id is nobody's from here on.
     pub async fn end(self) -> Result<(), ProxyError> {
-        self.plane.sessions.remove(&key(&self.session));
-        self.plane.write_session(self.session.clone().into(), Change::End).await.map(drop)
+        self.sessions.bindings.remove(&key(&self.session));
+        self.sessions.binder.write(self.session.clone().into(), Change::End).await?;
+        Ok(())
     }
 }
 
-impl Drop for Held {
+impl Drop for SessionHold {
     fn drop(&mut self) {
         if self.standing == Standing::Claimed && !self.is_kept {
-            let (plane, session) = (self.plane.clone(), self.session.clone());
-            self.plane.in_store(async move {
-                if let Err(error) = mcp_session::release(&plane.db, &session).await {
+            let control = &self.sessions.control;
+            let (db, session) = (control.db.clone(), self.session.clone());
+            control.run(async move {
+                if let Err(error) = mcp_session::release(&db, &session).await {
                     tracing::warn!(%error, "a session's claim could not be released");
                 }
             });
@@ -175,7 +194,7 @@ pub fn drop_empty(headers: &mut HeaderMap) {
     }
 }
 
-fn session(caller: &Caller, target: &Target, id: Digest) -> Session {
+fn session(caller: &Caller, target: &CallTarget, id: Digest) -> Session {
     Session {
         endpoint: target.resource.endpoint.origin_digest,
         id,
@@ -187,34 +206,60 @@ fn key(session: &Session) -> Key {
     (session.endpoint, session.id)
 }
 
-impl DataPlane {
+impl Sessions {
+    pub fn new(
+        config: &Config,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        control: Control,
+        clock: Clock,
+    ) -> Self {
+        let bindings = Cache::with(
+            CACHED,
+            CACHED as u64,
+            Default::default(),
+            Default::default(),
+            Default::default(),
+        );
+        Self {
+            bindings,
+            // Not known yet: the first look has everything looked up again.
+            revision: AtomicI64::new(i64::MIN),
+            renewals: Renewals::default(),
+            binder: Arc::new(Binder::new(control.clone(), clock.clone())),
+            trials: Arc::new(Trials::new(config, snapshot.clone(), control.clone())),
+            snapshot,
+            control,
+            clock,
+        }
+    }
+
     /// Looks whether the caller may use the session, without writing anything.
     ///
     /// # Errors
     /// It has ended, or is somebody else's.
-    pub async fn look_session(
-        self: &Arc<Self>,
+    pub async fn look(
+        &self,
         caller: &Caller,
-        target: &Target,
+        target: &CallTarget,
         id: Digest,
-    ) -> Result<Looked, ProxyError> {
+    ) -> Result<Ownership, ProxyError> {
         let session = session(caller, target, id);
         if self.snapshot.load().is_constant(&target.resource.id, session.id) {
-            return Ok(Looked::Constant);
+            return Ok(Ownership::Constant);
         }
-        let now_ms = clock::now_ms();
-        if let Some(binding) = self.sessions.get(&key(&session))
+        let now_ms = self.clock.now_ms();
+        if let Some(binding) = self.bindings.get(&key(&session))
             && now_ms - binding.checked < FRESH_MS
         {
             return match binding.attendee_id == session.attendee_id {
-                true => Ok(Looked::Known(session, binding)),
+                true => Ok(Ownership::Known(session, binding)),
                 false => self.constant_or_refused(target, session.id).await,
             };
         }
-        let (plane, asked) = (self.clone(), session.clone());
-        let look = async move { mcp_session::look(&plane.db, &asked, now_ms).await };
-        match self.on_control(look).await? {
-            Found::Mine(_) | Found::Unseen => Ok(Looked::InStore(session)),
+        let (db, asked) = (self.control.db.clone(), session.clone());
+        let look = async move { mcp_session::look(&db, &asked, now_ms).await };
+        match self.control.ask(look).await? {
+            Found::Mine(_) | Found::Unseen => Ok(Ownership::InStore(session)),
             Found::Foreign | Found::Ended => self.constant_or_refused(target, session.id).await,
         }
     }
@@ -222,15 +267,15 @@ impl DataPlane {
     /// The answer where the session is not the caller's: the snapshot may not have heard
     /// yet that it is everybody's.
     async fn constant_or_refused(
-        self: &Arc<Self>,
-        target: &Target,
+        &self,
+        target: &CallTarget,
         id: Digest,
-    ) -> Result<Looked, ProxyError> {
-        let (plane, resource_id) = (self.clone(), target.resource.id.clone());
-        let mark =
-            self.on_control(async move { session_mark::of(&plane.db, &resource_id).await }).await?;
+    ) -> Result<Ownership, ProxyError> {
+        let (db, resource_id) = (self.control.db.clone(), target.resource.id.clone());
+        let mark = async move { session_mark::of(&db, &resource_id).await };
+        let mark = self.control.ask(mark).await?;
         match mark.constant == Some(id) {
-            true => Ok(Looked::Constant),
+            true => Ok(Ownership::Constant),
             false => Err(ProxyError::SessionNotFound),
         }
     }
@@ -240,38 +285,38 @@ impl DataPlane {
     ///
     /// # Errors
     /// Somebody else was faster.
-    pub async fn hold_session(
+    pub async fn hold(
         self: &Arc<Self>,
-        looked: Looked,
-    ) -> Result<Option<Held>, ProxyError> {
-        let session = match looked {
-            Looked::Constant => return Ok(None),
-            Looked::Known(session, binding) => {
+        ownership: Ownership,
+    ) -> Result<Option<SessionHold>, ProxyError> {
+        let session = match ownership {
+            Ownership::Constant => return Ok(None),
+            Ownership::Known(session, binding) => {
                 let affinity = binding.affinity.clone();
                 return Ok(Some(self.held(session, affinity, Standing::Proven)));
             }
-            Looked::InStore(session) => session,
+            Ownership::InStore(session) => session,
         };
-        let as_of = self.session_revision.load(Ordering::Acquire);
-        let plane = self.clone();
+        let as_of = self.revision.load(Ordering::Acquire);
+        let sessions = self.clone();
         // Held from within the work, so that a claim is released also where the caller
         // is gone by the time it is written.
         let work = async move {
-            let now_ms = clock::now_ms();
-            Ok(match mcp_session::claim(&plane.db, &session, now_ms).await? {
+            let now_ms = sessions.clock.now_ms();
+            Ok(match mcp_session::claim(&sessions.control.db, &session, now_ms).await? {
                 Claim::Mine(Mine { is_proven, affinity }) => {
-                    let affinity = plane.open_affinity(&session, affinity);
+                    let affinity = sessions.open_affinity(&session, affinity);
                     if is_proven {
-                        plane.remember(&session, as_of, now_ms, affinity.clone());
+                        sessions.remember(&session, as_of, now_ms, affinity.clone());
                     }
                     let standing = if is_proven { Standing::Proven } else { Standing::Unproven };
-                    Some(plane.held(session, affinity, standing))
+                    Some(sessions.held(session, affinity, standing))
                 }
-                Claim::New => Some(plane.held(session, None, Standing::Claimed)),
+                Claim::New => Some(sessions.held(session, None, Standing::Claimed)),
                 Claim::Foreign | Claim::Ended => None,
             })
         };
-        self.on_control(work).await?.ok_or(ProxyError::SessionNotFound).map(Some)
+        self.control.ask(work).await?.ok_or(ProxyError::SessionNotFound).map(Some)
     }
 
     fn held(
@@ -279,12 +324,12 @@ impl DataPlane {
         session: Session,
         affinity: Option<HeaderValue>,
         standing: Standing,
-    ) -> Held {
-        Held { plane: self.clone(), session, affinity, standing, is_kept: false }
+    ) -> SessionHold {
+        SessionHold { sessions: self.clone(), session, affinity, standing, is_kept: false }
     }
 
     fn open_affinity(&self, session: &Session, sealed: Option<String>) -> Option<HeaderValue> {
-        let opened = session.open_affinity(&self.vault, &sealed?);
+        let opened = session.open_affinity(&self.control.vault, &sealed?);
         let opened = opened.inspect_err(|error| {
             tracing::warn!(%error, "the affinity cookies of a session could not be opened");
         });
@@ -299,10 +344,10 @@ impl DataPlane {
     ///
     /// # Errors
     /// The store cannot be asked.
-    pub async fn bind_session(
-        self: &Arc<Self>,
+    pub async fn bind(
+        &self,
         caller: &Caller,
-        target: &Target,
+        target: &CallTarget,
         id: Digest,
         affinity: Option<HeaderValue>,
     ) -> Result<(), ProxyError> {
@@ -310,27 +355,27 @@ impl DataPlane {
         if self.snapshot.load().is_constant(&target.resource.id, session.id) {
             return Ok(());
         }
-        let as_of = self.session_revision.load(Ordering::Acquire);
-        let now_ms = clock::now_ms();
+        let as_of = self.revision.load(Ordering::Acquire);
+        let now_ms = self.clock.now_ms();
         let sealed = match affinity.as_ref().and_then(|affinity| affinity.to_str().ok()) {
             Some(cookies) => {
-                let sealed = session.seal_affinity(&self.vault, cookies);
+                let sealed = session.seal_affinity(&self.control.vault, cookies);
                 Some(sealed.map_err(|_| ProxyError::StoreUnavailable)?)
             }
             None => None,
         };
         let issued = Issued { session: session.clone(), affinity: sealed };
-        if !self.write_session(issued.clone(), Change::Bind).await? {
-            if self.is_everybodys(target, session.id).await {
+        if !self.binder.write(issued.clone(), Change::Bind).await? {
+            if self.trials.is_everybodys(target, session.id).await {
                 return Ok(());
             }
             tracing::info!(
                 deployment = %target.resource.deployment,
                 "a session id of one attendee was issued to another by the MCP server"
             );
-            let plane = self.clone();
-            let take = async move { mcp_session::take_over(&plane.db, &issued, now_ms).await };
-            self.on_control(take).await?;
+            let db = self.control.db.clone();
+            let take = async move { mcp_session::take_over(&db, &issued, now_ms).await };
+            self.control.ask(take).await?;
         }
         self.remember(&session, as_of, now_ms, affinity);
         Ok(())
@@ -341,9 +386,9 @@ impl DataPlane {
     fn remember(&self, session: &Session, as_of: i64, checked: i64, affinity: Option<HeaderValue>) {
         let attendee_id = session.attendee_id.clone();
         let binding = Binding { attendee_id, checked, affinity };
-        self.sessions.insert(key(session), Arc::new(binding));
-        if self.session_revision.load(Ordering::Acquire) != as_of {
-            self.sessions.remove(&key(session));
+        self.bindings.insert(key(session), Arc::new(binding));
+        if self.revision.load(Ordering::Acquire) != as_of {
+            self.bindings.remove(&key(session));
         }
     }
 }

@@ -14,13 +14,13 @@ use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lease::{DayCount, Lease};
-use super::meter::Ledger;
+use super::ledger::Ledger;
 use super::rate::Rate;
 
 /// How often it is written that an attendee was seen, in milliseconds.
 const SEEN_MS: i64 = 10_000;
 
-pub struct Live {
+pub struct LiveAttendee {
     pub attendee_id: Arc<str>,
     pub event_id: Arc<str>,
     pub lease: Lease,
@@ -82,7 +82,7 @@ impl Ending {
 }
 
 /// One open request; counts until it is dropped.
-pub struct OpenRequest(Arc<Live>);
+pub struct OpenRequest(Arc<LiveAttendee>);
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
@@ -90,8 +90,8 @@ impl Drop for OpenRequest {
     }
 }
 
-impl Live {
-    /// Of somebody who is not among the [`Lives`]: nothing of it is ever written.
+impl LiveAttendee {
+    /// Of somebody who is not among the [`LiveAttendees`]: nothing of it is ever written.
     pub fn new(attendee_id: &str, event_id: &str) -> Self {
         Self {
             attendee_id: attendee_id.into(),
@@ -209,14 +209,14 @@ impl Live {
 
 /// All attendees that are about.
 #[derive(Default)]
-pub struct Lives {
-    by_attendee: DashMap<String, Arc<Live>>,
+pub struct LiveAttendees {
+    by_attendee: DashMap<String, Arc<LiveAttendee>>,
     changes: AtomicU64,
 }
 
-impl Lives {
+impl LiveAttendees {
     /// The attendee's state; `true` where it was made just now.
-    pub fn enter(&self, attendee_id: &str, event_id: &str) -> (Arc<Live>, bool) {
+    pub fn enter(&self, attendee_id: &str, event_id: &str) -> (Arc<LiveAttendee>, bool) {
         if let Some(live) = self.by_attendee.get(attendee_id) {
             return (live.clone(), false);
         }
@@ -226,18 +226,18 @@ impl Lives {
             .entry(attendee_id.to_owned())
             .or_insert_with(|| {
                 made = true;
-                Arc::new(Live::new(attendee_id, event_id))
+                Arc::new(LiveAttendee::new(attendee_id, event_id))
             })
             .clone();
         (live, made)
     }
 
-    pub fn all(&self) -> Vec<Arc<Live>> {
+    pub fn all(&self) -> Vec<Arc<LiveAttendee>> {
         self.by_attendee.iter().map(|live| live.clone()).collect()
     }
 
     /// Notes that the row of an attendee, who may be about, has changed.
-    pub fn row_changed(&self, attendee_id: &str) -> Option<Arc<Live>> {
+    pub fn row_changed(&self, attendee_id: &str) -> Option<Arc<LiveAttendee>> {
         self.changes.fetch_add(1, Ordering::AcqRel);
         let live = self.by_attendee.get(attendee_id).map(|live| live.clone())?;
         live.generation.fetch_add(1, Ordering::AcqRel);

@@ -1,0 +1,37 @@
+//! A connection on which many calls' sessions are written together. To have it is the turn
+//! to write: on SQLite there is but one.
+
+use sqlx::Any;
+use sqlx::pool::PoolConnection;
+
+use super::{Issued, Session};
+use crate::catalog::Result;
+use crate::db::Db;
+
+pub struct Writer(PoolConnection<Any>);
+
+impl Writer {
+    /// Waits until one is free.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn acquire(db: &Db) -> Result<Self> {
+        Ok(Self(db.writer().acquire().await?))
+    }
+
+    /// As [`bind`](super::bind).
+    ///
+    /// # Errors
+    /// The store did not take them.
+    pub async fn bind(&mut self, issued: &[Issued], now: i64) -> Result<Vec<bool>> {
+        super::bind(&mut self.0, issued, now).await
+    }
+
+    /// As [`end`](super::end).
+    ///
+    /// # Errors
+    /// The store did not take them.
+    pub async fn end(&mut self, sessions: &[Session], now: i64) -> Result<()> {
+        super::end(&mut self.0, sessions, now).await
+    }
+}

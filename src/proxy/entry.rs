@@ -1,0 +1,166 @@
+//! The way in: each request becomes a [`Call`], passes the checks that come before anybody
+//! is authenticated, and goes where its route says. On the way out it gets the headers
+//! that all answers have, and its line in the log.
+//!
+//! Clients come by [`serve`], the proxy's own synthetic callers by [`serve_synthetic`].
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+
+use super::body::{Body, RequestBody};
+use super::call::Call;
+use super::error::{ProxyError, Shape};
+use super::mcp::{self, Mcp};
+use super::received::Received;
+use super::route::{Route, logged};
+use super::synthetic::Synthetic;
+use super::worker::{REQUEST_ID, Worker};
+use super::{info, origin, rate_headers};
+
+/// Serves one request of a client.
+///
+/// `is_ambiguous`: the connection saw a head that two readers could frame
+/// differently; it is refused whatever it asks for.
+pub async fn serve(
+    worker: &Arc<Worker>,
+    peer: IpAddr,
+    is_ambiguous: bool,
+    request: Request<Received>,
+) -> Response<Body> {
+    let (head, incoming) = request.into_parts();
+    let body = RequestBody::new(incoming, worker.plane.config.max_body_bytes);
+    let mut call = Call::new(worker, peer, head, body);
+    let uri = call.head.uri.clone();
+    let route = Route::of(uri.path());
+
+    let mut page = None;
+    let outcome = match is_ambiguous {
+        true => Err(ProxyError::AmbiguousFraming),
+        false => answer(&mut call, route, &mut page).await,
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            let shape = shape(&mut call, route).await;
+            note_refusal(&call, &error);
+            error.into_response(shape)
+        }
+    };
+
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, call.id.clone());
+    if let Some(caller) = &call.caller {
+        rate_headers::add(caller, &worker.plane.clock, headers);
+    }
+    if let Some(origin) = page {
+        origin::grant(origin, headers);
+    }
+    if worker.plane.is_draining() && call.head.version <= Version::HTTP_11 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let deployment = call.resource.as_ref().map(|resource| &resource.deployment);
+    worker.tally.request(route.family(), Some(response.status()), deployment);
+    log(&call, route, response.status());
+    response
+}
+
+/// Serves one call of `who`, as [`serve`] does a client's; what would be a refusal to the
+/// client is returned unchanged.
+///
+/// # Errors
+/// Why the proxy would have refused, or could not forward.
+pub async fn serve_synthetic(
+    worker: &Arc<Worker>,
+    who: &Arc<Synthetic>,
+    request: Request<Bytes>,
+) -> Result<Response<Body>, ProxyError> {
+    let (head, body) = request.into_parts();
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut call = Call::new(worker, peer, head, RequestBody::whole(body));
+    call.synthetic = Some(who.clone());
+    let uri = call.head.uri.clone();
+    let route = Route::of(uri.path());
+    let outcome = answer(&mut call, route, &mut None).await;
+    log(&call, route, outcome.as_ref().map_or_else(ProxyError::status, Response::status));
+    outcome
+}
+
+/// The line of a request, where requests are logged.
+fn log(call: &Call<'_>, route: Route<'_>, status: StatusCode) {
+    if !call.worker.plane.config.log_requests {
+        return;
+    }
+    let synthetic = call.synthetic.as_deref();
+    let caller = call.caller.as_ref().filter(|_| synthetic.is_none());
+    tracing::info!(
+        request_id = call.id.to_str().unwrap_or_default(),
+        method = logged(&call.head.method),
+        // Not the path: people put keys into it.
+        route = route.family().label(),
+        deployment = call.resource.as_ref().map(|resource| &*resource.deployment),
+        status = status.as_u16(),
+        ms = u64::try_from(call.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        attendee = caller.map(|caller| &*caller.live.attendee_id),
+        event = synthetic.map(Synthetic::event_id),
+        preflight = synthetic.map(|_| true),
+        "request"
+    );
+}
+
+/// The checks that come before anybody is authenticated, then the route.
+async fn answer(
+    call: &mut Call<'_>,
+    route: Route<'_>,
+    page: &mut Option<HeaderValue>,
+) -> Result<Response<Body>, ProxyError> {
+    let plane = &call.worker.plane;
+    match route {
+        Route::Healthz => return Ok(info::healthy()),
+        Route::Readyz => return info::ready(plane),
+        _ => {}
+    }
+    *page = plane.origins.check(&call.head.headers)?;
+    if plane.is_draining() {
+        return Err(ProxyError::ShuttingDown);
+    }
+    let allow = route.allow();
+    if page.is_some() && origin::is_preflight(&call.head.method, &call.head.headers) {
+        return Ok(origin::preflight(allow, &call.head.headers));
+    }
+    match route {
+        Route::Unknown => return Err(ProxyError::RouteNotFound),
+        Route::SignIn => return Err(ProxyError::NoSignIn),
+        _ => {}
+    }
+    if !route.allows(&call.head.method) {
+        return Err(ProxyError::MethodNotAllowed { allow });
+    }
+    match route {
+        Route::Mcp { deployment, rest } => call.serve(&Mcp { deployment, rest }).await,
+        Route::EventInfo => info::caller_event(call).await,
+        Route::Event { id } => info::event(call, id),
+        Route::Usage => info::usage(call).await,
+        Route::Healthz | Route::Readyz | Route::SignIn | Route::Unknown => {
+            Err(ProxyError::RouteNotFound)
+        }
+    }
+}
+
+/// How the clients of this route read errors.
+async fn shape(call: &mut Call<'_>, route: Route<'_>) -> Shape {
+    match route {
+        Route::Mcp { .. } => mcp::shape(call).await,
+        _ => Shape::Plain,
+    }
+}
+
+fn note_refusal(call: &Call<'_>, error: &ProxyError) {
+    if let Some(caller) = &call.caller {
+        let now_ms = call.worker.plane.clock.now_ms();
+        caller.live.ledger.lock().refuse(error.code(), now_ms);
+    }
+}
