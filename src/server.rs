@@ -7,7 +7,6 @@
 
 pub mod connection;
 mod dispatch;
-pub mod framing;
 mod head_guard;
 pub mod linger;
 mod listener;

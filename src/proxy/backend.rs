@@ -6,10 +6,8 @@
 //! protocol is spoken here and not by a task beside the call (hyper's client): a
 //! silent stream then costs no buffers, and no chunk changes hands on its way.
 
-mod answer;
 mod dial;
 mod exchange;
-mod framing;
 mod pool;
 mod stream;
 mod upload;

@@ -18,9 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::Framing;
 use super::linger::{Allowance, Lingering};
 use super::progress::Progress;
+use crate::http1::requests::Framing;
 
 /// Bytes of further requests that are held back while one is served. If a client has
 /// sent more, its leaving is not noticed.

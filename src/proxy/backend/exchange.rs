@@ -12,10 +12,10 @@ use http::Response;
 use http_body::{Body as _, SizeHint};
 use tokio::io::ReadBuf;
 
-use super::answer::{Begun, HeadReader};
-use super::framing::{Framing, Malformed, Step};
 use super::upload::{Head, Stopped, Upload};
 use super::{Connection, Stream};
+use crate::http1::body::{Framing, Malformed, Step};
+use crate::http1::response::{Begun, HeadReader};
 use crate::proxy::body::{BoxError, RequestBody};
 
 /// Bytes that are read at once.

@@ -15,7 +15,7 @@ use http::{Response, StatusCode, Version};
 use httparse::ParserConfig;
 use hyper::ext::ReasonPhrase;
 
-use super::framing::{Framing, Malformed};
+use super::body::{Framing, Malformed};
 
 const MAX_HEADERS: usize = 256;
 
