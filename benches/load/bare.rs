@@ -15,7 +15,7 @@ use ai_proxy::proxy::body::{Body, BoxError, RequestBody};
 use ai_proxy::proxy::headers;
 use ai_proxy::proxy::received::Received;
 use ai_proxy::server::connection::{Connections, Serve};
-use ai_proxy::server::linger::Lingering;
+use ai_proxy::server::linger::LingerLimits;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::HOST;
@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         open: TaskTracker::new(),
         header_timeout: Duration::from_secs(10),
         max_header_bytes: 64 * 1024,
-        lingering: Lingering::new(Vec::new()),
+        linger_limits: LingerLimits::new(Vec::new()),
         drain: CancellationToken::new(),
     };
     Arc::new(connections).serve(listener, Arc::new(bare), CancellationToken::new()).await;

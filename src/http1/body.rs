@@ -10,7 +10,7 @@ const LINE: usize = 16 * 1024;
 
 /// How the end is known.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum BodyDecoder {
     /// So many bytes are left.
     Length(u64),
     Chunked(Chunks),
@@ -31,7 +31,7 @@ pub enum Step {
 #[error("the backend's answer is not framed as RFC 9112 has it")]
 pub struct Malformed;
 
-impl Framing {
+impl BodyDecoder {
     /// As the head of an answer, to a request that is not HEAD, tells it.
     ///
     /// # Errors
@@ -44,13 +44,13 @@ impl Framing {
     ) -> Result<Self, Malformed> {
         // An interim answer is passed over, whatever it says.
         if status.is_informational() {
-            return Ok(Framing::Length(0));
+            return Ok(BodyDecoder::Length(0));
         }
         if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
             return Err(Malformed);
         }
         if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
-            return Ok(Framing::Length(0));
+            return Ok(BodyDecoder::Length(0));
         }
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
         if let Some(coding) = codings.next() {
@@ -58,7 +58,7 @@ impl Framing {
             let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
             let is_plain = codings.next().is_none() && version == Version::HTTP_11;
             return match is_chunked && is_plain {
-                true => Ok(Framing::Chunked(Chunks::default())),
+                true => Ok(BodyDecoder::Chunked(Chunks::default())),
                 false => Err(Malformed),
             };
         }
@@ -71,16 +71,16 @@ impl Framing {
                 }
             }
         }
-        Ok(length.map_or(Framing::UntilClose, Framing::Length))
+        Ok(length.map_or(BodyDecoder::UntilClose, BodyDecoder::Length))
     }
 
     /// Takes from `bytes` what is next.
     pub fn read(&mut self, bytes: &mut Bytes) -> Result<Step, Malformed> {
         match self {
-            Framing::Length(0) => Ok(Step::End),
-            Framing::Length(left) => Ok(content(bytes, left)),
-            Framing::UntilClose => Ok(content(bytes, &mut { u64::MAX })),
-            Framing::Chunked(chunks) => chunks.read(bytes),
+            BodyDecoder::Length(0) => Ok(Step::End),
+            BodyDecoder::Length(left) => Ok(content(bytes, left)),
+            BodyDecoder::UntilClose => Ok(content(bytes, &mut { u64::MAX })),
+            BodyDecoder::Chunked(chunks) => chunks.read(bytes),
         }
     }
 
@@ -88,25 +88,25 @@ impl Framing {
     /// is known at once.
     pub fn settle(&mut self, bytes: &mut Bytes) -> Result<(), Malformed> {
         match self {
-            Framing::Chunked(chunks) => chunks.skip_to_content(bytes),
+            BodyDecoder::Chunked(chunks) => chunks.skip_to_content(bytes),
             _ => Ok(()),
         }
     }
 
     /// The backend has closed; whether that ends the body as it should.
     pub fn close(&mut self) -> bool {
-        let is_end = *self == Framing::UntilClose;
+        let is_end = *self == BodyDecoder::UntilClose;
         if is_end {
-            *self = Framing::Length(0);
+            *self = BodyDecoder::Length(0);
         }
         is_end
     }
 
     pub fn has_ended(&self) -> bool {
         match self {
-            Framing::Length(left) => *left == 0,
-            Framing::Chunked(chunks) => chunks.at == At::End,
-            Framing::UntilClose => false,
+            BodyDecoder::Length(left) => *left == 0,
+            BodyDecoder::Chunked(chunks) => chunks.at == At::End,
+            BodyDecoder::UntilClose => false,
         }
     }
 }
@@ -229,9 +229,9 @@ mod tests {
     /// The content, and what is left of the bytes when the body has ended.
     fn chunked(wire: &'static str) -> Result<Option<(String, usize)>, Malformed> {
         let (mut bytes, mut content) = (Bytes::from_static(wire.as_bytes()), Vec::new());
-        let mut framing = Framing::Chunked(Chunks::default());
+        let mut decoder = BodyDecoder::Chunked(Chunks::default());
         loop {
-            match framing.read(&mut bytes)? {
+            match decoder.read(&mut bytes)? {
                 Step::Content(more) => content.extend_from_slice(&more),
                 Step::More => return Ok(None),
                 Step::End => {
@@ -279,17 +279,17 @@ mod tests {
             format!("0\r\n{}", "T: x\r\n".repeat(LINE / 6 + 1)),
         ];
         for line in endless {
-            let mut framing = Framing::Chunked(Chunks::default());
+            let mut decoder = BodyDecoder::Chunked(Chunks::default());
             let mut bytes = Bytes::from(line + "  ");
-            assert_eq!(framing.read(&mut bytes), Err(Malformed));
+            assert_eq!(decoder.read(&mut bytes), Err(Malformed));
         }
     }
 
-    fn framing(
+    fn decoder(
         status: u16,
         version: Version,
         headers: &[(&'static str, &'static str)],
-    ) -> Result<Framing, Malformed> {
+    ) -> Result<BodyDecoder, Malformed> {
         let headers = headers.iter().map(|(name, value)| {
             (name.parse::<http::HeaderName>().unwrap(), http::HeaderValue::from_static(value))
         });
@@ -297,46 +297,55 @@ mod tests {
         for (name, value) in headers {
             map.append(name, value);
         }
-        Framing::of(StatusCode::from_u16(status).unwrap(), version, &map)
+        BodyDecoder::of(StatusCode::from_u16(status).unwrap(), version, &map)
     }
 
     #[test]
     fn the_head_tells_where_the_body_ends() {
         use Version as V;
-        let chunked = || Ok(Framing::Chunked(Chunks::default()));
-        assert_eq!(framing(200, V::HTTP_11, &[]), Ok(Framing::UntilClose));
-        assert_eq!(framing(200, V::HTTP_11, &[("content-length", "5")]), Ok(Framing::Length(5)));
-        assert_eq!(framing(200, V::HTTP_11, &[("content-length", "5, 5")]), Ok(Framing::Length(5)));
-        assert_eq!(framing(200, V::HTTP_11, &[("transfer-encoding", "Chunked")]), chunked());
-        assert_eq!(framing(204, V::HTTP_11, &[("content-length", "5")]), Ok(Framing::Length(0)));
+        let chunked = || Ok(BodyDecoder::Chunked(Chunks::default()));
+        assert_eq!(decoder(200, V::HTTP_11, &[]), Ok(BodyDecoder::UntilClose));
         assert_eq!(
-            framing(304, V::HTTP_11, &[("transfer-encoding", "chunked")]),
-            Ok(Framing::Length(0))
+            decoder(200, V::HTTP_11, &[("content-length", "5")]),
+            Ok(BodyDecoder::Length(5))
+        );
+        assert_eq!(
+            decoder(200, V::HTTP_11, &[("content-length", "5, 5")]),
+            Ok(BodyDecoder::Length(5))
+        );
+        assert_eq!(decoder(200, V::HTTP_11, &[("transfer-encoding", "Chunked")]), chunked());
+        assert_eq!(
+            decoder(204, V::HTTP_11, &[("content-length", "5")]),
+            Ok(BodyDecoder::Length(0))
+        );
+        assert_eq!(
+            decoder(304, V::HTTP_11, &[("transfer-encoding", "chunked")]),
+            Ok(BodyDecoder::Length(0))
         );
         for bad in ["5, 6", "+5", "-5", "0x5", "", "5,", "99999999999999999999"] {
             assert_eq!(
-                framing(200, V::HTTP_11, &[("content-length", bad)]),
+                decoder(200, V::HTTP_11, &[("content-length", bad)]),
                 Err(Malformed),
                 "{bad}"
             );
         }
         assert_eq!(
-            framing(200, V::HTTP_11, &[("content-length", "5"), ("content-length", "6")]),
+            decoder(200, V::HTTP_11, &[("content-length", "5"), ("content-length", "6")]),
             Err(Malformed)
         );
         for bad in ["gzip, chunked", "chunked, gzip", "identity", "x"] {
             assert_eq!(
-                framing(200, V::HTTP_11, &[("transfer-encoding", bad)]),
+                decoder(200, V::HTTP_11, &[("transfer-encoding", bad)]),
                 Err(Malformed),
                 "{bad}"
             );
         }
-        assert_eq!(framing(200, V::HTTP_10, &[("transfer-encoding", "chunked")]), Err(Malformed));
+        assert_eq!(decoder(200, V::HTTP_10, &[("transfer-encoding", "chunked")]), Err(Malformed));
         let both = [("transfer-encoding", "chunked"), ("content-length", "5")];
         for status in [200, 204, 304, 404] {
-            assert_eq!(framing(status, V::HTTP_11, &both), Err(Malformed), "{status}");
+            assert_eq!(decoder(status, V::HTTP_11, &both), Err(Malformed), "{status}");
         }
         let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
-        assert_eq!(framing(200, V::HTTP_11, &twice), Err(Malformed));
+        assert_eq!(decoder(200, V::HTTP_11, &twice), Err(Malformed));
     }
 }

@@ -12,9 +12,9 @@ const KEPT: usize = 64;
 
 /// Follows one connection.
 #[derive(Default)]
-pub struct Framing {
+pub struct RequestTracker {
     at: At,
-    line: Partial,
+    line: PartialLine,
     length: Option<u64>,
     is_chunked: bool,
     is_ambiguous: bool,
@@ -40,14 +40,14 @@ enum At {
 
 /// The beginning of a line of which the end has not come.
 #[derive(Default)]
-struct Partial {
+struct PartialLine {
     start: Vec<u8>,
     length: usize,
     last: u8,
 }
 
 /// A line without its end.
-struct Line<'b> {
+struct HeadLine<'b> {
     /// Its first bytes.
     start: &'b [u8],
     is_cut: bool,
@@ -55,7 +55,7 @@ struct Line<'b> {
     has_bare_lf: bool,
 }
 
-impl Partial {
+impl PartialLine {
     fn add(&mut self, part: &[u8]) {
         let room = KEPT - self.start.len();
         self.start.extend_from_slice(&part[..part.len().min(room)]);
@@ -63,12 +63,12 @@ impl Partial {
         self.last = part.last().copied().unwrap_or(self.last);
     }
 
-    fn line(&self) -> Line<'_> {
-        Line::new(&self.start, self.length, self.last)
+    fn line(&self) -> HeadLine<'_> {
+        HeadLine::new(&self.start, self.length, self.last)
     }
 }
 
-impl<'b> Line<'b> {
+impl<'b> HeadLine<'b> {
     fn new(start: &'b [u8], length: usize, last: u8) -> Self {
         let ends_in_cr = length > 0 && last == b'\r';
         Self {
@@ -80,7 +80,7 @@ impl<'b> Line<'b> {
     }
 }
 
-impl Framing {
+impl RequestTracker {
     /// Whether bytes of a head have come whose end has not.
     pub fn is_in_head(&self) -> bool {
         self.at == At::Head || (self.at == At::Between && self.line.length > 0)
@@ -134,7 +134,7 @@ impl Framing {
                     let mut line = std::mem::take(&mut self.line);
                     if line.length == 0 {
                         let last = part.last().copied().unwrap_or_default();
-                        self.take(&Line::new(part, part.len(), last), &mut head);
+                        self.take(&HeadLine::new(part, part.len(), last), &mut head);
                     } else {
                         line.add(part);
                         self.take(&line.line(), &mut head);
@@ -163,7 +163,7 @@ impl Framing {
         &bytes[taken..]
     }
 
-    fn take(&mut self, line: &Line<'_>, head: &mut impl FnMut(bool)) {
+    fn take(&mut self, line: &HeadLine<'_>, head: &mut impl FnMut(bool)) {
         match self.at {
             At::Between if line.is_empty => {}
             At::Between | At::Head if !line.is_empty => {
@@ -200,7 +200,7 @@ impl Framing {
 
     /// Notes what a field says of the body. More than one such field, or one
     /// that is not of the plainest form, is read differently somewhere.
-    fn note(&mut self, line: &Line<'_>) {
+    fn note(&mut self, line: &HeadLine<'_>) {
         let Some(colon) = memchr::memchr(b':', line.start) else { return };
         let (name, value) = (&line.start[..colon], line.start[colon + 1..].trim_ascii());
         if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
@@ -224,7 +224,7 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 
 /// How many bytes the chunk has after this line, with the line end that
 /// follows it; zero for the last one.
-fn chunk_size(line: &Line<'_>) -> Option<u64> {
+fn chunk_size(line: &HeadLine<'_>) -> Option<u64> {
     let ends = |byte: &u8| matches!(byte, b';' | b' ' | b'\t' | b'\r');
     let end = line.start.iter().position(ends).filter(|_| !line.has_bare_lf)?;
     let digits = &line.start[..end];
@@ -245,10 +245,10 @@ mod tests {
         let bytes = stream.as_bytes();
         let mut found = Vec::new();
         for cut in 0..=bytes.len() {
-            let (mut framing, mut heads) = (Framing::default(), Vec::new());
+            let (mut requests, mut heads) = (RequestTracker::default(), Vec::new());
             for mut part in [&bytes[..cut], &bytes[cut..]] {
                 while !part.is_empty() {
-                    let taken = framing.read(part, |is_ambiguous| heads.push(is_ambiguous));
+                    let taken = requests.read(part, |is_ambiguous| heads.push(is_ambiguous));
                     assert!(taken > 0, "{stream:?} is not read to its end");
                     part = &part[taken..];
                 }
@@ -283,7 +283,8 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
         for first in [GET, sized, chunked] {
             for next in ["x", "\r\n", GET] {
-                let taken = Framing::default().read(format!("{first}{next}").as_bytes(), |_| {});
+                let taken =
+                    RequestTracker::default().read(format!("{first}{next}").as_bytes(), |_| {});
                 assert_eq!(taken, first.len(), "{first:?} before {next:?}");
             }
         }
@@ -292,9 +293,9 @@ mod tests {
     #[test]
     fn more_is_expected_of_what_has_begun_unless_the_client_waits_to_be_asked() {
         let is_unfinished = |sent: &str| {
-            let mut framing = Framing::default();
-            framing.read(sent.as_bytes(), |_| {});
-            framing.is_unfinished()
+            let mut requests = RequestTracker::default();
+            requests.read(sent.as_bytes(), |_| {});
+            requests.is_unfinished()
         };
         let head = "POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
         assert!(!is_unfinished("") && !is_unfinished(GET) && !is_unfinished(head));

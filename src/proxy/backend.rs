@@ -13,7 +13,7 @@ mod stream;
 mod upload;
 
 pub use self::dial::Dialer;
-pub use self::exchange::{Failed, Incoming};
+pub use self::exchange::{Incoming, SendError};
 pub use self::pool::{Connection, Pool};
-pub use self::stream::{Heard, Stream};
+pub use self::stream::{IdleActivity, Stream};
 pub use self::upload::Head;

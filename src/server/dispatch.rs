@@ -1,4 +1,4 @@
-//! Which of the two faces a request is for: the data plane, on this thread, or
+//! Which side a request is for: the data plane, on this thread, or
 //! the portal, on the control runtime.
 
 use std::net::IpAddr;
@@ -17,12 +17,12 @@ use crate::proxy::tally::Family;
 use crate::proxy::worker::Worker;
 
 /// What a worker thread serves.
-pub struct Faces {
+pub struct Dispatch {
     pub worker: Arc<Worker>,
     pub portal: Portal,
 }
 
-impl Serve for Faces {
+impl Serve for Dispatch {
     async fn serve(
         &self,
         peer: IpAddr,
@@ -41,7 +41,7 @@ impl Serve for Faces {
     }
 }
 
-impl Faces {
+impl Dispatch {
     async fn page(&self, peer: IpAddr, mut request: Request<Received>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());

@@ -33,7 +33,7 @@ pub struct Upload {
 }
 
 /// Why an upload stopped.
-pub enum Stopped {
+pub enum UploadError {
     /// The backend takes no more.
     Wire(io::Error),
     /// There is no more: the client broke off, or the body is too large.
@@ -74,22 +74,24 @@ impl Upload {
         &mut self,
         stream: &mut dyn Stream,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Stopped>> {
+    ) -> Poll<Result<(), UploadError>> {
         loop {
             while let Some(rest @ [_, ..]) = self.out.get(self.written..) {
                 match ready!(Pin::new(&mut *stream).poll_write(cx, rest)) {
                     Ok(0) => {
-                        return Poll::Ready(Err(Stopped::Wire(io::ErrorKind::WriteZero.into())));
+                        return Poll::Ready(Err(UploadError::Wire(
+                            io::ErrorKind::WriteZero.into(),
+                        )));
                     }
                     Ok(n) => self.written += n,
-                    Err(error) => return Poll::Ready(Err(Stopped::Wire(error))),
+                    Err(error) => return Poll::Ready(Err(UploadError::Wire(error))),
                 }
                 if !std::mem::replace(&mut self.is_under_way, true) {
                     self.body.take_ahead();
                     self.has_ended = self.body.is_end_stream() && !self.is_chunked;
                 }
             }
-            let flushed = Pin::new(&mut *stream).poll_flush(cx).map_err(Stopped::Wire)?;
+            let flushed = Pin::new(&mut *stream).poll_flush(cx).map_err(UploadError::Wire)?;
             if self.has_ended {
                 return flushed.map(Ok);
             }
@@ -101,7 +103,7 @@ impl Upload {
                         put_data(&mut self.out, data, self.is_chunked);
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Err(Stopped::Body(error))),
+                Some(Err(error)) => return Poll::Ready(Err(UploadError::Body(error))),
                 None => {
                     self.has_ended = true;
                     if self.is_chunked {
