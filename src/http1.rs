@@ -2,6 +2,18 @@
 //! hold (RFC 9112). It knows no sockets and no calls: `server` reads clients with it, and
 //! `proxy::backend` reads backends.
 
-pub mod body;
-pub mod requests;
-pub mod response;
+//!
+//! There is one grammar and, where the legs have to differ, a [`Policy`](policy::Policy) for
+//! each. What that means for one message is in the table of its tests.
+
+mod body;
+mod chunks;
+mod length;
+mod policy;
+mod requests;
+mod response;
+
+pub(crate) use self::body::{BodyDecoder, Step};
+pub(crate) use self::length::Malformed;
+pub use self::requests::RequestTracker;
+pub(crate) use self::response::{ResponseHead, ResponseHeadReader};

@@ -1,17 +1,18 @@
-//! Where the body of an answer ends, and which of the bytes are its content
+//! The body of an answer: where it ends, and which of the bytes are its content
 //! (RFC 9112 §6, §7.1).
 
 use bytes::{Buf, Bytes};
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 
-/// Most bytes of one line around a chunk, or of all trailers.
-const LINE: usize = 16 * 1024;
+use super::chunks::Chunks;
+use super::length::{BodyLength, LengthFields, Malformed};
+use super::policy::Policy;
 
-/// How the end is known.
+/// Reads the body of an answer. Its variants are the ways in which the end is known.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BodyDecoder {
-    /// So many bytes are left.
+    /// Exactly this many bytes remain.
     Length(u64),
     Chunked(Chunks),
     UntilClose,
@@ -26,18 +27,13 @@ pub enum Step {
     End,
 }
 
-/// Nobody can say where the message ends.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the backend's answer is not framed as RFC 9112 has it")]
-pub struct Malformed;
-
 impl BodyDecoder {
-    /// As the head of an answer, to a request that is not HEAD, tells it.
+    /// As the head of an answer, to a request that is not HEAD, says it.
     ///
     /// # Errors
-    /// The end could be seen in two places: there is a Content-Length beside a
-    /// Transfer-Encoding (RFC 9112 §6.3), lengths differ, or a coding is unknown.
-    pub fn of(
+    /// The end could be seen in two places, or a coding is unknown; see
+    /// [`LengthFields::decide`].
+    pub(super) fn of(
         status: StatusCode,
         version: Version,
         headers: &HeaderMap,
@@ -46,32 +42,24 @@ impl BodyDecoder {
         if status.is_informational() {
             return Ok(BodyDecoder::Length(0));
         }
-        if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-            return Err(Malformed);
+        let mut fields = LengthFields::new(Policy::Backend);
+        for coding in headers.get_all(TRANSFER_ENCODING) {
+            fields.transfer_encoding(coding.as_bytes());
         }
-        if [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status) {
+        for length in headers.get_all(CONTENT_LENGTH) {
+            fields.content_length(length.as_bytes());
+        }
+        let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        if has_no_body && !fields.are_both() {
             return Ok(BodyDecoder::Length(0));
         }
-        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-        if let Some(coding) = codings.next() {
-            // Another coding would have to be undone, or passed on by name.
-            let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-            let is_plain = codings.next().is_none() && version == Version::HTTP_11;
-            return match is_chunked && is_plain {
-                true => Ok(BodyDecoder::Chunked(Chunks::default())),
-                false => Err(Malformed),
-            };
+        match fields.decide()? {
+            None => Ok(BodyDecoder::UntilClose),
+            Some(BodyLength::Bytes(length)) => Ok(BodyDecoder::Length(length)),
+            // HTTP/1.0 knows no chunks.
+            Some(BodyLength::Chunked) if version != Version::HTTP_11 => Err(Malformed),
+            Some(BodyLength::Chunked) => Ok(BodyDecoder::Chunked(Chunks::new(Policy::Backend))),
         }
-        let mut length = None;
-        for value in headers.get_all(CONTENT_LENGTH) {
-            for member in value.as_bytes().split(|byte| *byte == b',') {
-                let member = decimal(member.trim_ascii()).ok_or(Malformed)?;
-                if length.replace(member).is_some_and(|other| other != member) {
-                    return Err(Malformed);
-                }
-            }
-        }
-        Ok(length.map_or(BodyDecoder::UntilClose, BodyDecoder::Length))
     }
 
     /// Takes from `bytes` what is next.
@@ -80,7 +68,14 @@ impl BodyDecoder {
             BodyDecoder::Length(0) => Ok(Step::End),
             BodyDecoder::Length(left) => Ok(content(bytes, left)),
             BodyDecoder::UntilClose => Ok(content(bytes, &mut { u64::MAX })),
-            BodyDecoder::Chunked(chunks) => chunks.read(bytes),
+            BodyDecoder::Chunked(chunks) => {
+                skip_to_content(chunks, bytes)?;
+                match chunks.take_content(bytes.len()) {
+                    _ if chunks.has_ended() => Ok(Step::End),
+                    0 => Ok(Step::More),
+                    length => Ok(Step::Content(bytes.split_to(length))),
+                }
+            }
         }
     }
 
@@ -88,7 +83,7 @@ impl BodyDecoder {
     /// is known at once.
     pub fn settle(&mut self, bytes: &mut Bytes) -> Result<(), Malformed> {
         match self {
-            BodyDecoder::Chunked(chunks) => chunks.skip_to_content(bytes),
+            BodyDecoder::Chunked(chunks) => skip_to_content(chunks, bytes),
             _ => Ok(()),
         }
     }
@@ -105,10 +100,15 @@ impl BodyDecoder {
     pub fn has_ended(&self) -> bool {
         match self {
             BodyDecoder::Length(left) => *left == 0,
-            BodyDecoder::Chunked(chunks) => chunks.at == At::End,
+            BodyDecoder::Chunked(chunks) => chunks.has_ended(),
             BodyDecoder::UntilClose => false,
         }
     }
+}
+
+fn skip_to_content(chunks: &mut Chunks, bytes: &mut Bytes) -> Result<(), Malformed> {
+    bytes.advance(chunks.skip_to_content(bytes)?);
+    Ok(())
 }
 
 fn content(bytes: &mut Bytes, left: &mut u64) -> Step {
@@ -120,116 +120,15 @@ fn content(bytes: &mut Bytes, left: &mut u64) -> Step {
     Step::Content(bytes.split_to(length))
 }
 
-/// Digits alone: `+5` is no length.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(digits).ok()?;
-    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// A chunked body, followed byte by byte.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Chunks {
-    at: At,
-    /// Of the chunk: as read so far, then what is left of it.
-    size: u64,
-    /// Bytes of the line, or of the trailers, so far.
-    line: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum At {
-    /// The size's first digit.
-    #[default]
-    Start,
-    Size,
-    /// White space behind it.
-    AfterSize,
-    Extension,
-    SizeLf,
-    Content,
-    ContentCr,
-    ContentLf,
-    TrailerStart,
-    Trailer,
-    TrailerLf,
-    EndLf,
-    End,
-    Malformed,
-}
-
-impl Chunks {
-    fn read(&mut self, bytes: &mut Bytes) -> Result<Step, Malformed> {
-        self.skip_to_content(bytes)?;
-        match self.at {
-            At::End => Ok(Step::End),
-            At::Content => {
-                let step = content(bytes, &mut self.size);
-                if self.size == 0 {
-                    self.at = At::ContentCr;
-                }
-                Ok(step)
-            }
-            _ => Ok(Step::More),
-        }
-    }
-
-    fn skip_to_content(&mut self, bytes: &mut Bytes) -> Result<(), Malformed> {
-        let mut read = 0;
-        while !matches!(self.at, At::Content | At::End | At::Malformed) && read < bytes.len() {
-            self.at = self.next(bytes[read]);
-            read += 1;
-        }
-        bytes.advance(read);
-        if self.at == At::Malformed { Err(Malformed) } else { Ok(()) }
-    }
-
-    fn next(&mut self, byte: u8) -> At {
-        self.line += 1;
-        if self.line > LINE {
-            return At::Malformed;
-        }
-        match (self.at, byte) {
-            (At::Start | At::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                let digit = u64::from((byte as char).to_digit(16).unwrap_or_default());
-                match self.size.checked_mul(16) {
-                    Some(size) => {
-                        self.size = size + digit;
-                        At::Size
-                    }
-                    None => At::Malformed,
-                }
-            }
-            (At::Size | At::AfterSize, b' ' | b'\t') => At::AfterSize,
-            (At::Size | At::AfterSize, b';') => At::Extension,
-            (At::Size | At::AfterSize | At::Extension, b'\r') => At::SizeLf,
-            (At::Extension, byte) if byte != b'\n' => At::Extension,
-            (At::SizeLf, b'\n') => {
-                self.line = 0;
-                if self.size == 0 { At::TrailerStart } else { At::Content }
-            }
-            (At::ContentCr, b'\r') => At::ContentLf,
-            (At::ContentLf, b'\n') => {
-                self.line = 0;
-                At::Start
-            }
-            (At::TrailerStart, b'\r') => At::EndLf,
-            (At::Trailer, b'\r') => At::TrailerLf,
-            (At::TrailerStart | At::Trailer, byte) if byte != b'\n' => At::Trailer,
-            (At::TrailerLf, b'\n') => At::TrailerStart,
-            (At::EndLf, b'\n') => At::End,
-            _ => At::Malformed,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::policy::MAX_LINE;
     use super::*;
 
     /// The content, and what is left of the bytes when the body has ended.
     fn chunked(wire: &'static str) -> Result<Option<(String, usize)>, Malformed> {
         let (mut bytes, mut content) = (Bytes::from_static(wire.as_bytes()), Vec::new());
-        let mut decoder = BodyDecoder::Chunked(Chunks::default());
+        let mut decoder = BodyDecoder::Chunked(Chunks::new(Policy::Backend));
         loop {
             match decoder.read(&mut bytes)? {
                 Step::Content(more) => content.extend_from_slice(&more),
@@ -274,12 +173,12 @@ mod tests {
     #[test]
     fn lines_without_end_are_not_read_forever() {
         let endless = [
-            "0".repeat(LINE),
-            format!("1;{}", "x".repeat(LINE)),
-            format!("0\r\n{}", "T: x\r\n".repeat(LINE / 6 + 1)),
+            "0".repeat(MAX_LINE),
+            format!("1;{}", "x".repeat(MAX_LINE)),
+            format!("0\r\n{}", "T: x\r\n".repeat(MAX_LINE / 6 + 1)),
         ];
         for line in endless {
-            let mut decoder = BodyDecoder::Chunked(Chunks::default());
+            let mut decoder = BodyDecoder::Chunked(Chunks::new(Policy::Backend));
             let mut bytes = Bytes::from(line + "  ");
             assert_eq!(decoder.read(&mut bytes), Err(Malformed));
         }
@@ -303,7 +202,7 @@ mod tests {
     #[test]
     fn the_head_tells_where_the_body_ends() {
         use Version as V;
-        let chunked = || Ok(BodyDecoder::Chunked(Chunks::default()));
+        let chunked = || Ok(BodyDecoder::Chunked(Chunks::new(Policy::Backend)));
         assert_eq!(decoder(200, V::HTTP_11, &[]), Ok(BodyDecoder::UntilClose));
         assert_eq!(
             decoder(200, V::HTTP_11, &[("content-length", "5")]),

@@ -15,7 +15,8 @@ use http::{Response, StatusCode, Version};
 use httparse::ParserConfig;
 use hyper::ext::ReasonPhrase;
 
-use super::body::{BodyDecoder, Malformed};
+use super::body::BodyDecoder;
+use super::length::Malformed;
 
 const MAX_HEADERS: usize = 256;
 

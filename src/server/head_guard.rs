@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::linger::{Allowance, LingerLimits};
 use super::progress::Progress;
-use crate::http1::requests::RequestTracker;
+use crate::http1::RequestTracker;
 
 /// Bytes of further requests that are held back while one is served. If a client has
 /// sent more, its leaving is not noticed.

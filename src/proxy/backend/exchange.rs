@@ -14,8 +14,7 @@ use tokio::io::ReadBuf;
 
 use super::upload::{Head, Upload, UploadError};
 use super::{Connection, Stream};
-use crate::http1::body::{BodyDecoder, Malformed, Step};
-use crate::http1::response::{ResponseHead, ResponseHeadReader};
+use crate::http1::{BodyDecoder, Malformed, ResponseHead, ResponseHeadReader, Step};
 use crate::proxy::body::{BoxError, RequestBody};
 
 /// Bytes that are read at once.
