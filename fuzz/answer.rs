@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ai_proxy::proxy::backend::{Connection, Head, IdleActivity, Pool, SendError, Stream};
-use ai_proxy::proxy::body::RequestBody;
+use ai_proxy::proxy::request_body::RequestBody;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode};

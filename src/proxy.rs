@@ -9,7 +9,7 @@
 pub mod admit;
 pub mod authenticate;
 pub mod backend;
-pub mod body;
+pub mod client_body;
 pub mod dropped;
 pub mod endpoint_path;
 pub mod error;
@@ -25,10 +25,11 @@ pub mod meter;
 pub mod origin;
 pub mod plane;
 pub mod rate;
-pub mod received;
 pub mod refill;
 pub mod relay;
+pub mod request_body;
 pub mod resolve;
+pub mod response_body;
 pub mod route;
 pub mod shared_key;
 pub mod synthetic;
@@ -46,9 +47,10 @@ use http::request::Parts;
 use http::{Method, Request, Response, Version};
 
 use self::authenticate::Caller;
-use self::body::{Body, RequestBody};
+use self::client_body::ClientBody;
 use self::error::{ProxyError, Shape};
-use self::received::Received;
+use self::request_body::RequestBody;
+use self::response_body::Body;
 use self::route::Route;
 use self::synthetic::Synthetic;
 use self::worker::Worker;
@@ -112,7 +114,7 @@ pub async fn serve(
     worker: &Arc<Worker>,
     peer: IpAddr,
     is_ambiguous: bool,
-    request: Request<Received>,
+    request: Request<ClientBody>,
 ) -> Response<Body> {
     let started = Instant::now();
     let (mut head, incoming) = request.into_parts();

@@ -8,6 +8,7 @@
 pub mod connection;
 mod dispatch;
 mod head_guard;
+mod hyper_body;
 pub mod linger;
 mod listener;
 mod metrics;

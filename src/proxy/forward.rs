@@ -15,10 +15,11 @@ use url::Url;
 
 use super::admit::Permit;
 use super::backend::{Head, Incoming, SendError};
-use super::body::{BoxError, ReadError, RequestBody};
+use super::client_body::{BoxError, ReadError};
 use super::dropped::Dropped;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
+use super::request_body::RequestBody;
 use super::resolve::Target;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;

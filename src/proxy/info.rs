@@ -11,9 +11,9 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::Call;
-use super::body::Body;
 use super::error::ProxyError;
 use super::plane::DataPlane;
+use super::response_body::Body;
 use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::catalog::{quota, usage};

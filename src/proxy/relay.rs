@@ -15,7 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::backend::Incoming;
-use super::body::BoxError;
+use super::client_body::BoxError;
 use super::keep_alive::KeepAlive;
 use super::live::{Endings, OpenRequest};
 use super::meter::Meter;

@@ -16,10 +16,11 @@ use http::{HeaderValue, Request, Response};
 use parking_lot::Mutex;
 
 use super::authenticate::Caller;
-use super::body::{Body, RequestBody};
 use super::error::ProxyError;
 use super::lease::DayCount;
 use super::live::Live;
+use super::request_body::RequestBody;
+use super::response_body::Body;
 use super::route::Route;
 use super::worker::Worker;
 use super::{Call, REQUEST_ID, answer, logged};

@@ -23,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::head_guard::{Carrier, HeadGuard};
+use super::hyper_body::client_body;
 use super::linger::{LingerLimits, Streams};
 use super::progress::{ActiveRequest, Progress, Verdict};
 use crate::net;
-use crate::proxy::body::{Body, BoxError};
-use crate::proxy::received::Received;
+use crate::proxy::client_body::{BoxError, ClientBody};
+use crate::proxy::response_body::Body;
 
 /// Header lines of a request at most.
 const MAX_HEADERS: usize = 128;
@@ -50,7 +51,7 @@ pub trait Serve: Send + Sync + 'static {
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Received>,
+        request: Request<ClientBody>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
     /// Once a second: lets go of what lay idle for too long.
@@ -166,7 +167,7 @@ impl Connections {
             let (dispatch, active) = (dispatch.clone(), progress.begin());
             // HTTP/1.0 knows no chunks: its answers may end with the connection.
             let has_chunks = request.version() > Version::HTTP_10;
-            let request = request.map(|body| Received::new(body, progress.clone()));
+            let request = request.map(|body| client_body(body, progress.clone()));
             // Boxed: hyper keeps room for it as long as the connection is open, also
             // while an answer streams; and few calls are on their way at any instant,
             // so that all use the same warm memory.
@@ -207,7 +208,7 @@ impl Connections {
         let service = service_fn(|request: Request<Incoming>| {
             let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
             let (dispatch, active) = (dispatch.clone(), progress.begin_framed(lengths > 1));
-            let request = request.map(|body| Received::new(body, streams.clone()));
+            let request = request.map(|body| client_body(body, streams.clone()));
             async move {
                 let response = dispatch.serve(peer, active.is_ambiguous, request).await;
                 Ok::<_, Infallible>(response.map(|body| TrackedBody {

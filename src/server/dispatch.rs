@@ -10,8 +10,8 @@ use http::{Request, Response, Version};
 use super::connection::Serve;
 use crate::portal::Portal;
 use crate::proxy;
-use crate::proxy::body::Body;
-use crate::proxy::received::Received;
+use crate::proxy::client_body::ClientBody;
+use crate::proxy::response_body::Body;
 use crate::proxy::route;
 use crate::proxy::tally::Family;
 use crate::proxy::worker::Worker;
@@ -27,7 +27,7 @@ impl Serve for Dispatch {
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Received>,
+        request: Request<ClientBody>,
     ) -> Response<Body> {
         if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
             return proxy::serve(&self.worker, peer, is_ambiguous, request).await;
@@ -42,7 +42,7 @@ impl Serve for Dispatch {
 }
 
 impl Dispatch {
-    async fn page(&self, peer: IpAddr, mut request: Request<Received>) -> Response<Body> {
+    async fn page(&self, peer: IpAddr, mut request: Request<ClientBody>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());
         let version = request.version();

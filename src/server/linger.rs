@@ -16,8 +16,8 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 
+use super::hyper_body::Leftover;
 use crate::net::source_network;
-use crate::proxy::received::Leftover;
 
 /// Maximum number of bytes that are dropped of one request.
 const MOST: usize = 64 * 1024 * 1024;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
-use crate::proxy::received::Leftover;
+use super::hyper_body::Leftover;
 
 /// How long a connection may lie idle between two requests.
 const IDLE: Duration = Duration::from_secs(75);

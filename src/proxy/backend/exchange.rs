@@ -15,7 +15,8 @@ use tokio::io::ReadBuf;
 use super::upload::{Head, Upload, UploadError};
 use super::{Connection, Stream};
 use crate::http1::{BodyDecoder, Malformed, ResponseHead, ResponseHeadReader, Step};
-use crate::proxy::body::{BoxError, RequestBody};
+use crate::proxy::client_body::BoxError;
+use crate::proxy::request_body::RequestBody;
 
 /// Bytes that are read at once.
 const PIECE: usize = 32 * 1024;

@@ -1,17 +1,18 @@
 //! A request on its way to the backend: its head and what was read ahead of its
 //! body in one write, then the rest as it comes.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::header::{HeaderMap, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Method};
 use http_body::Body as _;
 
 use super::Stream;
-use crate::proxy::body::{BoxError, RequestBody};
+use crate::proxy::client_body::BoxError;
+use crate::proxy::request_body::RequestBody;
 
 /// What goes on the wire before the body.
 pub struct Head<'a> {
@@ -127,7 +128,10 @@ fn put_head(out: &mut Vec<u8>, head: &Head<'_>, length: Option<u64>) {
     match length {
         // A method that means no body says nothing of one (RFC 9110 §8.6).
         Some(0) if **method != Method::POST => {}
-        Some(length) => put_header(out, &CONTENT_LENGTH, length.to_string().as_bytes()),
+        Some(length) => {
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "content-length: {length}\r\n");
+        }
         None => put_header(out, &TRANSFER_ENCODING, b"chunked"),
     }
     out.extend_from_slice(b"\r\n");
@@ -142,7 +146,8 @@ fn put_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 fn put_data(out: &mut Vec<u8>, data: &[u8], is_chunked: bool) {
     if is_chunked {
-        out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{:x}\r\n", data.len());
     }
     out.extend_from_slice(data);
     if is_chunked {
