@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ai_proxy::proxy::backend::{Connection, Failed, Head, Heard, Pool, Stream};
-use ai_proxy::proxy::body::RequestBody;
+use ai_proxy::proxy::backend::{Connection, Head, IdleActivity, Pool, SendError, Stream};
+use ai_proxy::proxy::request_body::RequestBody;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -78,8 +78,8 @@ async fn ours(bytes: &[u8], cut: usize) -> Option<Answer> {
     let head = Head { method: &Method::GET, path: &path, headers: &HeaderMap::new() };
     let answer = match connection.send(&head, RequestBody::empty()).await {
         Ok(answer) => answer,
-        Err(Failed::Broken(_) | Failed::Closed { .. }) => return None,
-        Err(Failed::Unsent(_)) => panic!("the backend takes everything"),
+        Err(SendError::Broken(_) | SendError::Closed { .. }) => return None,
+        Err(SendError::Unsent(_)) => panic!("the backend takes everything"),
     };
     let (status, headers) = (answer.status(), listed(answer.headers()));
     let (mut incoming, mut body) = (answer.into_body(), Vec::new());
@@ -141,8 +141,8 @@ impl Backend {
 }
 
 impl Stream for Backend {
-    fn heard(&mut self) -> Heard {
-        Heard::Nothing
+    fn idle_activity(&mut self) -> IdleActivity {
+        IdleActivity::Nothing
     }
 }
 

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use ai_proxy::server::framing::Framing;
+use ai_proxy::http1::RequestTracker;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -23,10 +23,10 @@ fuzz_target!(|input: (&[u8], u16)| {
     let judged = heads(bytes);
     let cut = usize::from(cut).min(bytes.len());
     let mut at_once = Vec::new();
-    let mut framing = Framing::default();
+    let mut requests = RequestTracker::default();
     for mut part in [&bytes[..cut], &bytes[cut..]] {
         while !part.is_empty() {
-            let taken = framing.read(part, |is_ambiguous| at_once.push(is_ambiguous));
+            let taken = requests.read(part, |is_ambiguous| at_once.push(is_ambiguous));
             assert!(taken > 0, "the guard does not get on");
             part = &part[taken..];
         }
@@ -50,13 +50,13 @@ fuzz_target!(|input: (&[u8], u16)| {
 
 /// Each head as the guard finds it, and whether it is ambiguous.
 fn heads(bytes: &[u8]) -> Vec<(String, bool)> {
-    let (mut framing, mut begun, mut heads) = (Framing::default(), 0, Vec::new());
+    let (mut requests, mut start, mut heads) = (RequestTracker::default(), 0, Vec::new());
     for (at, byte) in bytes.iter().enumerate() {
-        if !framing.is_in_head() {
-            begun = at;
+        if !requests.is_in_head() {
+            start = at;
         }
-        framing.read(&[*byte], |is_ambiguous| {
-            let head = String::from_utf8_lossy(&bytes[begun..=at]).into_owned();
+        requests.read(&[*byte], |is_ambiguous| {
+            let head = String::from_utf8_lossy(&bytes[start..=at]).into_owned();
             heads.push((head, is_ambiguous));
         });
     }

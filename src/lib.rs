@@ -19,6 +19,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod health;
+pub mod http1;
 pub mod identity;
 pub mod net;
 pub mod portal;

@@ -48,7 +48,7 @@ use tokio::runtime::Handle;
 
 use self::visitor::Peer;
 use crate::app::App;
-use crate::proxy::received::Received;
+use crate::proxy::client_body::ClientBody;
 
 /// What handlers share.
 pub type Site = Arc<App>;
@@ -68,7 +68,7 @@ impl Portal {
     }
 
     /// Answers on the control runtime, to the end even if the client leaves.
-    pub async fn serve(&self, peer: IpAddr, request: Request<Received>) -> Response<Body> {
+    pub async fn serve(&self, peer: IpAddr, request: Request<ClientBody>) -> Response<Body> {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         let service = TowerToHyperService::new(self.router.clone());

@@ -7,8 +7,8 @@
 
 pub mod connection;
 mod dispatch;
-pub mod framing;
 mod head_guard;
+mod hyper_body;
 pub mod linger;
 mod listener;
 mod metrics;
@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Connections;
-use self::dispatch::Faces;
-use self::linger::Lingering;
+use self::dispatch::Dispatch;
+use self::linger::LingerLimits;
 use crate::app::App;
 use crate::health;
 use crate::portal::Portal;
@@ -73,7 +73,7 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
         open: TaskTracker::new(),
         header_timeout: config.header_timeout.0,
         max_header_bytes: config.max_header_bytes,
-        lingering: Lingering::new(config.trusted_proxies.clone()),
+        linger_limits: LingerLimits::new(config.trusted_proxies.clone()),
         drain: CancellationToken::new(),
     });
 
@@ -84,10 +84,10 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
             .build()
             .context("a worker's runtime could not be made")?;
         let worker = Arc::new(Worker::new(app.plane.clone()));
-        let faces = Arc::new(Faces { worker, portal: portal.clone() });
+        let dispatch = Arc::new(Dispatch { worker, portal: portal.clone() });
         let (connections, stop) = (connections.clone(), stop.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
-            runtime.block_on(connections.serve(listener, faces, stop));
+            runtime.block_on(connections.serve(listener, dispatch, stop));
             runtime.shutdown_timeout(THREAD_PATIENCE);
         })?;
         threads.push(thread);

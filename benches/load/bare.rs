@@ -11,11 +11,12 @@ use std::time::Duration;
 use ai_proxy::catalog::resource::Endpoint;
 use ai_proxy::config::EndpointPolicy;
 use ai_proxy::proxy::backend::{self, Dialer, Head, Pool};
-use ai_proxy::proxy::body::{Body, BoxError, RequestBody};
+use ai_proxy::proxy::client_body::{BoxError, ClientBody};
 use ai_proxy::proxy::headers;
-use ai_proxy::proxy::received::Received;
+use ai_proxy::proxy::request_body::RequestBody;
+use ai_proxy::proxy::response_body::Body;
 use ai_proxy::server::connection::{Connections, Serve};
-use ai_proxy::server::linger::Lingering;
+use ai_proxy::server::linger::LingerLimits;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::HOST;
@@ -52,7 +53,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         open: TaskTracker::new(),
         header_timeout: Duration::from_secs(10),
         max_header_bytes: 64 * 1024,
-        lingering: Lingering::new(Vec::new()),
+        linger_limits: LingerLimits::new(Vec::new()),
         drain: CancellationToken::new(),
     };
     Arc::new(connections).serve(listener, Arc::new(bare), CancellationToken::new()).await;
@@ -66,7 +67,7 @@ struct Bare {
 }
 
 impl Bare {
-    async fn forward(&self, request: Request<Received>) -> anyhow::Result<Response<Body>> {
+    async fn forward(&self, request: Request<ClientBody>) -> anyhow::Result<Response<Body>> {
         let (mut head, incoming) = request.into_parts();
         let mut body = RequestBody::new(incoming, MAX_BODY);
         body.read_ahead().await.ok().context("the body broke off")?;
@@ -83,7 +84,7 @@ impl Bare {
 }
 
 impl Serve for Bare {
-    async fn serve(&self, _: IpAddr, _: bool, request: Request<Received>) -> Response<Body> {
+    async fn serve(&self, _: IpAddr, _: bool, request: Request<ClientBody>) -> Response<Body> {
         self.forward(request).await.unwrap_or_else(|_| {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::BAD_GATEWAY;

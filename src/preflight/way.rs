@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalog::resource::Resource;
 use crate::probe::{Answer, Failure, Target, Way, read};
-use crate::proxy::body::BoxError;
+use crate::proxy::client_body::BoxError;
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
 use crate::proxy::{REQUEST_ID, endpoint_path, serve_synthetic};

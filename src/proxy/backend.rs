@@ -6,16 +6,14 @@
 //! protocol is spoken here and not by a task beside the call (hyper's client): a
 //! silent stream then costs no buffers, and no chunk changes hands on its way.
 
-mod answer;
 mod dial;
 mod exchange;
-mod framing;
 mod pool;
 mod stream;
 mod upload;
 
 pub use self::dial::Dialer;
-pub use self::exchange::{Failed, Incoming};
+pub use self::exchange::{Incoming, SendError};
 pub use self::pool::{Connection, Pool};
-pub use self::stream::{Heard, Stream};
+pub use self::stream::{IdleActivity, Stream};
 pub use self::upload::Head;

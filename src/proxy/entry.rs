@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 
-use super::body::{Body, RequestBody};
 use super::call::Call;
+use super::client_body::ClientBody;
 use super::error::{ProxyError, Shape};
 use super::mcp::{self, Mcp};
-use super::received::Received;
+use super::request_body::RequestBody;
+use super::response_body::Body;
 use super::route::{Route, logged};
 use super::synthetic::Synthetic;
 use super::worker::{REQUEST_ID, Worker};
@@ -29,7 +30,7 @@ pub async fn serve(
     worker: &Arc<Worker>,
     peer: IpAddr,
     is_ambiguous: bool,
-    request: Request<Received>,
+    request: Request<ClientBody>,
 ) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, worker.plane.config.max_body_bytes);

@@ -9,7 +9,8 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RET
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::body::Body;
+use super::client_body::ReadError;
+use super::response_body::Body;
 use crate::catalog::event::{Event, Shut};
 use crate::clock;
 
@@ -127,6 +128,16 @@ impl Organizer {
 
     fn ask(&self) -> String {
         format!("Ask {} ({}).", self.name, self.email)
+    }
+}
+
+impl From<ReadError> for ProxyError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TooLarge(limit) => ProxyError::BodyTooLarge { limit },
+            ReadError::Malformed => ProxyError::AmbiguousFraming,
+            ReadError::BrokeOff => ProxyError::BodyIncomplete,
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::admit::Permit;
-use super::backend::{Failed, Head, Incoming};
-use super::body::{BoxError, ReadError, RequestBody};
+use super::backend::{Head, Incoming, SendError};
+use super::client_body::{BoxError, ReadError};
 use super::dropped::DroppedHeaders;
 use super::error::{ERROR_SOURCE, ProxyError};
 use super::headers;
+use super::request_body::RequestBody;
 use super::resolve::CallTarget;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
@@ -237,14 +238,14 @@ async fn send(
         permit.spend();
         match connection.send(&head, body).await {
             Ok(answer) => return Ok(answer),
-            Err(Failed::Unsent(unsent)) => {
+            Err(SendError::Unsent(unsent)) => {
                 // Unless another connection took the request before.
                 if !is_repeated {
                     permit.unspend();
                 }
                 body = unsent;
             }
-            Err(Failed::Closed { reason, was_heard }) => match once_more.take() {
+            Err(SendError::Closed { reason, was_heard }) => match once_more.take() {
                 Some(again) if !was_heard => (body, is_repeated) = (again, true),
                 _ => {
                     let deployment = deployment();
@@ -252,7 +253,7 @@ async fn send(
                     return Err(ProxyError::BackendClosed { deployment });
                 }
             },
-            Err(Failed::Broken(reason)) => return Err(broken(&reason, deployment())),
+            Err(SendError::Broken(reason)) => return Err(broken(&reason, deployment())),
         }
     }
     Err(ProxyError::BackendUnreachable { deployment: deployment() })

@@ -10,10 +10,10 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::body::Body;
 use super::call::Call;
 use super::error::ProxyError;
 use super::plane::DataPlane;
+use super::response_body::Body;
 use super::upkeep;
 use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};

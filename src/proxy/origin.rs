@@ -12,8 +12,8 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use url::{Host, Url};
 
-use super::body::Body;
 use super::error::ProxyError;
+use super::response_body::Body;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "mcp-session-id, mcp-protocol-version, x-request-id, x-error-source, retry-after, \

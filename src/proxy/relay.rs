@@ -16,7 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::attendee::live::{Endings, OpenRequest};
 use super::backend::Incoming;
-use super::body::BoxError;
+use super::client_body::BoxError;
 use super::keep_alive::KeepAlive;
 use super::meter::Meter;
 

@@ -23,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::head_guard::{Carrier, HeadGuard};
-use super::linger::{Lingering, Streams};
-use super::progress::{Progress, Serving, Verdict};
+use super::hyper_body::client_body;
+use super::linger::{LingerLimits, Streams};
+use super::progress::{ActiveRequest, Progress, Verdict};
 use crate::net;
-use crate::proxy::body::{Body, BoxError};
-use crate::proxy::received::Received;
+use crate::proxy::client_body::{BoxError, ClientBody};
+use crate::proxy::response_body::Body;
 
 /// Header lines of a request at most.
 const MAX_HEADERS: usize = 128;
@@ -50,7 +51,7 @@ pub trait Serve: Send + Sync + 'static {
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Received>,
+        request: Request<ClientBody>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
     /// Once a second: lets go of what lay idle for too long.
@@ -66,7 +67,7 @@ pub struct Connections {
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
     /// Connections that are closed except that their clients may still send.
-    pub lingering: Arc<Lingering>,
+    pub linger_limits: Arc<LingerLimits>,
     /// Tells open connections to close once nothing is under way.
     pub drain: CancellationToken,
 }
@@ -76,7 +77,7 @@ impl Connections {
     pub async fn serve<F: Serve>(
         self: Arc<Self>,
         listener: TcpListener,
-        faces: Arc<F>,
+        dispatch: Arc<F>,
         stop: CancellationToken,
     ) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -87,12 +88,12 @@ impl Connections {
             }
         };
         let sweep = tokio::spawn({
-            let faces = faces.clone();
+            let dispatch = dispatch.clone();
             async move {
                 let mut ticks = tokio::time::interval(Duration::from_secs(1));
                 loop {
                     ticks.tick().await;
-                    faces.sweep();
+                    dispatch.sweep();
                 }
             }
         });
@@ -113,9 +114,9 @@ impl Connections {
                 () = stop.cancelled() => break,
                 slot = self.slots.clone().acquire_owned() => slot,
             };
-            let (connections, faces) = (self.clone(), faces.clone());
+            let (connections, dispatch) = (self.clone(), dispatch.clone());
             tokio::spawn(self.open.track_future(async move {
-                connections.run(stream, peer, faces).await;
+                connections.run(stream, peer, dispatch).await;
                 drop(slot);
             }));
         }
@@ -128,12 +129,12 @@ impl Connections {
         self.open.wait().await;
     }
 
-    async fn run<F: Serve>(&self, stream: TcpStream, peer: SocketAddr, faces: Arc<F>) {
+    async fn run<F: Serve>(&self, stream: TcpStream, peer: SocketAddr, dispatch: Arc<F>) {
         net::tune(&stream);
         match &self.tls {
-            None => self.http1(stream, peer.ip(), faces).await,
+            None => self.http1(stream, peer.ip(), dispatch).await,
             // Boxed: TLS would weigh on every plain connection.
-            Some(tls) => Box::pin(self.run_tls(tls, stream, peer.ip(), faces)).await,
+            Some(tls) => Box::pin(self.run_tls(tls, stream, peer.ip(), dispatch)).await,
         }
     }
 
@@ -142,7 +143,7 @@ impl Connections {
         tls: &TlsAcceptor,
         stream: TcpStream,
         peer: IpAddr,
-        faces: Arc<F>,
+        dispatch: Arc<F>,
     ) {
         let accepted = tokio::time::timeout(self.header_timeout, tls.accept(stream)).await;
         let stream = match accepted {
@@ -151,36 +152,40 @@ impl Connections {
             Err(_) => return,
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.http2(stream, peer, faces).await;
+            self.http2(stream, peer, dispatch).await;
         } else {
-            self.http1(stream, peer, faces).await;
+            self.http1(stream, peer, dispatch).await;
         }
     }
 
-    async fn http1<S, F: Serve>(&self, stream: S, peer: IpAddr, faces: Arc<F>)
+    async fn http1<S, F: Serve>(&self, stream: S, peer: IpAddr, dispatch: Arc<F>)
     where
         S: Carrier + Send + 'static,
     {
         let progress = Progress::new();
         let service = service_fn(|request: Request<Incoming>| {
-            let (faces, serving) = (faces.clone(), progress.begin());
+            let (dispatch, active) = (dispatch.clone(), progress.begin());
             // HTTP/1.0 knows no chunks: its answers may end with the connection.
             let has_chunks = request.version() > Version::HTTP_10;
-            let request = request.map(|body| Received::new(body, progress.clone()));
+            let request = request.map(|body| client_body(body, progress.clone()));
             // Boxed: hyper keeps room for it as long as the connection is open, also
             // while an answer streams; and few calls are on their way at any instant,
             // so that all use the same warm memory.
             Box::pin(async move {
-                let mut response = faces.serve(peer, serving.is_ambiguous, request).await;
-                if serving.is_coming_in() {
+                let mut response = dispatch.serve(peer, active.is_ambiguous, request).await;
+                if active.is_coming_in() {
                     // Nobody knows whether the rest will be read.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks }))
+                Ok::<_, Infallible>(response.map(|body| TrackedBody { body, active, has_chunks }))
             })
         });
-        let io =
-            TokioIo::new(HeadGuard::new(stream, progress.clone(), peer, self.lingering.clone()));
+        let io = TokioIo::new(HeadGuard::new(
+            stream,
+            progress.clone(),
+            peer,
+            self.linger_limits.clone(),
+        ));
         // Time-outs of heads are the guard's: hyper's would also cut idle
         // connections short, and costs a timer for each request.
         let connection = http1::Builder::new()
@@ -194,19 +199,23 @@ impl Connections {
             .await;
     }
 
-    async fn http2<S, F: Serve>(&self, stream: S, peer: IpAddr, faces: Arc<F>)
+    async fn http2<S, F: Serve>(&self, stream: S, peer: IpAddr, dispatch: Arc<F>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let progress = Progress::new();
-        let streams = Streams::new(self.lingering.clone(), peer);
+        let streams = Streams::new(self.linger_limits.clone(), peer);
         let service = service_fn(|request: Request<Incoming>| {
             let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
-            let (faces, serving) = (faces.clone(), progress.begin_framed(lengths > 1));
-            let request = request.map(|body| Received::new(body, streams.clone()));
+            let (dispatch, active) = (dispatch.clone(), progress.begin_framed(lengths > 1));
+            let request = request.map(|body| client_body(body, streams.clone()));
             async move {
-                let response = faces.serve(peer, serving.is_ambiguous, request).await;
-                Ok::<_, Infallible>(response.map(|body| Sent { body, serving, has_chunks: true }))
+                let response = dispatch.serve(peer, active.is_ambiguous, request).await;
+                Ok::<_, Infallible>(response.map(|body| TrackedBody {
+                    body,
+                    active,
+                    has_chunks: true,
+                }))
             }
         });
         let connection = http2::Builder::new(TokioExecutor::new())
@@ -252,14 +261,14 @@ impl Connections {
 }
 
 /// A response body; the request is being served until it is dropped.
-struct Sent {
+struct TrackedBody {
     body: Body,
-    serving: Serving,
+    active: ActiveRequest,
     /// Its framing shows whether it is whole.
     has_chunks: bool,
 }
 
-impl HttpBody for Sent {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -270,7 +279,7 @@ impl HttpBody for Sent {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.body).poll_frame(cx);
         if matches!(polled, Poll::Ready(Some(Err(_)))) && !this.has_chunks {
-            this.serving.broke_off();
+            this.active.broke_off();
         }
         polled
     }

@@ -1,4 +1,4 @@
-//! Which of the two faces a request is for: the data plane, on this thread, or
+//! Which side a request is for: the data plane, on this thread, or
 //! the portal, on the control runtime.
 
 use std::net::IpAddr;
@@ -10,24 +10,24 @@ use http::{Request, Response, Version};
 use super::connection::Serve;
 use crate::portal::Portal;
 use crate::proxy;
-use crate::proxy::body::Body;
-use crate::proxy::received::Received;
+use crate::proxy::client_body::ClientBody;
+use crate::proxy::response_body::Body;
 use crate::proxy::route;
 use crate::proxy::tally::Family;
 use crate::proxy::worker::Worker;
 
 /// What a worker thread serves.
-pub struct Faces {
+pub struct Dispatch {
     pub worker: Arc<Worker>,
     pub portal: Portal,
 }
 
-impl Serve for Faces {
+impl Serve for Dispatch {
     async fn serve(
         &self,
         peer: IpAddr,
         is_ambiguous: bool,
-        request: Request<Received>,
+        request: Request<ClientBody>,
     ) -> Response<Body> {
         if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
             return proxy::serve(&self.worker, peer, is_ambiguous, request).await;
@@ -41,8 +41,8 @@ impl Serve for Faces {
     }
 }
 
-impl Faces {
-    async fn page(&self, peer: IpAddr, mut request: Request<Received>) -> Response<Body> {
+impl Dispatch {
+    async fn page(&self, peer: IpAddr, mut request: Request<ClientBody>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());
         let version = request.version();

@@ -18,9 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::Framing;
-use super::linger::{Allowance, Lingering};
+use super::linger::{Allowance, LingerLimits};
 use super::progress::Progress;
+use crate::http1::RequestTracker;
 
 /// Bytes of further requests that are held back while one is served. If a client has
 /// sent more, its leaving is not noticed.
@@ -53,11 +53,11 @@ impl Carrier for TlsStream<TcpStream> {
 pub struct HeadGuard<S: Carrier> {
     stream: S,
     progress: Arc<Progress>,
-    framing: Framing,
+    requests: RequestTracker,
     /// Bytes that came after the request that is being served.
     held: Vec<u8>,
     peer: IpAddr,
-    lingering: Arc<Lingering>,
+    linger_limits: Arc<LingerLimits>,
     /// The allowance for reading and dropping a body that nobody wants.
     allowance: Option<Box<Allowance>>,
     is_shut: bool,
@@ -68,15 +68,15 @@ impl<S: Carrier> HeadGuard<S> {
         stream: S,
         progress: Arc<Progress>,
         peer: IpAddr,
-        lingering: Arc<Lingering>,
+        linger_limits: Arc<LingerLimits>,
     ) -> Self {
         Self {
             stream,
             progress,
-            framing: Framing::default(),
+            requests: RequestTracker::default(),
             held: Vec::new(),
             peer,
-            lingering,
+            linger_limits,
             allowance: None,
             is_shut: false,
         }
@@ -113,18 +113,18 @@ impl<S: Carrier> HeadGuard<S> {
             self.held.drain(..length);
         }
         let came = &buf.filled()[before..];
-        let taken = self.framing.read(came, |is_ambiguous| self.progress.head(is_ambiguous));
+        let taken = self.requests.read(came, |is_ambiguous| self.progress.head(is_ambiguous));
         if taken < came.len() {
             self.held.splice(..0, came[taken..].iter().copied());
             buf.set_filled(before + taken);
         }
-        self.progress.is_in(self.framing.is_in_head(), self.framing.is_in_body());
+        self.progress.is_in(self.requests.is_in_head(), self.requests.is_in_body());
         Poll::Ready(Ok(()))
     }
 
     /// The allowance that is left; nothing where too many connections linger already.
     fn allowance(&mut self) -> &mut Allowance {
-        let begin = || Box::new(self.lingering.allowance(self.peer));
+        let begin = || Box::new(self.linger_limits.allowance(self.peer));
         self.allowance.get_or_insert_with(begin)
     }
 
@@ -156,14 +156,14 @@ impl<S: Carrier> HeadGuard<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, piece))?;
         let came = piece.filled();
         // What follows the body is not answered any more.
-        let _ = self.framing.read(came, |_| {});
+        let _ = self.requests.read(came, |_| {});
         Poll::Ready(Ok(!came.is_empty() && self.allowance().takes(came.len())))
     }
 
     /// After our end of the connection is shut: waits, within bounds, for the
     /// client's, since closing before would destroy what it has yet to read.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let is_expected = self.framing.is_unfinished() || !self.held.is_empty();
+        let is_expected = self.requests.is_unfinished() || !self.held.is_empty();
         if !is_expected || !self.allowance().is_granted() {
             return Poll::Ready(());
         }
@@ -182,8 +182,8 @@ impl<S: Carrier> HeadGuard<S> {
 
     /// Notes that the client is asked for its body.
     fn wrote(&mut self, bytes: &[u8]) {
-        if self.framing.awaits_continue() && bytes.starts_with(CONTINUE) {
-            self.framing.continued();
+        if self.requests.awaits_continue() && bytes.starts_with(CONTINUE) {
+            self.requests.continued();
         }
     }
 }
@@ -209,7 +209,7 @@ impl<S: Carrier> AsyncRead for HeadGuard<S> {
             // Some of the body is dropped already: the parser would lose the thread.
             return Poll::Pending;
         }
-        if this.framing.is_between() && this.progress.is_serving() {
+        if this.requests.is_between() && this.progress.is_serving() {
             return this.watch(cx);
         }
         this.read(cx, buf)
@@ -229,7 +229,7 @@ impl<S: Carrier> AsyncWrite for HeadGuard<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let may_be_unread = this.framing.is_in_body() || this.allowance.is_some();
+        let may_be_unread = this.requests.is_in_body() || this.allowance.is_some();
         if may_be_unread && !this.is_shut && this.progress.is_unread() {
             this.drop_unread(cx)?;
         }

@@ -16,8 +16,8 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 
+use super::hyper_body::Leftover;
 use crate::net::source_network;
-use crate::proxy::received::Leftover;
 
 /// Maximum number of bytes that are dropped of one request.
 const MOST: usize = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ const PER_NETWORK: u32 = 32;
 const IN_ALL: u32 = 512;
 
 /// The connections that linger.
-pub struct Lingering {
+pub struct LingerLimits {
     counts: Mutex<Counts>,
     /// Many clients come through one of these, so they are no source themselves.
     trusted_proxies: Vec<IpNet>,
@@ -44,11 +44,11 @@ struct Counts {
 
 /// One connection among those that linger, until it is dropped.
 pub struct Place {
-    lingering: Arc<Lingering>,
+    linger_limits: Arc<LingerLimits>,
     network: Option<IpAddr>,
 }
 
-impl Lingering {
+impl LingerLimits {
     pub fn new(trusted_proxies: Vec<IpNet>) -> Arc<Self> {
         Arc::new(Self { counts: Mutex::default(), trusted_proxies })
     }
@@ -67,7 +67,7 @@ impl Lingering {
         if let Some(network) = network {
             *counts.by_network.entry(network).or_default() += 1;
         }
-        Some(Place { lingering: self.clone(), network })
+        Some(Place { linger_limits: self.clone(), network })
     }
 
     /// The allowance of one connection.
@@ -78,7 +78,7 @@ impl Lingering {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.lingering.counts.lock();
+        let mut counts = self.linger_limits.counts.lock();
         counts.all -= 1;
         let Some(network) = self.network else { return };
         if let Some(here) = counts.by_network.get_mut(&network) {
@@ -118,15 +118,15 @@ impl Allowance {
 
 /// The unread bodies of one HTTP/2 connection.
 pub struct Streams {
-    lingering: Arc<Lingering>,
+    linger_limits: Arc<LingerLimits>,
     peer: IpAddr,
     /// Shared by the streams, since they are one connection.
     place: Mutex<Weak<Place>>,
 }
 
 impl Streams {
-    pub fn new(lingering: Arc<Lingering>, peer: IpAddr) -> Arc<Self> {
-        Arc::new(Self { lingering, peer, place: Mutex::default() })
+    pub fn new(linger_limits: Arc<LingerLimits>, peer: IpAddr) -> Arc<Self> {
+        Arc::new(Self { linger_limits, peer, place: Mutex::default() })
     }
 
     fn place(&self) -> Option<Arc<Place>> {
@@ -134,7 +134,7 @@ impl Streams {
         if let Some(place) = held.upgrade() {
             return Some(place);
         }
-        let place = Arc::new(self.lingering.place(self.peer)?);
+        let place = Arc::new(self.linger_limits.place(self.peer)?);
         *held = Arc::downgrade(&place);
         Some(place)
     }
@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn a_network_has_its_share_of_the_places_and_all_have_no_more_than_there_are() {
         let trusted: IpNet = "192.0.2.0/24".parse().unwrap();
-        let lingering = Lingering::new(vec![trusted]);
-        let place = |peer: &str| lingering.place(peer.parse().unwrap());
+        let linger_limits = LingerLimits::new(vec![trusted]);
+        let place = |peer: &str| linger_limits.place(peer.parse().unwrap());
         let mut held: Vec<_> = (0..PER_NETWORK).filter_map(|_| place("198.51.100.1")).collect();
         assert_eq!(held.len(), 32);
         assert!(place("198.51.100.1").is_none());
@@ -181,12 +181,12 @@ mod tests {
         assert!(place("203.0.113.1").is_none());
         drop(held);
         assert!(place("203.0.113.1").is_some());
-        assert!(lingering.counts.lock().by_network.is_empty());
+        assert!(linger_limits.counts.lock().by_network.is_empty());
     }
 
     #[test]
     fn what_is_dropped_has_an_end() {
-        let mut allowance = Lingering::new(Vec::new()).allowance("192.0.2.1".parse().unwrap());
+        let mut allowance = LingerLimits::new(Vec::new()).allowance("192.0.2.1".parse().unwrap());
         assert!(allowance.takes(MOST - 1));
         assert!(!allowance.takes(1));
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 
-use crate::proxy::received::Leftover;
+use super::hyper_body::Leftover;
 
 /// How long a connection may lie idle between two requests.
 const IDLE: Duration = Duration::from_secs(75);
@@ -50,13 +50,13 @@ pub enum Verdict {
 }
 
 /// A request that is being served, until it is dropped.
-pub struct Serving {
+pub struct ActiveRequest {
     /// Two readers could frame it differently, or nobody saw its head.
     pub is_ambiguous: bool,
     progress: Arc<Progress>,
 }
 
-impl Drop for Serving {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.progress.0.lock();
         state.served += 1;
@@ -67,7 +67,7 @@ impl Drop for Serving {
     }
 }
 
-impl Serving {
+impl ActiveRequest {
     /// Its answer broke off, and it had no framing but the connection's end: a
     /// reset is to end that, for whatever reads it as HTTP/1.0.
     pub fn broke_off(&self) {
@@ -143,21 +143,21 @@ impl Progress {
     }
 
     /// The next request in the order of their heads is to be served.
-    pub fn begin(self: &Arc<Self>) -> Serving {
+    pub fn begin(self: &Arc<Self>) -> ActiveRequest {
         let mut state = self.0.lock();
         let number = state.begun;
         state.begun += 1;
         state.is_unread = false;
         let is_plain = number < state.heads && state.ambiguous.is_none_or(|first| number < first);
-        Serving { is_ambiguous: !is_plain, progress: self.clone() }
+        ActiveRequest { is_ambiguous: !is_plain, progress: self.clone() }
     }
 
     /// As [`begin`](Self::begin), where the protocol frames requests (HTTP/2).
-    pub fn begin_framed(self: &Arc<Self>, is_ambiguous: bool) -> Serving {
+    pub fn begin_framed(self: &Arc<Self>, is_ambiguous: bool) -> ActiveRequest {
         self.head(false);
-        let mut serving = self.begin();
-        serving.is_ambiguous |= is_ambiguous;
-        serving
+        let mut active = self.begin();
+        active.is_ambiguous |= is_ambiguous;
+        active
     }
 
     /// Judges the connection by how long a head may take.
@@ -193,9 +193,9 @@ mod tests {
         let progress = Progress::new();
         assert_eq!(progress.verdict(Duration::ZERO), Verdict::Stalled, "nothing comes");
         progress.head(false);
-        let serving = progress.begin();
+        let active = progress.begin();
         assert_eq!(progress.verdict(Duration::ZERO), Verdict::Keep, "it is being served");
-        drop(serving);
+        drop(active);
         assert_eq!(progress.verdict(Duration::ZERO), Verdict::Keep, "kept alive");
         progress.is_in(true, false);
         assert_eq!(progress.verdict(Duration::ZERO), Verdict::Stalled, "a head does not end");

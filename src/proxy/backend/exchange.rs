@@ -12,17 +12,17 @@ use http::Response;
 use http_body::{Body as _, SizeHint};
 use tokio::io::ReadBuf;
 
-use super::answer::{Begun, HeadReader};
-use super::framing::{Framing, Malformed, Step};
-use super::upload::{Head, Stopped, Upload};
+use super::upload::{Head, Upload, UploadError};
 use super::{Connection, Stream};
-use crate::proxy::body::{BoxError, RequestBody};
+use crate::http1::{BodyDecoder, Malformed, ResponseHead, ResponseHeadReader, Step};
+use crate::proxy::client_body::BoxError;
+use crate::proxy::request_body::RequestBody;
 
 /// Bytes that are read at once.
 const PIECE: usize = 32 * 1024;
 
 /// Why there is no answer.
-pub enum Failed {
+pub enum SendError {
     /// The backend took not a byte of the request.
     Unsent(RequestBody),
     /// The connection ended before an answer began; the backend may have seen
@@ -62,27 +62,27 @@ impl Connection {
     /// Sends a request; its answer once the head has come.
     ///
     /// # Errors
-    /// There is no answer; see [`Failed`].
+    /// There is no answer; see [`SendError`].
     pub async fn send(
         self,
         head: &Head<'_>,
         body: RequestBody,
-    ) -> Result<Response<Incoming>, Failed> {
+    ) -> Result<Response<Incoming>, SendError> {
         let mut connection = self;
         let has_body = !body.is_end_stream();
         let mut upload = Some(Upload::new(head, body));
-        let mut reader = HeadReader::default();
+        let mut reader = ResponseHeadReader::default();
         let mut is_cut = false;
-        let begun = std::future::poll_fn(|cx| {
+        let answer = std::future::poll_fn(|cx| {
             let stream = &mut *connection.stream;
             if let Some(sending) = &mut upload {
                 match sending.poll(stream, cx) {
                     Poll::Pending => {}
                     Poll::Ready(Ok(())) => upload = None,
-                    Poll::Ready(Err(Stopped::Body(error))) => {
+                    Poll::Ready(Err(UploadError::Body(error))) => {
                         return Poll::Ready(Err(Stop::Broken(error)));
                     }
-                    Poll::Ready(Err(Stopped::Wire(error))) => {
+                    Poll::Ready(Err(UploadError::Wire(error))) => {
                         if !sending.is_under_way() {
                             return Poll::Ready(Err(Stop::Closed(error)));
                         }
@@ -97,21 +97,21 @@ impl Connection {
                     let end = io::ErrorKind::UnexpectedEof.into();
                     return Poll::Ready(Err(Stop::Closed(end)));
                 }
-                if let Some(begun) = reader.read(piece)? {
-                    return Poll::Ready(Ok(begun));
+                if let Some(head) = reader.read(piece)? {
+                    return Poll::Ready(Ok(head));
                 }
             }
         })
         .await;
-        match (begun, upload) {
-            (Ok(mut begun), upload) => {
+        match (answer, upload) {
+            (Ok(mut answer), upload) => {
                 // A backend that refuses, or answers before it has all, need not have read
                 // what came with the request, whatever was written: the rest of a body
                 // would be its next request.
                 let has_all = upload.is_none() && !is_cut;
-                let was_read = !has_body || (has_all && begun.response.status().is_success());
-                begun.keeps_alive &= was_read;
-                Ok(Incoming::new(connection, begun, upload))
+                let was_read = !has_body || (has_all && answer.response.status().is_success());
+                answer.keeps_alive &= was_read;
+                Ok(Incoming::new(connection, answer, upload))
             }
             (Err(stop), upload) => {
                 if reader.is_untouched() && matches!(stop, Stop::Closed(_)) {
@@ -119,14 +119,14 @@ impl Connection {
                 }
                 Err(match (stop, upload) {
                     (_, Some(upload)) if !upload.is_under_way() => {
-                        Failed::Unsent(upload.into_body())
+                        SendError::Unsent(upload.into_body())
                     }
                     (Stop::Closed(error), _) if !reader.is_in_head() => {
                         let was_heard = !reader.is_untouched();
-                        Failed::Closed { reason: error.into(), was_heard }
+                        SendError::Closed { reason: error.into(), was_heard }
                     }
-                    (Stop::Closed(error), _) => Failed::Broken(error.into()),
-                    (Stop::Broken(error), _) => Failed::Broken(error),
+                    (Stop::Closed(error), _) => SendError::Broken(error.into()),
+                    (Stop::Broken(error), _) => SendError::Broken(error),
                 })
             }
         }
@@ -145,7 +145,7 @@ fn poll_piece(stream: &mut dyn Stream, cx: &mut Context<'_>) -> Poll<io::Result<
 /// the pool; dropped before that, it is closed.
 pub struct Incoming {
     connection: Option<Connection>,
-    framing: Framing,
+    decoder: BodyDecoder,
     /// What has come and is yet to be read.
     bytes: Bytes,
     /// The rest of the request.
@@ -156,14 +156,14 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    fn new(connection: Connection, begun: Begun, upload: Option<Upload>) -> Response<Self> {
-        let Begun { response, framing, keeps_alive, announced, rest: bytes } = begun;
+    fn new(connection: Connection, head: ResponseHead, upload: Option<Upload>) -> Response<Self> {
+        let ResponseHead { response, body: decoder, keeps_alive, announced, rest: bytes } = head;
         // A backend that has said no wants no more of it (RFC 9112 §9.5), and may
         // read none; the client's connection takes what still comes.
         let upload = upload.filter(|_| response.status().is_success());
         let mut incoming = Self {
             connection: Some(connection),
-            framing,
+            decoder,
             bytes,
             upload: upload.map(Box::new),
             keeps_alive,
@@ -175,7 +175,7 @@ impl Incoming {
 
     pub fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         loop {
-            match self.framing.read(&mut self.bytes)? {
+            match self.decoder.read(&mut self.bytes)? {
                 Step::Content(content) => {
                     self.settle();
                     return Poll::Ready(Some(Ok(content)));
@@ -189,15 +189,17 @@ impl Incoming {
                 match upload.poll(stream, cx) {
                     Poll::Pending => {}
                     Poll::Ready(Ok(())) => self.upload = None,
-                    Poll::Ready(Err(Stopped::Body(error))) => return Poll::Ready(Some(Err(error))),
-                    Poll::Ready(Err(Stopped::Wire(_))) => {
+                    Poll::Ready(Err(UploadError::Body(error))) => {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    Poll::Ready(Err(UploadError::Wire(_))) => {
                         (self.upload, self.keeps_alive) = (None, false);
                     }
                 }
             }
             self.bytes = ready!(poll_piece(stream, cx))?;
             if self.bytes.is_empty() {
-                if !self.framing.close() {
+                if !self.decoder.close() {
                     let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
                     return Poll::Ready(Some(Err(cut.into())));
                 }
@@ -209,8 +211,8 @@ impl Incoming {
     /// Lets go of the connection if that was all.
     fn settle(&mut self) {
         // What is malformed is found again, and told, when it is read.
-        let _ = self.framing.settle(&mut self.bytes);
-        if !self.framing.has_ended() {
+        let _ = self.decoder.settle(&mut self.bytes);
+        if !self.decoder.has_ended() {
             return;
         }
         let is_clean = self.upload.take().is_none() && self.keeps_alive && self.bytes.is_empty();
@@ -222,12 +224,12 @@ impl Incoming {
     }
 
     pub fn is_end_stream(&self) -> bool {
-        self.framing.has_ended()
+        self.decoder.has_ended()
     }
 
     pub fn size_hint(&self) -> SizeHint {
-        match self.framing {
-            Framing::Length(left) => SizeHint::with_exact(left),
+        match self.decoder {
+            BodyDecoder::Length(left) => SizeHint::with_exact(left),
             _ if self.is_end_stream() => SizeHint::with_exact(0),
             _ => SizeHint::default(),
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{Dialer, Heard, Stream};
+use super::{Dialer, IdleActivity, Stream};
 use crate::catalog::resource::Endpoint;
 
 /// How long a connection may lie idle: uvicorn closes its own at 5 s.
@@ -34,7 +34,7 @@ pub struct Pool {
 #[derive(Default)]
 struct Origin {
     idle: Vec<Idle>,
-    learned: Option<Learned>,
+    learned: Option<ClosingAge>,
 }
 
 struct Idle {
@@ -46,7 +46,7 @@ struct Idle {
 
 /// That the backend closes idle connections on its own.
 #[derive(Clone, Copy)]
-struct Learned {
+struct ClosingAge {
     limit: Duration,
     at: Instant,
 }
@@ -127,10 +127,10 @@ impl Origin {
     /// Whether the connection may be used, also for another moment.
     fn keeps(&mut self, idle: &mut Idle, now: Instant) -> bool {
         let age = now - idle.since;
-        match idle.stream.heard() {
-            Heard::Nothing => age < idle.limit.min(self.limit(now)),
-            Heard::Bytes => false,
-            Heard::Close => {
+        match idle.stream.idle_activity() {
+            IdleActivity::Nothing => age < idle.limit.min(self.limit(now)),
+            IdleActivity::Bytes => false,
+            IdleActivity::Close => {
                 self.learn(age, now);
                 false
             }
@@ -141,7 +141,7 @@ impl Origin {
     /// where that is still too long, the next closing halves it again.
     fn learn(&mut self, age: Duration, now: Instant) {
         let limit = self.limit(now).min(age / 2);
-        self.learned = Some(Learned { limit, at: now });
+        self.learned = Some(ClosingAge { limit, at: now });
     }
 
     fn limit(&self, now: Instant) -> Duration {
@@ -149,7 +149,7 @@ impl Origin {
     }
 }
 
-impl Learned {
+impl ClosingAge {
     fn holds(&self, now: Instant) -> bool {
         now - self.at < MEMORY
     }

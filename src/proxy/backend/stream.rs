@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 /// What the backend did on a connection that lies idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum IdleActivity {
     /// Nothing: the connection may serve the next request.
     Nothing,
     /// The backend closed it, or it broke.
@@ -25,11 +25,11 @@ pub enum Heard {
 
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// What the backend did since its last answer was read, as the socket has it now.
-    fn heard(&mut self) -> Heard;
+    fn idle_activity(&mut self) -> IdleActivity;
 }
 
 impl Stream for TcpStream {
-    fn heard(&mut self) -> Heard {
+    fn idle_activity(&mut self) -> IdleActivity {
         peek(self)
     }
 }
@@ -38,24 +38,24 @@ impl Stream for TlsStream<TcpStream> {
     /// Reads through TLS first, because a session ticket may legitimately lie unread,
     /// and then asks the TCP socket beneath. A record that only the socket knows of
     /// cannot be read here and costs the connection, which is always safe.
-    fn heard(&mut self) -> Heard {
+    fn idle_activity(&mut self) -> IdleActivity {
         let (mut byte, mut cx) = ([0], Context::from_waker(Waker::noop()));
         let mut read = ReadBuf::new(&mut byte);
         match Pin::new(&mut *self).poll_read(&mut cx, &mut read) {
             Poll::Pending => peek(self.get_ref().0),
-            Poll::Ready(Ok(())) if !read.filled().is_empty() => Heard::Bytes,
-            Poll::Ready(_) => Heard::Close,
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => IdleActivity::Bytes,
+            Poll::Ready(_) => IdleActivity::Close,
         }
     }
 }
 
 /// Asks the kernel and not the runtime, whose idea of a socket's readiness is as old
 /// as its last look at the events.
-fn peek(stream: &TcpStream) -> Heard {
+fn peek(stream: &TcpStream) -> IdleActivity {
     match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
-        Ok(0) | Err(_) => Heard::Close,
-        Ok(_) => Heard::Bytes,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => IdleActivity::Nothing,
+        Ok(0) | Err(_) => IdleActivity::Close,
+        Ok(_) => IdleActivity::Bytes,
     }
 }
 
@@ -86,18 +86,18 @@ mod tests {
     #[tokio::test]
     async fn what_the_runtime_has_not_noticed_yet_is_heard() {
         let (mut near, far) = connection().await;
-        assert_eq!(near.heard(), Heard::Nothing);
+        assert_eq!(near.idle_activity(), IdleActivity::Nothing);
         (&far).write_all(b"x").unwrap();
-        assert_eq!(near.heard(), Heard::Bytes);
-        assert_eq!(near.heard(), Heard::Bytes, "it is still there");
+        assert_eq!(near.idle_activity(), IdleActivity::Bytes);
+        assert_eq!(near.idle_activity(), IdleActivity::Bytes, "it is still there");
 
         let (mut near, far) = connection().await;
         drop(far);
-        assert_eq!(near.heard(), Heard::Close);
+        assert_eq!(near.idle_activity(), IdleActivity::Close);
 
         let (mut near, far) = connection().await;
         SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(far);
-        assert_eq!(near.heard(), Heard::Close);
+        assert_eq!(near.idle_activity(), IdleActivity::Close);
     }
 }

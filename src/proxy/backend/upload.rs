@@ -1,17 +1,18 @@
 //! A request on its way to the backend: its head and what was read ahead of its
 //! body in one write, then the rest as it comes.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::header::{HeaderMap, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Method};
 use http_body::Body as _;
 
 use super::Stream;
-use crate::proxy::body::{BoxError, RequestBody};
+use crate::proxy::client_body::BoxError;
+use crate::proxy::request_body::RequestBody;
 
 /// What goes on the wire before the body.
 pub struct Head<'a> {
@@ -33,7 +34,7 @@ pub struct Upload {
 }
 
 /// Why an upload stopped.
-pub enum Stopped {
+pub enum UploadError {
     /// The backend takes no more.
     Wire(io::Error),
     /// There is no more: the client broke off, or the body is too large.
@@ -74,22 +75,24 @@ impl Upload {
         &mut self,
         stream: &mut dyn Stream,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Stopped>> {
+    ) -> Poll<Result<(), UploadError>> {
         loop {
             while let Some(rest @ [_, ..]) = self.out.get(self.written..) {
                 match ready!(Pin::new(&mut *stream).poll_write(cx, rest)) {
                     Ok(0) => {
-                        return Poll::Ready(Err(Stopped::Wire(io::ErrorKind::WriteZero.into())));
+                        return Poll::Ready(Err(UploadError::Wire(
+                            io::ErrorKind::WriteZero.into(),
+                        )));
                     }
                     Ok(n) => self.written += n,
-                    Err(error) => return Poll::Ready(Err(Stopped::Wire(error))),
+                    Err(error) => return Poll::Ready(Err(UploadError::Wire(error))),
                 }
                 if !std::mem::replace(&mut self.is_under_way, true) {
                     self.body.take_ahead();
                     self.has_ended = self.body.is_end_stream() && !self.is_chunked;
                 }
             }
-            let flushed = Pin::new(&mut *stream).poll_flush(cx).map_err(Stopped::Wire)?;
+            let flushed = Pin::new(&mut *stream).poll_flush(cx).map_err(UploadError::Wire)?;
             if self.has_ended {
                 return flushed.map(Ok);
             }
@@ -101,7 +104,7 @@ impl Upload {
                         put_data(&mut self.out, data, self.is_chunked);
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Err(Stopped::Body(error))),
+                Some(Err(error)) => return Poll::Ready(Err(UploadError::Body(error))),
                 None => {
                     self.has_ended = true;
                     if self.is_chunked {
@@ -125,7 +128,10 @@ fn put_head(out: &mut Vec<u8>, head: &Head<'_>, length: Option<u64>) {
     match length {
         // A method that means no body says nothing of one (RFC 9110 §8.6).
         Some(0) if **method != Method::POST => {}
-        Some(length) => put_header(out, &CONTENT_LENGTH, length.to_string().as_bytes()),
+        Some(length) => {
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "content-length: {length}\r\n");
+        }
         None => put_header(out, &TRANSFER_ENCODING, b"chunked"),
     }
     out.extend_from_slice(b"\r\n");
@@ -140,7 +146,8 @@ fn put_header(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 fn put_data(out: &mut Vec<u8>, data: &[u8], is_chunked: bool) {
     if is_chunked {
-        out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{:x}\r\n", data.len());
     }
     out.extend_from_slice(data);
     if is_chunked {

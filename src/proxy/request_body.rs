@@ -1,7 +1,6 @@
-//! Bodies on their way: what the client sends, read ahead a little and streamed
-//! beyond that, and what it is given.
+//! What the client sends: read ahead a little, so that it can be judged and sent again, and
+//! streamed beyond that.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,101 +8,37 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
 
-use super::error::ProxyError;
-use super::received::Received;
-use super::relay::Relay;
+use super::client_body::{BoxError, ClientBody, ReadError};
 
 /// How much of a request is read before it is forwarded, in bytes: enough for
 /// nearly every JSON-RPC message.
 pub const READ_AHEAD: usize = 64 * 1024;
-
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a client is given.
-pub enum Body {
-    /// Our own words, or nothing.
-    Full(Option<Bytes>),
-    /// The backend's, as they come.
-    Relay(Box<Relay>),
-    /// What is served besides calls.
-    Page(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
-}
-
-impl Body {
-    pub fn empty() -> Self {
-        Body::Full(None)
-    }
-
-    pub fn page<B>(body: B) -> Self
-    where
-        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-    {
-        Body::Page(Box::pin(body.map_err(Into::into)))
-    }
-
-    pub fn full(bytes: Bytes) -> Self {
-        Body::Full(Some(bytes).filter(|bytes| !bytes.is_empty()))
-    }
-}
-
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.get_mut() {
-            Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Relay(relay) => Pin::new(&mut **relay).poll_frame(cx),
-            Body::Page(page) => page.as_mut().poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Body::Full(bytes) => bytes.is_none(),
-            Body::Relay(relay) => relay.is_end_stream(),
-            Body::Page(page) => page.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Body::Relay(relay) => relay.size_hint(),
-            Body::Page(page) => page.size_hint(),
-        }
-    }
-}
 
 /// A request's body: what was read ahead of it, and the rest still to come.
 pub struct RequestBody {
     ahead: Bytes,
     /// Further chunks, to be joined with it.
     gathered: BytesMut,
-    rest: Option<Received>,
+    rest: Option<ClientBody>,
     /// Bytes that may still come after those read ahead.
     allowance: u64,
     limit: u64,
     /// Where somebody runs a clock that the client's own time must not count for.
-    waiting: Option<Waiting>,
+    waiting: Option<WaitFlag>,
 }
 
 /// Whether a body is waiting for its client; the other half of what
 /// [`RequestBody::waiting`] returns.
-struct Waiting(Arc<AtomicBool>);
+struct WaitFlag(Arc<AtomicBool>);
 
-impl Waiting {
+impl WaitFlag {
     fn set(&self, is_waiting: bool) {
         self.0.store(is_waiting, Ordering::Relaxed);
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitFlag {
     /// A body that is gone waits for nobody.
     fn drop(&mut self) {
         self.set(false);
@@ -111,7 +46,7 @@ impl Drop for Waiting {
 }
 
 impl RequestBody {
-    pub fn new(incoming: Received, limit: u64) -> Self {
+    pub fn new(incoming: ClientBody, limit: u64) -> Self {
         let rest = Some(incoming).filter(|body| !body.is_end_stream());
         Self { rest, allowance: limit, limit, ..Self::empty() }
     }
@@ -163,7 +98,7 @@ impl RequestBody {
                 self.rest = None;
                 return Ok(());
             }
-            Some(frame) => frame.map_err(ReadError::from)?,
+            Some(frame) => frame?,
         };
         if rest.is_end_stream() {
             self.rest = None;
@@ -224,7 +159,7 @@ impl RequestBody {
     pub fn waiting(&mut self) -> Option<Arc<AtomicBool>> {
         self.rest.as_ref()?;
         let waiting = Arc::<AtomicBool>::default();
-        self.waiting = Some(Waiting(waiting.clone()));
+        self.waiting = Some(WaitFlag(waiting.clone()));
         Some(waiting)
     }
 
@@ -238,41 +173,6 @@ impl RequestBody {
     /// The same body once more, where it [is complete](Self::is_complete).
     pub fn again(&mut self) -> Option<Self> {
         self.is_complete().then(|| Self { ahead: self.ahead().clone(), ..Self::empty() })
-    }
-}
-
-/// Why a body could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    #[error("the request body is larger than {0} bytes")]
-    TooLarge(u64),
-    #[error("the request body has malformed chunks")]
-    Malformed,
-    #[error("the client broke off")]
-    BrokeOff,
-}
-
-impl From<hyper::Error> for ReadError {
-    fn from(error: hyper::Error) -> Self {
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
-                return ReadError::Malformed;
-            }
-            cause = error.source();
-        }
-        ReadError::BrokeOff
-    }
-}
-
-impl From<ReadError> for ProxyError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::TooLarge(limit) => ProxyError::BodyTooLarge { limit },
-            ReadError::Malformed => ProxyError::AmbiguousFraming,
-            ReadError::BrokeOff => ProxyError::BodyIncomplete,
-        }
     }
 }
 
@@ -298,7 +198,7 @@ impl HttpBody for RequestBody {
             match frame {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => {
-                    return Poll::Ready(Some(Err(ReadError::from(error).into())));
+                    return Poll::Ready(Some(Err(error.into())));
                 }
                 Some(Ok(frame)) => {
                     // Trailers are hop-by-hop here: no MCP peer sends them.

@@ -15,7 +15,8 @@ use http::{Response, StatusCode, Version};
 use httparse::ParserConfig;
 use hyper::ext::ReasonPhrase;
 
-use super::framing::{Framing, Malformed};
+use super::body::BodyDecoder;
+use super::length::Malformed;
 
 const MAX_HEADERS: usize = 256;
 
@@ -34,9 +35,9 @@ const BEFORE_ANSWER: usize = 1024 * 1024;
 
 /// An answer whose head has come.
 #[derive(Debug)]
-pub struct Begun {
+pub struct ResponseHead {
     pub response: Response<()>,
-    pub framing: Framing,
+    pub body: BodyDecoder,
     /// Whether the connection may serve another request after this one.
     pub keeps_alive: bool,
     /// How long the backend says that it keeps an idle connection open.
@@ -47,7 +48,7 @@ pub struct Begun {
 
 /// Gathers bytes until there is a head among them.
 #[derive(Default)]
-pub struct HeadReader {
+pub struct ResponseHeadReader {
     gathered: Vec<u8>,
     /// So many of them hold no end of a head.
     searched: usize,
@@ -56,7 +57,7 @@ pub struct HeadReader {
     has_misframed_interim: bool,
 }
 
-impl HeadReader {
+impl ResponseHeadReader {
     /// Whether not a byte has come.
     pub fn is_untouched(&self) -> bool {
         self.seen == 0
@@ -68,7 +69,7 @@ impl HeadReader {
     }
 
     /// Takes further bytes; `None` until the head is complete.
-    pub fn read(&mut self, piece: Bytes) -> Result<Option<Begun>, Malformed> {
+    pub fn read(&mut self, piece: Bytes) -> Result<Option<ResponseHead>, Malformed> {
         self.seen += piece.len();
         if self.seen > BEFORE_ANSWER {
             return Err(Malformed);
@@ -88,16 +89,16 @@ impl HeadReader {
             let Some(end) = head_end(&bytes, self.searched) else { break };
             self.searched = 0;
             let head = bytes.split_to(end);
-            let mut begun = parse(&head, bytes)?;
-            match begun.response.status() {
+            let mut found = parse(&head, bytes)?;
+            match found.response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
                 status if status.is_informational() => {
-                    self.has_misframed_interim |= is_framed(begun.response.headers());
-                    bytes = begun.rest;
+                    self.has_misframed_interim |= is_framed(found.response.headers());
+                    bytes = found.rest;
                 }
                 _ => {
-                    begun.keeps_alive &= !self.has_misframed_interim;
-                    return Ok(Some(begun));
+                    found.keeps_alive &= !self.has_misframed_interim;
+                    return Ok(Some(found));
                 }
             }
         }
@@ -141,7 +142,7 @@ fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Reads a complete head. Values share its bytes.
-fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
+fn parse(head: &Bytes, rest: Bytes) -> Result<ResponseHead, Malformed> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     let end = ParserConfig::default()
@@ -158,11 +159,11 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
         let value = HeaderValue::from_maybe_shared(head.slice_ref(line.value));
         headers.append(name, value.map_err(|_| Malformed)?);
     }
-    let framing = Framing::of(status, version, &headers)?;
+    let body = BodyDecoder::of(status, version, &headers)?;
     // Whatever a status that has no body announces one with, its reader and its writer
     // may differ about where the next answer begins.
     let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-    let keeps_alive = framing != Framing::UntilClose
+    let keeps_alive = body != BodyDecoder::UntilClose
         && keeps_alive(version, &headers)
         && !(has_no_body && is_framed(&headers));
     let announced = if keeps_alive { announced(&headers) } else { None };
@@ -175,7 +176,7 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<Begun, Malformed> {
     {
         response.extensions_mut().insert(reason);
     }
-    Ok(Begun { response, framing, keeps_alive, announced, rest })
+    Ok(ResponseHead { response, body, keeps_alive, announced, rest })
 }
 
 fn is_framed(headers: &HeaderMap) -> bool {
@@ -214,21 +215,21 @@ mod tests {
     use super::*;
 
     /// The same answer in one piece, and byte by byte.
-    fn both_ways(wire: &str) -> Result<Option<(u16, Framing, bool, String)>, Malformed> {
-        let told = |begun: Begun| {
-            let rest = String::from_utf8(begun.rest.to_vec()).unwrap();
-            (begun.response.status().as_u16(), begun.framing, begun.keeps_alive, rest)
+    fn both_ways(wire: &str) -> Result<Option<(u16, BodyDecoder, bool, String)>, Malformed> {
+        let told = |head: ResponseHead| {
+            let rest = String::from_utf8(head.rest.to_vec()).unwrap();
+            (head.response.status().as_u16(), head.body, head.keeps_alive, rest)
         };
-        let whole = HeadReader::default()
+        let whole = ResponseHeadReader::default()
             .read(Bytes::copy_from_slice(wire.as_bytes()))
-            .map(|begun| begun.map(told));
-        let (mut reader, mut slow) = (HeadReader::default(), Ok(None));
+            .map(|head| head.map(told));
+        let (mut reader, mut slow) = (ResponseHeadReader::default(), Ok(None));
         for (at, byte) in wire.bytes().enumerate() {
-            slow = reader.read(Bytes::copy_from_slice(&[byte])).map(|begun| begun.map(told));
+            slow = reader.read(Bytes::copy_from_slice(&[byte])).map(|head| head.map(told));
             match &mut slow {
                 Ok(None) => {}
-                Ok(Some(begun)) => {
-                    begun.3 = wire[at + 1..].to_owned();
+                Ok(Some(head)) => {
+                    head.3 = wire[at + 1..].to_owned();
                     break;
                 }
                 Err(_) => break,
@@ -240,10 +241,10 @@ mod tests {
 
     #[test]
     fn a_head_is_found_and_read() {
-        let is = |status, framing, keeps_alive, rest: &str| {
-            Ok(Some((status, framing, keeps_alive, rest.to_owned())))
+        let is = |status, body, keeps_alive, rest: &str| {
+            Ok(Some((status, body, keeps_alive, rest.to_owned())))
         };
-        let length = Framing::Length;
+        let length = BodyDecoder::Length;
         assert_eq!(
             both_ways("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"),
             is(200, length(2), true, "ab")
@@ -252,7 +253,10 @@ mod tests {
             both_ways("\r\n\nHTTP/1.1 404\nA: b\nContent-Length: 0\n\n"),
             is(404, length(0), true, "")
         );
-        assert_eq!(both_ways("HTTP/1.1 200 OK\r\n\r\nx"), is(200, Framing::UntilClose, false, "x"));
+        assert_eq!(
+            both_ways("HTTP/1.1 200 OK\r\n\r\nx"),
+            is(200, BodyDecoder::UntilClose, false, "x")
+        );
         assert_eq!(
             both_ways("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
             is(200, length(0), false, "")
@@ -273,8 +277,8 @@ mod tests {
         );
     }
 
-    fn begun(wire: &'static str) -> Begun {
-        HeadReader::default().read(Bytes::from_static(wire.as_bytes())).unwrap().unwrap()
+    fn head(wire: &'static str) -> ResponseHead {
+        ResponseHeadReader::default().read(Bytes::from_static(wire.as_bytes())).unwrap().unwrap()
     }
 
     #[test]
@@ -288,7 +292,7 @@ mod tests {
             ("HTTP/1.1 103 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", true),
             ("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 x\r\n\r\n", false),
         ] {
-            assert_eq!(begun(wire).keeps_alive, keeps_alive, "{wire:?}");
+            assert_eq!(head(wire).keeps_alive, keeps_alive, "{wire:?}");
         }
     }
 
@@ -306,8 +310,8 @@ mod tests {
             ("Keep-Alive: timeout=2\r\nConnection: close\r\n", None),
         ] {
             let wire = Bytes::from(format!("{head}{line}\r\n"));
-            let begun = HeadReader::default().read(wire).unwrap().unwrap();
-            assert_eq!(begun.announced, announced, "{line:?}");
+            let head = ResponseHeadReader::default().read(wire).unwrap().unwrap();
+            assert_eq!(head.announced, announced, "{line:?}");
         }
     }
 
@@ -332,7 +336,7 @@ mod tests {
     #[test]
     fn a_backend_that_never_comes_to_its_answer_is_not_listened_to_forever() {
         let ends = |piece: &'static str| {
-            let mut reader = HeadReader::default();
+            let mut reader = ResponseHeadReader::default();
             (0..BEFORE_ANSWER).find(|_| reader.read(Bytes::from_static(piece.as_bytes())).is_err())
         };
         let interim = "HTTP/1.1 102 Processing\r\n\r\n";
@@ -344,8 +348,9 @@ mod tests {
     #[test]
     fn an_unusual_reason_is_kept() {
         let reason = |wire: &'static str| {
-            let begun = HeadReader::default().read(Bytes::from_static(wire.as_bytes())).unwrap();
-            let response = begun.unwrap().response;
+            let head =
+                ResponseHeadReader::default().read(Bytes::from_static(wire.as_bytes())).unwrap();
+            let response = head.unwrap().response;
             let reason = response.extensions().get::<ReasonPhrase>();
             reason.map(|reason| String::from_utf8(reason.as_bytes().to_vec()).unwrap())
         };

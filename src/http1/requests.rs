@@ -1,5 +1,5 @@
-//! Where each request of a connection begins and ends, read from its bytes
-//! before the HTTP parser gets them.
+//! Where each request of a client's connection begins and ends, read from its bytes before
+//! the HTTP parser gets them.
 //!
 //! The parser accepts, quite legally, what somebody before us may have read
 //! differently: bare line feeds, a Content-Length beside a Transfer-Encoding
@@ -7,47 +7,46 @@
 //! pipelined ones too, hence bodies are followed to their ends. Whatever is not
 //! plain loses the thread, and nothing that comes after it is vouched for.
 
+use super::chunks::Chunks;
+use super::length::{BodyLength, LengthFields};
+use super::policy::Policy;
+
 /// How much of a line is kept: enough for the fields that frame a message.
 const KEPT: usize = 64;
 
-/// Follows one connection.
-#[derive(Default)]
-pub struct Framing {
+/// Follows the requests of one connection.
+pub struct RequestTracker {
     at: At,
-    line: Partial,
-    length: Option<u64>,
-    is_chunked: bool,
+    line: PartialLine,
+    fields: LengthFields,
     is_ambiguous: bool,
     /// The client holds its body back until it is asked for it.
     awaits_continue: bool,
 }
 
 /// What the next byte belongs to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum At {
     /// Nothing yet: empty lines may precede a request line (RFC 9112 §2.2).
-    #[default]
     Between,
     Head,
-    /// A body, or a chunk with its line end, of so many bytes more.
+    /// A body of which this many bytes remain.
     Body(u64),
-    Chunk(u64),
-    ChunkSize,
-    Trailers,
-    /// Who knows.
+    Chunks(Chunks),
+    /// The framing is lost; nothing after this is vouched for.
     Lost,
 }
 
 /// The beginning of a line of which the end has not come.
 #[derive(Default)]
-struct Partial {
+struct PartialLine {
     start: Vec<u8>,
     length: usize,
     last: u8,
 }
 
 /// A line without its end.
-struct Line<'b> {
+struct HeadLine<'b> {
     /// Its first bytes.
     start: &'b [u8],
     is_cut: bool,
@@ -55,7 +54,7 @@ struct Line<'b> {
     has_bare_lf: bool,
 }
 
-impl Partial {
+impl PartialLine {
     fn add(&mut self, part: &[u8]) {
         let room = KEPT - self.start.len();
         self.start.extend_from_slice(&part[..part.len().min(room)]);
@@ -63,12 +62,12 @@ impl Partial {
         self.last = part.last().copied().unwrap_or(self.last);
     }
 
-    fn line(&self) -> Line<'_> {
-        Line::new(&self.start, self.length, self.last)
+    fn line(&self) -> HeadLine<'_> {
+        HeadLine::new(&self.start, self.length, self.last)
     }
 }
 
-impl<'b> Line<'b> {
+impl<'b> HeadLine<'b> {
     fn new(start: &'b [u8], length: usize, last: u8) -> Self {
         let ends_in_cr = length > 0 && last == b'\r';
         Self {
@@ -80,7 +79,19 @@ impl<'b> Line<'b> {
     }
 }
 
-impl Framing {
+impl Default for RequestTracker {
+    fn default() -> Self {
+        Self {
+            at: At::Between,
+            line: PartialLine::default(),
+            fields: LengthFields::new(Policy::Client),
+            is_ambiguous: false,
+            awaits_continue: false,
+        }
+    }
+}
+
+impl RequestTracker {
     /// Whether bytes of a head have come whose end has not.
     pub fn is_in_head(&self) -> bool {
         self.at == At::Head || (self.at == At::Between && self.line.length > 0)
@@ -88,7 +99,7 @@ impl Framing {
 
     /// Whether a head has come whole and its body has not.
     pub fn is_in_body(&self) -> bool {
-        matches!(self.at, At::Body(_) | At::Chunk(_) | At::ChunkSize | At::Trailers)
+        matches!(self.at, At::Body(_) | At::Chunks(_))
     }
 
     /// Whether all that has come is whole requests.
@@ -119,13 +130,11 @@ impl Framing {
     pub fn read(&mut self, all: &[u8], mut head: impl FnMut(bool)) -> usize {
         let mut bytes = all;
         while !bytes.is_empty() {
-            let was_between = self.at == At::Between;
-            match self.at {
+            let was_between = self.is_between();
+            match &mut self.at {
                 At::Lost => return all.len(),
-                At::Body(left) => bytes = self.skip(bytes, left, At::Body, At::Between),
-                At::Chunk(left) => bytes = self.skip(bytes, left, At::Chunk, At::ChunkSize),
-                At::Between | At::Head | At::ChunkSize | At::Trailers => {
-                    self.awaits_continue &= self.at != At::ChunkSize;
+                At::Body(_) | At::Chunks(_) => bytes = self.skip_body(bytes),
+                At::Between | At::Head => {
                     let Some(end) = memchr::memchr(b'\n', bytes) else {
                         self.line.add(bytes);
                         return all.len();
@@ -134,7 +143,7 @@ impl Framing {
                     let mut line = std::mem::take(&mut self.line);
                     if line.length == 0 {
                         let last = part.last().copied().unwrap_or_default();
-                        self.take(&Line::new(part, part.len(), last), &mut head);
+                        self.take(&HeadLine::new(part, part.len(), last), &mut head);
                     } else {
                         line.add(part);
                         self.take(&line.line(), &mut head);
@@ -142,97 +151,77 @@ impl Framing {
                     bytes = rest;
                 }
             }
-            if self.at == At::Between && !was_between {
+            if self.is_between() && !was_between {
                 break;
             }
         }
         all.len() - bytes.len()
     }
 
-    fn skip<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        left: u64,
-        within: impl Fn(u64) -> At,
-        after: At,
-    ) -> &'b [u8] {
+    /// Passes over what `bytes` hold of a body, and returns the rest of them.
+    fn skip_body<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         self.awaits_continue = false;
-        let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        let left = left - taken as u64;
-        self.at = if left > 0 { within(left) } else { after };
+        let (taken, has_ended) = match &mut self.at {
+            At::Body(left) => {
+                let taken =
+                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left -= taken as u64;
+                (taken, *left == 0)
+            }
+            At::Chunks(chunks) => match chunks.skip(bytes) {
+                Ok(taken) => (taken, chunks.has_ended()),
+                Err(_) => {
+                    self.at = At::Lost;
+                    return bytes;
+                }
+            },
+            At::Between | At::Head | At::Lost => return bytes,
+        };
+        if has_ended {
+            self.at = At::Between;
+        }
         &bytes[taken..]
     }
 
-    fn take(&mut self, line: &Line<'_>, head: &mut impl FnMut(bool)) {
-        match self.at {
-            At::Between if line.is_empty => {}
-            At::Between | At::Head if !line.is_empty => {
-                self.at = At::Head;
-                self.is_ambiguous |= line.has_bare_lf;
-                self.note(line);
-            }
-            At::Between | At::Head => {
-                let is_ambiguous = self.is_ambiguous
-                    || line.has_bare_lf
-                    || (self.is_chunked && self.length.is_some());
-                self.at = match self.length {
-                    _ if is_ambiguous => At::Lost,
-                    _ if self.is_chunked => At::ChunkSize,
-                    Some(length) if length > 0 => At::Body(length),
-                    _ => At::Between,
-                };
-                self.awaits_continue &= self.is_in_body();
-                (self.length, self.is_chunked) = (None, false);
-                head(is_ambiguous);
-            }
-            At::ChunkSize => {
-                self.at = match chunk_size(line) {
-                    Some(0) => At::Trailers,
-                    Some(size) => At::Chunk(size),
-                    None => At::Lost,
-                };
-            }
-            At::Trailers if line.has_bare_lf => self.at = At::Lost,
-            At::Trailers if line.is_empty => self.at = At::Between,
-            At::Trailers | At::Body(_) | At::Chunk(_) | At::Lost => {}
+    /// Takes a line of a head, or an empty one before it.
+    fn take(&mut self, line: &HeadLine<'_>, head: &mut impl FnMut(bool)) {
+        if !line.is_empty {
+            self.at = At::Head;
+            self.is_ambiguous |= line.has_bare_lf;
+            self.note(line);
+        } else if self.at == At::Head {
+            self.end_head(line, head);
         }
     }
 
-    /// Notes what a field says of the body. More than one such field, or one
-    /// that is not of the plainest form, is read differently somewhere.
-    fn note(&mut self, line: &Line<'_>) {
+    fn end_head(&mut self, line: &HeadLine<'_>, head: &mut impl FnMut(bool)) {
+        let fields = std::mem::replace(&mut self.fields, LengthFields::new(Policy::Client));
+        let length = fields.decide();
+        let is_ambiguous = self.is_ambiguous || line.has_bare_lf || length.is_err();
+        self.at = match length {
+            _ if is_ambiguous => At::Lost,
+            Ok(Some(BodyLength::Chunked)) => At::Chunks(Chunks::new(Policy::Client)),
+            Ok(Some(BodyLength::Bytes(length))) if length > 0 => At::Body(length),
+            _ => At::Between,
+        };
+        self.awaits_continue &= self.is_in_body();
+        head(is_ambiguous);
+    }
+
+    /// Notes what a field says of the body.
+    fn note(&mut self, line: &HeadLine<'_>) {
         let Some(colon) = memchr::memchr(b':', line.start) else { return };
-        let (name, value) = (&line.start[..colon], line.start[colon + 1..].trim_ascii());
-        if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
-            let length = decimal(value).filter(|_| !line.is_cut && self.length.is_none());
-            self.is_ambiguous |= length.is_none();
-            self.length = length.or(self.length);
-        } else if name.trim_ascii().eq_ignore_ascii_case(b"transfer-encoding") {
-            let is_plain = value.eq_ignore_ascii_case(b"chunked") && !line.is_cut;
-            self.is_ambiguous |= self.is_chunked || !is_plain;
-            self.is_chunked = true;
-        } else if name.trim_ascii().eq_ignore_ascii_case(b"expect") {
+        let (name, value) =
+            (line.start[..colon].trim_ascii(), line.start[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"content-length") {
+            self.is_ambiguous |= line.is_cut;
+            self.fields.content_length(value);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.is_ambiguous |= line.is_cut;
+            self.fields.transfer_encoding(value);
+        } else if name.eq_ignore_ascii_case(b"expect") {
             self.awaits_continue = value.eq_ignore_ascii_case(b"100-continue");
         }
-    }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
-}
-
-/// How many bytes the chunk has after this line, with the line end that
-/// follows it; zero for the last one.
-fn chunk_size(line: &Line<'_>) -> Option<u64> {
-    let ends = |byte: &u8| matches!(byte, b';' | b' ' | b'\t' | b'\r');
-    let end = line.start.iter().position(ends).filter(|_| !line.has_bare_lf)?;
-    let digits = &line.start[..end];
-    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
-    let digits = std::str::from_utf8(digits).ok().filter(|_| is_plain)?;
-    match u64::from_str_radix(digits, 16).ok()? {
-        0 => Some(0),
-        size => size.checked_add(2),
     }
 }
 
@@ -245,10 +234,10 @@ mod tests {
         let bytes = stream.as_bytes();
         let mut found = Vec::new();
         for cut in 0..=bytes.len() {
-            let (mut framing, mut heads) = (Framing::default(), Vec::new());
+            let (mut requests, mut heads) = (RequestTracker::default(), Vec::new());
             for mut part in [&bytes[..cut], &bytes[cut..]] {
                 while !part.is_empty() {
-                    let taken = framing.read(part, |is_ambiguous| heads.push(is_ambiguous));
+                    let taken = requests.read(part, |is_ambiguous| heads.push(is_ambiguous));
                     assert!(taken > 0, "{stream:?} is not read to its end");
                     part = &part[taken..];
                 }
@@ -283,7 +272,8 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
         for first in [GET, sized, chunked] {
             for next in ["x", "\r\n", GET] {
-                let taken = Framing::default().read(format!("{first}{next}").as_bytes(), |_| {});
+                let taken =
+                    RequestTracker::default().read(format!("{first}{next}").as_bytes(), |_| {});
                 assert_eq!(taken, first.len(), "{first:?} before {next:?}");
             }
         }
@@ -292,9 +282,9 @@ mod tests {
     #[test]
     fn more_is_expected_of_what_has_begun_unless_the_client_waits_to_be_asked() {
         let is_unfinished = |sent: &str| {
-            let mut framing = Framing::default();
-            framing.read(sent.as_bytes(), |_| {});
-            framing.is_unfinished()
+            let mut requests = RequestTracker::default();
+            requests.read(sent.as_bytes(), |_| {});
+            requests.is_unfinished()
         };
         let head = "POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
         assert!(!is_unfinished("") && !is_unfinished(GET) && !is_unfinished(head));
