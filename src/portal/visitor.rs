@@ -20,7 +20,7 @@ use crate::catalog::owner::{Owner, Role};
 use crate::config::Config;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, Session};
-use crate::proxy::throttle;
+use crate::net;
 
 /// The address at the other end of the socket.
 #[derive(Clone, Copy)]
@@ -154,7 +154,7 @@ where
         let is_https = is_https(&site.config, peer, parts);
         let scheme = if is_https { "https" } else { "http" };
         Ok(Self {
-            source: throttle::source(peer, &parts.headers, &site.config.trusted_proxies),
+            source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
             origin: format!("{scheme}://{}", host(parts).unwrap_or("localhost")),
             is_https,
             jar: CookieJar::from_headers(&parts.headers),

@@ -12,11 +12,11 @@ use super::guessing::{self, Tried};
 use super::live::{Endings, Live};
 use super::plane::{DataPlane, Known};
 use super::shared_key::{Key, SharedKey, is_same_code};
-use super::throttle;
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
 use crate::catalog::{self, Digest, quota};
 use crate::clock;
+use crate::net;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
@@ -56,7 +56,7 @@ impl DataPlane {
         peer: IpAddr,
     ) -> Result<Caller, ProxyError> {
         let key = presented_key(headers)?;
-        let source = || throttle::source(peer, headers, &self.config.trusted_proxies);
+        let source = || net::source(peer, headers, &self.config.trusted_proxies);
         let digest = key.normal().map(|normal| self.vault.digest(normal));
         let mut known = digest.and_then(|digest| self.keys.get(&digest));
         loop {
