@@ -21,6 +21,7 @@ use crate::catalog::{Digest, session_mark};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::db::Db;
+use crate::net::client::in_time;
 use crate::probe::{self, Failure, Report, Target};
 use crate::proxy::plane::DataPlane;
 use crate::turns::{Bounds, Full, Turns};
@@ -218,7 +219,7 @@ async fn ask(
         connect_timeout: config.connect_timeout.0,
         answer_timeout: ANSWER,
     };
-    in_time(probe::check(&target), "the whole check").await?
+    in_time(CHECK, "the whole check", probe::check(&target)).await?
 }
 
 /// Notes that the resource's server gives everybody one session, as a check found by
@@ -228,11 +229,6 @@ pub async fn note_constant(db: &Db, resource_id: &str, id: &HeaderValue) {
     if let Err(error) = session_mark::set_constant(db, resource_id, id).await {
         tracing::warn!(%error, "could not record that a server gives everybody one session");
     }
-}
-
-async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result<T, Failure> {
-    let late = |_| Failure::TimedOut { what, limit: CHECK };
-    tokio::time::timeout(CHECK, step).await.map_err(late)
 }
 
 /// Only MCP servers can be asked.

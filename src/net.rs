@@ -1,10 +1,12 @@
 //! The way out, and who is at the other end: which addresses may be connected to (`policy`), how a
-//! connection is made (`race`), the cookies of a load balancer ([`affinity`]), and where a request
+//! connection is made ([`dial`], [`race`]), a small [`client`], the cookies of a load balancer ([`affinity`]), and where a request
 //! comes from (`peer`).
 //!
 //! It knows nothing of resources, events and owners: everything above may use it.
 
 pub mod affinity;
+pub mod client;
+pub mod dial;
 mod peer;
 mod policy;
 pub mod race;

@@ -7,7 +7,6 @@
 //! calls of attendees do not go through here, but the data plane calls [`constant_session`].
 //! A pre-flight has the same [`Session`] by another [`Way`].
 
-pub(crate) mod connect;
 mod exchange;
 mod failure;
 mod sse;

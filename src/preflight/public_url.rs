@@ -10,7 +10,9 @@ use url::{Host, Url};
 use super::{Mark, Tick};
 use crate::catalog::event::Event;
 use crate::catalog::new_id;
-use crate::config::{Config, EndpointPolicy};
+use crate::config::Config;
+use crate::net::EndpointPolicy;
+use crate::net::client::ClientError;
 use crate::probe::{Answer, Failure, Target, Way};
 use crate::proxy::REQUEST_ID;
 
@@ -79,7 +81,9 @@ fn judge(public: &Url, event: &Event, answer: &Answer, id: &str) -> (Mark, Strin
 
 fn reason(public: &Url, failure: &Failure) -> String {
     match failure {
-        Failure::Refused { .. } => format!("{public} refuses the connection from this machine"),
+        Failure::Client(ClientError::Refused { .. }) => {
+            format!("{public} refuses the connection from this machine")
+        }
         Failure::Redirect { status, to } => format!(
             "{public} redirects to {to} ({}); set --public-url to where that leads",
             status.as_u16()

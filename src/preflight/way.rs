@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use serde_json::Value;
 
 use crate::catalog::resource::Resource;
+use crate::net::client::{ClientError, in_time};
 use crate::probe::{Answer, Failure, Target, Way, read};
 use crate::proxy::body::BoxError;
 use crate::proxy::synthetic::{self, Synthetic};
@@ -37,7 +38,7 @@ impl ThroughProxy {
         resource: &Resource,
     ) -> Result<Self, Failure> {
         let path = format!("/api/v1/mcp/{}/mcp", resource.deployment);
-        let uri = path.parse().map_err(|_| Failure::BadUrl)?;
+        let uri = path.parse().map_err(|_| ClientError::BadUrl)?;
         let target = direct(&worker, resource);
         Ok(Self { worker, who, uri, target, sent: AtomicU32::new(0) })
     }
@@ -99,11 +100,10 @@ impl Way for ThroughProxy {
                 answered_in: started.elapsed(),
             })
         };
-        let late = |_| Failure::TimedOut { what: "the answer", limit: PATIENCE };
-        tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?
+        in_time(PATIENCE, "the answer", exchange).await?
     }
 }
 
 fn broken(_: &BoxError) -> Failure {
-    Failure::Broken { reason: "the other side closed it in the middle".to_owned() }
+    ClientError::Broken { reason: "the other side closed it in the middle" }.into()
 }

@@ -9,9 +9,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use url::Url;
 
-use super::connect::{self, in_time};
 use super::{Failure, Target, sse};
 use crate::net::affinity;
+use crate::net::client::{self, ClientError, Connection, in_time};
 
 /// More than any list of tools; a backend that sends more is not read further.
 pub(super) const LARGEST_ANSWER: usize = 4 << 20;
@@ -101,15 +101,15 @@ async fn ask_once(
     body: Option<&Value>,
 ) -> Result<Answer, Failure> {
     let started = Instant::now();
-    let mut connection = connect::open(target).await?;
+    let (policy, limit) = (target.policy, target.connect_timeout);
+    let mut connection = Connection::open(&target.url, policy, limit).await?;
     let connected_in = started.elapsed();
     let request = request(target, url, method, headers, body)?;
     let id = body.and_then(|body| body.get("id")).cloned();
     let exchange = async {
-        let sent = connection.sender.send_request(request).await;
-        let response = sent.map_err(|error| Failure::broken(&error))?;
+        let response = connection.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
-        let (content, bytes) = read(&head.headers, body, id.as_ref(), Failure::broken).await?;
+        let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
@@ -130,15 +130,11 @@ fn request(
     headers: HeaderMap,
     body: Option<&Value>,
 ) -> Result<Request<Full<Bytes>>, Failure> {
-    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut request = Request::new(Full::from(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse().map_err(|_| Failure::BadUrl)?;
-    *request.headers_mut() = headers;
+    let request = client::request(url, client::path_and_query(url), method, body);
+    let mut request = request.map_err(|_| ClientError::BadUrl)?;
+    request.headers_mut().extend(headers);
     let headers = request.headers_mut();
-    let authority = connect::authority(url)?;
-    headers.insert(header::HOST, authority.parse().map_err(|_| Failure::BadUrl)?);
     let agent = HeaderValue::from_static(concat!("ai-proxy/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::USER_AGENT, agent);
     if let Some((name, value)) = &target.credential {
@@ -242,6 +238,10 @@ fn answers(message: &Value, id: Option<&Value>) -> bool {
     message.get("jsonrpc").is_some() && is_response && same
 }
 
+fn broken(error: &hyper::Error) -> Failure {
+    ClientError::broken(error).into()
+}
+
 /// A backend's text as it may be shown: one line, short, without the backend key.
 pub(super) fn plain(target: &Target, text: &str) -> String {
     let secret = target.credential.as_ref().and_then(|(_, value)| value.to_str().ok());
@@ -251,17 +251,4 @@ pub(super) fn plain(target: &Target, text: &str) -> String {
         None => text.to_owned(),
     };
     text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-impl Failure {
-    pub(super) fn broken(error: &hyper::Error) -> Failure {
-        let reason = if error.is_parse() {
-            "it is not HTTP; should the endpoint URL begin with https://?"
-        } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-            "the other side closed it"
-        } else {
-            "it was reset"
-        };
-        Failure::Broken { reason: reason.to_owned() }
-    }
 }

@@ -4,9 +4,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::connect;
 use super::exchange::{Answer, Content, LARGEST_ANSWER, plain};
 use super::{Failure, Report, Server, Target, Way};
+use crate::net::client::{self, ClientError};
 
 const WITH_SESSIONS: &str = "2025-11-25";
 const WITHOUT_SESSIONS: &str = "2026-07-28";
@@ -339,7 +339,8 @@ fn result(target: &Target, method: &'static str, answer: &Answer) -> Result<Valu
         (_, StatusCode::TOO_MANY_REQUESTS) => Err(Failure::BackendError { status }),
         (_, status) if status.is_server_error() => Err(Failure::BackendError { status }),
         (_, StatusCode::MISDIRECTED_REQUEST) => {
-            Err(Failure::HostRefused { host: connect::authority(&target.url)? })
+            let host = client::authority(&target.url).ok_or(ClientError::BadUrl)?;
+            Err(Failure::HostRefused { host })
         }
         (_, StatusCode::NOT_FOUND) => Err(Failure::NotFound { path: target.url.path().to_owned() }),
         (Content::SseEndpoint, _) => Err(Failure::SseOnly),

@@ -4,20 +4,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::config::EndpointPolicy;
-use crate::probe::{Target, connect};
+use crate::net::EndpointPolicy;
+use crate::net::client::{self, ClientError, ExchangeError, Limits};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Ten times what Entra's documents take.
-const LARGEST_ANSWER: usize = 256 * 1024;
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(5),
+    answer: Duration::from_secs(10),
+    // Ten times what Entra's documents take.
+    largest: 256 * 1024,
+};
 
 /// Why there is no answer. For the log: it names no secret.
 #[derive(Debug, thiserror::Error)]
@@ -63,36 +63,21 @@ pub fn host(url: &Url) -> String {
 }
 
 async fn exchange(url: &Url, method: Method, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
-    let broken = || Failure::Broken { host: host(url) };
-    let target = Target {
-        url: url.clone(),
-        credential: None,
-        // The operator chose it, not an organiser.
-        policy: EndpointPolicy::Any,
-        connect_timeout: CONNECT_TIMEOUT,
-        answer_timeout: ANSWER_TIMEOUT,
-    };
     let unreachable = |code: &'static str| Failure::Unreachable { host: host(url), code };
-    let mut connection =
-        connect::open(&target).await.map_err(|failure| unreachable(failure.code()))?;
-    let authority = connect::authority(url).map_err(|failure| unreachable(failure.code()))?;
     let is_form = method == Method::POST;
-    let mut request = Request::new(Full::from(body));
-    *request.method_mut() = method;
-    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    *request.uri_mut() = path.parse().map_err(|_| unreachable("bad_url"))?;
+    let request = client::request(url, client::path_and_query(url), method, body);
+    let mut request = request.map_err(|_| unreachable(ClientError::BadUrl.code()))?;
     let headers = request.headers_mut();
-    headers.insert(HOST, authority.parse().map_err(|_| unreachable("bad_url"))?);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     if is_form {
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, kind);
     }
-    let answer = async {
-        let response = connection.sender.send_request(request).await.map_err(|_| broken())?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|_| broken())?;
-        Ok((head.status, body.to_bytes()))
-    };
-    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| broken())?
+    // The operator chose the address, not an organiser.
+    let answer = client::exchange(url, EndpointPolicy::Any, &LIMITS, request).await;
+    let answer = answer.map_err(|error| match error {
+        ExchangeError::Connect(error) => unreachable(error.code()),
+        _ => Failure::Broken { host: host(url) },
+    })?;
+    Ok((answer.status(), answer.into_body()))
 }
