@@ -12,13 +12,10 @@ use url::Url;
 use super::{Failure, Target, sse};
 use crate::net::affinity;
 use crate::net::client::{self, ClientError, Connection, in_time};
+use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
 
 /// More than any list of tools; a backend that sends more is not read further.
 pub(super) const LARGEST_ANSWER: usize = 4 << 20;
-/// As many redirects as the data plane follows.
-const MOST_REDIRECTS: usize = 3;
-/// Those that keep the method and the body.
-const FOLLOWED: [StatusCode; 2] = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
 
 /// What came back.
 pub struct Answer {
@@ -44,8 +41,7 @@ pub enum Content {
     Other(&'static str),
 }
 
-/// Sends one request, following the redirects that the data plane follows too:
-/// 307 and 308 to the same host, on the registered origin.
+/// Sends one request, and follows redirects on the registered origin.
 pub(super) async fn ask(
     target: &Target,
     method: Method,
@@ -54,7 +50,7 @@ pub(super) async fn ask(
 ) -> Result<Answer, Failure> {
     let mut url = target.url.clone();
     let is_https = url.scheme() == "https";
-    for _ in 0..=MOST_REDIRECTS {
+    for _ in 0..=MAX_REDIRECTS {
         let mut answer = ask_once(target, &url, method.clone(), headers.clone(), body).await?;
         let kept = headers.get(header::COOKIE);
         // Too many to be kept by the data plane are not kept here either.
@@ -62,35 +58,16 @@ pub(super) async fn ask(
         if let Some(affinity) = &answer.affinity {
             headers.insert(header::COOKIE, affinity.clone());
         }
-        if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+        if !redirect::is_redirect(answer.status) {
             return Ok(answer);
         }
         let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("");
-        match on_the_same_host(&url, to) {
-            Some(next) if FOLLOWED.contains(&answer.status) => url = next,
+        match RedirectRule::PROBE.follow(&url, to) {
+            Some(next) if redirect::keeps_method(answer.status) => url = next,
             _ => return Err(Failure::Redirect { status: answer.status, to: plain(target, to) }),
         }
     }
     Err(Failure::RedirectLoop)
-}
-
-/// Where a `Location` leads on the registered origin, if it stays on that host.
-/// Scheme and port of an absolute one are those behind a TLS front, not ours.
-fn on_the_same_host(url: &Url, location: &str) -> Option<Url> {
-    let mut next = url.clone();
-    if location.starts_with('/') && !location.starts_with("//") {
-        let (path, query) = match location.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (location, None),
-        };
-        next.set_path(path);
-        next.set_query(query);
-    } else {
-        let absolute = Url::parse(location).ok().filter(|to| to.host_str() == url.host_str())?;
-        next.set_path(absolute.path());
-        next.set_query(absolute.query());
-    }
-    Some(next)
 }
 
 async fn ask_once(
