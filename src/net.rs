@@ -1,10 +1,13 @@
-//! The way out, and who is at the other end: which addresses may be connected to (`policy`), how a
-//! connection is made ([`dial`], [`race`]), a small [`client`], where a [`redirect`] leads, the cookies of a load balancer ([`affinity`]), and where a request
-//! comes from (`peer`).
+//! The way out, and who is at the other end.
 //!
-//! It knows nothing of resources, events and owners: everything above may use it.
+//! Which addresses may be connected to (`policy`), how a connection is made ([`dial`], [`race`]), a
+//! small client for whatever is no attendee's call ([`client`]), where a [`redirect`] leads, the
+//! cookies of load balancers ([`affinity`]); who the peer of a request is (`peer`), and where this
+//! proxy is reached ([`base_url`]). It knows nothing of resources, events and owners: everything
+//! above may use it.
 
 pub mod affinity;
+pub mod base_url;
 pub mod client;
 pub mod dial;
 mod peer;
@@ -13,6 +16,6 @@ pub mod race;
 pub mod redirect;
 mod socket;
 
-pub use self::peer::{source, source_network, source_site};
-pub use self::policy::{EndpointPolicy, is_allowed};
+pub use self::peer::{is_trusted, source, source_network, source_site};
+pub use self::policy::EndpointPolicy;
 pub use self::socket::{from_here, tune};

@@ -9,11 +9,7 @@ use ipnet::IpNet;
 /// Where a request comes from: the socket's peer, or, where that is a trusted
 /// proxy, the last address of `X-Forwarded-For` that is not one.
 pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| {
-        let address = address.to_canonical();
-        trusted.iter().any(|network| network.contains(&address))
-    };
-    if !is_trusted(peer) {
+    if !is_trusted(peer, trusted) {
         return peer;
     }
     let hops: Vec<&str> = headers
@@ -27,8 +23,14 @@ pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     hops.iter()
         .rev()
         .map_while(|hop| hop_address(hop.trim()))
-        .find(|hop| !is_trusted(*hop))
+        .find(|hop| !is_trusted(*hop, trusted))
         .unwrap_or(peer)
+}
+
+/// Whether what this peer says about others is believed.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|network| network.contains(&peer))
 }
 
 /// The address of a hop, which some proxies write with the port that it came from, and an IPv6 one in

@@ -12,6 +12,7 @@ use crate::catalog::event::Event;
 use crate::catalog::new_id;
 use crate::config::Config;
 use crate::net::EndpointPolicy;
+use crate::net::base_url::BaseUrl;
 use crate::net::client::ClientError;
 use crate::probe::{Answer, Failure, Target, Way};
 use crate::proxy::REQUEST_ID;
@@ -24,8 +25,8 @@ pub async fn check(config: &Config, event: &Event) -> Tick {
                     browser. Open it once on a phone in the room";
         return Tick::found("", Mark::Warning, said);
     };
-    let base = public.as_str().trim_end_matches('/');
-    let Ok(url) = format!("{base}/api/v1/event/{}", event.id).parse() else {
+    let url = BaseUrl::public(public).join(&format!("/api/v1/event/{}", event.id));
+    let Ok(url) = url.parse() else {
         return Tick::found("", Mark::Bad, format!("{public} cannot be used as an address"));
     };
     let target = Target {

@@ -55,9 +55,7 @@ async fn go(
     next: &str,
     invitation: Option<&SecretString>,
 ) -> Answer {
-    let public = site.config.public_url.as_ref();
-    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
-    let back = format!("{}{CALLBACK}", base.trim_end_matches('/'));
+    let back = visitor.base_url.join(CALLBACK);
     match site.identity.begin_entra(back, next, invitation).await {
         Ok(Some(begun)) => {
             Ok((visitor.keeps(begun.ticket), Redirect::to(&begun.url)).into_response())
