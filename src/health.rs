@@ -22,7 +22,7 @@ use crate::clock::now_ms;
 use crate::config::Config;
 use crate::db::Db;
 use crate::net::client::in_time;
-use crate::probe::{self, Failure, Report, Target};
+use crate::probe::{self, Failure, ProbeTarget, Report};
 use crate::proxy::plane::DataPlane;
 use crate::turns::{Bounds, Full, Turns};
 
@@ -212,7 +212,7 @@ async fn ask(
     endpoint: &Endpoint,
     credential: Option<Credential>,
 ) -> Result<Report, Failure> {
-    let target = Target {
+    let target = ProbeTarget {
         url: endpoint.url.clone(),
         credential,
         policy: config.endpoint_policy,

@@ -10,7 +10,7 @@
 mod checks;
 mod lane;
 mod public_url;
-mod way;
+mod through_proxy;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,12 +5,12 @@
 //! sessions), lists the tools, compares its session with a second one and leaves. It reports the exact
 //! reason of a failure and never the backend key. The command line and *Test connection* use it;
 //! calls of attendees do not go through here, but the data plane calls [`constant_session`].
-//! A pre-flight has the same [`Session`] by another [`Way`].
+//! A pre-flight has the same [`Conversation`] by another [`Transport`].
 
+mod conversation;
 mod exchange;
 mod failure;
 mod sse;
-mod talk;
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
+pub use conversation::{Conversation, ToolResult, constant_session};
 pub use exchange::{Answer, Content, read};
 pub use failure::Failure;
-pub use talk::{Called, Session, constant_session};
 
 use crate::config::EndpointPolicy;
 
 /// What is to be asked, and as whom.
 #[derive(Clone)]
-pub struct Target {
+pub struct ProbeTarget {
     /// The endpoint URL of the resource, as registered.
     pub url: Url,
     /// The header that carries the backend key.
@@ -41,9 +41,9 @@ pub struct Target {
 }
 
 /// How the requests of a conversation reach the server.
-pub trait Way: Sync {
+pub trait Transport: Sync {
     /// Whom they are for in the end; what is said of a failure is in its terms.
-    fn target(&self) -> &Target;
+    fn target(&self) -> &ProbeTarget;
 
     /// Sends one request and reads its answer, as far as a JSON-RPC response to `body`.
     ///
@@ -58,8 +58,8 @@ pub trait Way: Sync {
 }
 
 /// Straight to it, on a connection of the probe's own.
-impl Way for Target {
-    fn target(&self) -> &Target {
+impl Transport for ProbeTarget {
+    fn target(&self) -> &ProbeTarget {
         self
     }
 
@@ -76,7 +76,7 @@ impl Way for Target {
 /// What a working MCP server said of itself.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    pub server: Server,
+    pub server: ServerInfo,
     /// The revision that was agreed on, such as `2025-11-25`.
     pub protocol_version: String,
     /// The names of its tools, in its order.
@@ -92,7 +92,7 @@ pub struct Report {
 
 /// The server's name for itself.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Server {
+pub struct ServerInfo {
     pub name: String,
     pub version: String,
 }
@@ -102,8 +102,8 @@ pub struct Server {
 /// # Errors
 /// The reason why attendees could not use it. Where the path is what is wrong,
 /// the usual path is tried as well, and named if it answers.
-pub async fn check(target: &Target) -> Result<Report, Failure> {
-    match talk::with(target).await {
+pub async fn check(target: &ProbeTarget) -> Result<Report, Failure> {
+    match conversation::with(target).await {
         Err(failure) if failure.may_be_the_path() => Err(elsewhere(target, failure).await),
         outcome => outcome,
     }
@@ -111,16 +111,16 @@ pub async fn check(target: &Target) -> Result<Report, Failure> {
 
 /// Looks for the path that was meant, where `found` is what is at the given one: which
 /// path works, or that none of the usual ones does, or which of them would not say.
-pub async fn elsewhere(target: &Target, found: Failure) -> Failure {
+pub async fn elsewhere(target: &ProbeTarget, found: Failure) -> Failure {
     let mut silent = None;
     for url in usual_places(&target.url) {
-        let place = Target { url, ..target.clone() };
+        let place = ProbeTarget { url, ..target.clone() };
         let path = || place.url.path().to_owned();
-        match Session::open(&place).await {
-            Ok((session, _)) => {
-                if session.constant().await.is_none() {
+        match Conversation::open(&place).await {
+            Ok((conversation, _)) => {
+                if conversation.constant().await.is_none() {
                     // Its answer makes no difference.
-                    drop(session.leave().await);
+                    drop(conversation.leave().await);
                 }
                 return Failure::WrongPath { path: target.url.path().to_owned(), works: path() };
             }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::net::EndpointPolicy;
 use crate::net::base_url::BaseUrl;
 use crate::net::client::ClientError;
-use crate::probe::{Answer, Failure, Target, Way};
+use crate::probe::{Answer, Failure, ProbeTarget, Transport};
 use crate::proxy::REQUEST_ID;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub async fn check(config: &Config, event: &Event) -> Tick {
     let Ok(url) = url.parse() else {
         return Tick::found("", Mark::Bad, format!("{public} cannot be used as an address"));
     };
-    let target = Target {
+    let target = ProbeTarget {
         url,
         credential: None,
         policy: EndpointPolicy::Any,

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use url::Url;
 
-use super::{Failure, Target, sse};
+use super::{Failure, ProbeTarget, sse};
 use crate::net::affinity;
 use crate::net::client::{self, ClientError, Connection, in_time};
 use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
@@ -43,7 +43,7 @@ pub enum Content {
 
 /// Sends one request, and follows redirects on the registered origin.
 pub(super) async fn ask(
-    target: &Target,
+    target: &ProbeTarget,
     method: Method,
     mut headers: HeaderMap,
     body: Option<&Value>,
@@ -71,7 +71,7 @@ pub(super) async fn ask(
 }
 
 async fn ask_once(
-    target: &Target,
+    target: &ProbeTarget,
     url: &Url,
     method: Method,
     headers: HeaderMap,
@@ -101,7 +101,7 @@ async fn ask_once(
 }
 
 fn request(
-    target: &Target,
+    target: &ProbeTarget,
     url: &Url,
     method: Method,
     headers: HeaderMap,
@@ -220,7 +220,7 @@ fn broken(error: &hyper::Error) -> Failure {
 }
 
 /// A backend's text as it may be shown: one line, short, without the backend key.
-pub(super) fn plain(target: &Target, text: &str) -> String {
+pub(super) fn plain(target: &ProbeTarget, text: &str) -> String {
     let secret = target.credential.as_ref().and_then(|(_, value)| value.to_str().ok());
     let secret = secret.map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
     let text = match secret.filter(|secret| !secret.is_empty()) {

@@ -69,7 +69,7 @@ impl DataPlane {
     pub async fn is_everybodys(self: &Arc<Self>, target: &Target, id: Digest) -> bool {
         let mut url = target.resource.endpoint.url.clone();
         url.set_path(target.path.path());
-        let server = probe::Target {
+        let server = probe::ProbeTarget {
             url,
             credential: target.resource.credential(),
             policy: self.config.endpoint_policy,
@@ -84,7 +84,7 @@ impl DataPlane {
 
     /// Opens two sessions, unless somebody else has just done so. Runs to its end also
     /// if nobody waits, but in bounded time: others wait for the slot.
-    async fn try_server(&self, resource_id: &str, server: probe::Target) -> Option<Digest> {
+    async fn try_server(&self, resource_id: &str, server: probe::ProbeTarget) -> Option<Digest> {
         let key = (
             resource_id.to_owned(),
             Digest::sha256(server.url.origin().ascii_serialization().as_bytes()),

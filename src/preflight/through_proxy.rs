@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalog::resource::Resource;
 use crate::net::client::{ClientError, in_time};
-use crate::probe::{Answer, Failure, Target, Way, read};
+use crate::probe::{Answer, Failure, ProbeTarget, Transport, read};
 use crate::proxy::body::BoxError;
 use crate::proxy::synthetic::{self, Synthetic};
 use crate::proxy::worker::Worker;
@@ -26,7 +26,7 @@ pub struct ThroughProxy {
     worker: Arc<Worker>,
     who: Arc<Synthetic>,
     uri: Uri,
-    target: Target,
+    target: ProbeTarget,
     sent: AtomicU32,
 }
 
@@ -45,12 +45,12 @@ impl ThroughProxy {
 }
 
 /// The server that stands behind it, at the URL that the data plane makes.
-fn direct(worker: &Worker, resource: &Resource) -> Target {
+fn direct(worker: &Worker, resource: &Resource) -> ProbeTarget {
     let config = &worker.plane.config;
     let endpoint = &resource.endpoint;
     let mut url = endpoint.url.clone();
     url.set_path(&endpoint_path::join(&endpoint.path, None, "/mcp", None));
-    Target {
+    ProbeTarget {
         url,
         credential: resource.credential(),
         policy: config.endpoint_policy,
@@ -59,8 +59,8 @@ fn direct(worker: &Worker, resource: &Resource) -> Target {
     }
 }
 
-impl Way for ThroughProxy {
-    fn target(&self) -> &Target {
+impl Transport for ThroughProxy {
+    fn target(&self) -> &ProbeTarget {
         &self.target
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::exchange::{Answer, Content, LARGEST_ANSWER, plain};
-use super::{Failure, Report, Server, Target, Way};
+use super::{Failure, ProbeTarget, Report, ServerInfo, Transport};
 use crate::net::client::{self, ClientError};
 
 const WITH_SESSIONS: &str = "2025-11-25";
@@ -18,13 +18,13 @@ const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 const MOST_PAGES: usize = 50;
 
 /// Opens in whichever way the server understands, lists its tools and leaves.
-pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
-    let (session, report) = Session::open(target).await?;
-    let tools = session.tools().await;
-    let constant_session = session.constant().await.map(Box::new);
+pub(super) async fn with(target: &ProbeTarget) -> Result<Report, Failure> {
+    let (conversation, report) = Conversation::open(target).await?;
+    let tools = conversation.tools().await;
+    let constant_session = conversation.constant().await.map(Box::new);
     if constant_session.is_none() {
         // Its answer makes no difference.
-        drop(session.leave().await);
+        drop(conversation.leave().await);
     }
     Ok(Report { tools: tools?, constant_session, ..report })
 }
@@ -34,10 +34,13 @@ pub(super) async fn with(target: &Target) -> Result<Report, Failure> {
 ///
 /// # Errors
 /// Why the server cannot be asked.
-pub async fn constant_session(target: &Target) -> Result<Option<HeaderValue>, Failure> {
+pub async fn constant_session(target: &ProbeTarget) -> Result<Option<HeaderValue>, Failure> {
     let answer = initialize(target).await?;
-    let first =
-        Session { id: session_id(&answer), affinity: answer.affinity, ..Session::new(target) };
+    let first = Conversation {
+        id: session_id(&answer),
+        affinity: answer.affinity,
+        ..Conversation::new(target)
+    };
     let constant = first.constant().await;
     if constant.is_none() {
         drop(first.leave().await);
@@ -45,11 +48,11 @@ pub async fn constant_session(target: &Target) -> Result<Option<HeaderValue>, Fa
     Ok(constant)
 }
 
-async fn initialize(way: &impl Way) -> Result<Answer, Failure> {
+async fn initialize(transport: &impl Transport) -> Result<Answer, Failure> {
     let params = json!({
         "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
     });
-    post(way, HeaderMap::new(), "initialize", params).await
+    post(transport, HeaderMap::new(), "initialize", params).await
 }
 
 /// The id of the session that an answer opens; an empty one is none.
@@ -70,20 +73,20 @@ fn more_telling(first: Failure, second: Failure) -> Failure {
 }
 
 /// Why an opening failed, and whether the other era's opening may fare better.
-struct Refusal {
+struct OpeningFailure {
     failure: Failure,
     another_era: bool,
 }
 
-impl From<Failure> for Refusal {
+impl From<Failure> for OpeningFailure {
     fn from(failure: Failure) -> Self {
-        Refusal { failure, another_era: false }
+        OpeningFailure { failure, another_era: false }
     }
 }
 
 /// A conversation that was opened.
-pub struct Session<'a, W> {
-    way: &'a W,
+pub struct Conversation<'a, T> {
+    transport: &'a T,
     version: String,
     id: Option<HeaderValue>,
     affinity: Option<HeaderValue>,
@@ -92,63 +95,63 @@ pub struct Session<'a, W> {
 
 /// What a tool gave back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Called {
+pub struct ToolResult {
     /// The tool says that it failed.
     pub is_error: bool,
     /// The beginning of its first text; empty where it gave none.
     pub text: String,
 }
 
-impl<'a, W: Way> Session<'a, W> {
-    fn new(way: &'a W) -> Self {
+impl<'a, T: Transport> Conversation<'a, T> {
+    fn new(transport: &'a T) -> Self {
         let (id, affinity, has_tools) = (None, None, true);
-        Self { way, version: WITH_SESSIONS.to_owned(), id, affinity, has_tools }
+        Self { transport, version: WITH_SESSIONS.to_owned(), id, affinity, has_tools }
     }
 
     /// Opens in whichever way the server understands. The report names no tools yet.
     ///
     /// # Errors
     /// Why the server cannot be used.
-    pub async fn open(way: &'a W) -> Result<(Self, Report), Failure> {
-        match Self::initialize(way).await {
-            Err(Refusal { failure, another_era: true }) => {
-                Self::discover(way).await.map_err(|second| more_telling(failure, second.failure))
-            }
-            first => first.map_err(|refusal| refusal.failure),
+    pub async fn open(transport: &'a T) -> Result<(Self, Report), Failure> {
+        match Self::initialize(transport).await {
+            Err(OpeningFailure { failure, another_era: true }) => Self::discover(transport)
+                .await
+                .map_err(|second| more_telling(failure, second.failure)),
+            first => first.map_err(|refused| refused.failure),
         }
     }
 
-    async fn initialize(way: &'a W) -> Result<(Self, Report), Refusal> {
-        let answer = initialize(way).await?;
-        let result = opening(way, "initialize", &answer).await?;
+    async fn initialize(transport: &'a T) -> Result<(Self, Report), OpeningFailure> {
+        let answer = initialize(transport).await?;
+        let result = opening(transport, "initialize", &answer).await?;
         let version = result["protocolVersion"].as_str().ok_or(Failure::Malformed {
             method: "initialize",
             reason: "it names no protocol version",
         })?;
-        let session = Session {
-            way,
+        let conversation = Conversation {
+            transport,
             version: version.to_owned(),
             id: session_id(&answer),
             affinity: answer.affinity.clone(),
             has_tools: result["capabilities"].get("tools").is_some(),
         };
         let mut headers = common_headers();
-        session.put_headers(&mut headers);
+        conversation.put_headers(&mut headers);
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        way.ask(Method::POST, headers, Some(&ready)).await?;
-        let report = session.report(&answer, &result["serverInfo"]);
-        Ok((session, report))
+        transport.ask(Method::POST, headers, Some(&ready)).await?;
+        let report = conversation.report(&answer, &result["serverInfo"]);
+        Ok((conversation, report))
     }
 
-    async fn discover(way: &'a W) -> Result<(Self, Report), Refusal> {
+    async fn discover(transport: &'a T) -> Result<(Self, Report), OpeningFailure> {
         let version = WITHOUT_SESSIONS.to_owned();
-        let session = Session { version, ..Session::new(way) };
-        let answer = session.ask("server/discover", json!({})).await?;
-        let result = opening(way, "server/discover", &answer).await?;
+        let conversation = Conversation { version, ..Conversation::new(transport) };
+        let answer = conversation.ask("server/discover", json!({})).await?;
+        let result = opening(transport, "server/discover", &answer).await?;
         let has_tools = result["capabilities"].get("tools").is_some();
         let report =
-            session.report(&answer, &result["_meta"]["io.modelcontextprotocol/serverInfo"]);
-        Ok((Session { has_tools, ..session }, report))
+            conversation.report(&answer, &result["_meta"]["io.modelcontextprotocol/serverInfo"]);
+        Ok((Conversation { has_tools, ..conversation }, report))
     }
 
     /// The names of the server's tools, in its order.
@@ -188,14 +191,18 @@ impl<'a, W: Way> Session<'a, W> {
     ///
     /// # Errors
     /// Why it could not be called; a tool that says of itself that it failed is none.
-    pub async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Called, Failure> {
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+    ) -> Result<ToolResult, Failure> {
         const METHOD: &str = "tools/call";
         let answer = self.ask(METHOD, json!({"name": name, "arguments": arguments})).await?;
         let result = result(self.target(), METHOD, &answer)?;
         let texts = result["content"].as_array().into_iter().flatten();
         let text = texts.filter_map(|part| part["text"].as_str()).next().unwrap_or_default();
         let is_error = result["isError"] == true;
-        Ok(Called { is_error, text: plain(self.target(), text) })
+        Ok(ToolResult { is_error, text: plain(self.target(), text) })
     }
 
     /// The session's id, if the server gives this one to everybody: another session is
@@ -203,11 +210,11 @@ impl<'a, W: Way> Session<'a, W> {
     /// because everybody's would end with it.
     pub async fn constant(&self) -> Option<HeaderValue> {
         let id = self.id.as_ref()?;
-        let answer = initialize(self.way).await.ok()?;
-        let second = Session {
+        let answer = initialize(self.transport).await.ok()?;
+        let second = Conversation {
             id: session_id(&answer),
             affinity: answer.affinity,
-            ..Session::new(self.way)
+            ..Conversation::new(self.transport)
         };
         if second.id.as_ref() == Some(id) {
             return second.id;
@@ -227,12 +234,12 @@ impl<'a, W: Way> Session<'a, W> {
         }
         let mut headers = common_headers();
         self.put_headers(&mut headers);
-        let answer = self.way.ask(Method::DELETE, headers, None).await?;
+        let answer = self.transport.ask(Method::DELETE, headers, None).await?;
         Ok(Some(answer.status))
     }
 
-    fn target(&self) -> &Target {
-        self.way.target()
+    fn target(&self) -> &ProbeTarget {
+        self.transport.target()
     }
 
     async fn ask(&self, method: &'static str, mut params: Value) -> Result<Answer, Failure> {
@@ -249,7 +256,7 @@ impl<'a, W: Way> Session<'a, W> {
                 "io.modelcontextprotocol/clientCapabilities": {},
             });
         }
-        post(self.way, headers, method, params).await
+        post(self.transport, headers, method, params).await
     }
 
     fn put_headers(&self, headers: &mut HeaderMap) {
@@ -267,7 +274,7 @@ impl<'a, W: Way> Session<'a, W> {
     fn report(&self, answer: &Answer, server: &Value) -> Report {
         let text = |field: &str| plain(self.target(), server[field].as_str().unwrap_or_default());
         Report {
-            server: Server { name: text("name"), version: text("version") },
+            server: ServerInfo { name: text("name"), version: text("version") },
             protocol_version: plain(self.target(), &self.version),
             tools: Vec::new(),
             constant_session: None,
@@ -292,7 +299,7 @@ fn common_headers() -> HeaderMap {
 }
 
 async fn post(
-    way: &impl Way,
+    transport: &impl Transport,
     headers: HeaderMap,
     method: &'static str,
     params: Value,
@@ -300,27 +307,31 @@ async fn post(
     let mut all = common_headers();
     all.extend(headers);
     let message = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
-    way.ask(Method::POST, all, Some(&message)).await
+    transport.ask(Method::POST, all, Some(&message)).await
 }
 
 /// The result of an opening request, or why there is none.
-async fn opening(way: &impl Way, method: &'static str, answer: &Answer) -> Result<Value, Refusal> {
-    let failure = match result(way.target(), method, answer) {
+async fn opening(
+    transport: &impl Transport,
+    method: &'static str,
+    answer: &Answer,
+) -> Result<Value, OpeningFailure> {
+    let failure = match result(transport.target(), method, answer) {
         Ok(result) => return Ok(result),
         Err(failure) => failure,
     };
     let spoke_json_rpc = matches!(answer.content, Content::Message(_));
     let elsewhere = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-    if elsewhere && !spoke_json_rpc && is_sse_only(way).await {
+    if elsewhere && !spoke_json_rpc && is_sse_only(transport).await {
         return Err(Failure::SseOnly.into());
     }
     let settled = matches!(failure, Failure::Unauthorized { .. });
     let another_era = spoke_json_rpc || (answer.status.is_client_error() && !elsewhere && !settled);
-    Err(Refusal { failure, another_era })
+    Err(OpeningFailure { failure, another_era })
 }
 
 /// The result in an answer, or what stands in its place.
-fn result(target: &Target, method: &'static str, answer: &Answer) -> Result<Value, Failure> {
+fn result(target: &ProbeTarget, method: &'static str, answer: &Answer) -> Result<Value, Failure> {
     let status = answer.status;
     match (&answer.content, status) {
         (_, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
@@ -349,9 +360,9 @@ fn result(target: &Target, method: &'static str, answer: &Answer) -> Result<Valu
 }
 
 /// Whether a GET opens a stream of the HTTP+SSE transport of 2024-11-05.
-async fn is_sse_only(way: &impl Way) -> bool {
+async fn is_sse_only(transport: &impl Transport) -> bool {
     let accept = HeaderValue::from_static("text/event-stream");
     let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-    let answer = way.ask(Method::GET, headers, None).await;
+    let answer = transport.ask(Method::GET, headers, None).await;
     answer.is_ok_and(|answer| matches!(answer.content, Content::SseEndpoint))
 }
