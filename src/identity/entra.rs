@@ -20,8 +20,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::id_token::{Fault, Person};
-use self::provider::{Known, Provider};
+use self::id_token::{IdTokenError, Person};
+use self::provider::{Provider, ProviderMetadata};
 use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
@@ -51,7 +51,7 @@ impl Entra {
 
 /// Why nobody was signed in.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum EntraRefusal {
     /// The way back is not that of a sign-in that this browser has begun, or it
     /// came a second time, or too late.
     Stale,
@@ -76,21 +76,21 @@ pub enum Refusal {
     Catalog(catalog::Error),
 }
 
-impl From<catalog::Error> for Refusal {
+impl From<catalog::Error> for EntraRefusal {
     fn from(error: catalog::Error) -> Self {
-        Refusal::Catalog(error)
+        EntraRefusal::Catalog(error)
     }
 }
 
-impl From<fetch::Failure> for Refusal {
-    fn from(failure: fetch::Failure) -> Self {
-        tracing::warn!(reason = %failure, "nobody can sign in with Microsoft");
-        Refusal::Unavailable
+impl From<fetch::ProviderError> for EntraRefusal {
+    fn from(error: fetch::ProviderError) -> Self {
+        tracing::warn!(reason = %error, "nobody can sign in with Microsoft");
+        EntraRefusal::Unavailable
     }
 }
 
 /// A sign-in that has begun.
-pub struct Begun {
+pub struct AuthorizationRequest {
     /// Where to send the browser.
     pub url: String,
     /// What the browser keeps until it is back.
@@ -98,7 +98,7 @@ pub struct Begun {
 }
 
 /// What the browser brings back.
-pub struct Back<'a> {
+pub struct AuthorizationResponse<'a> {
     pub ticket: &'a str,
     pub state: &'a str,
     pub code: Option<&'a SecretString>,
@@ -108,7 +108,7 @@ pub struct Back<'a> {
 }
 
 /// Somebody is who they say, and an owner.
-pub struct Arrived {
+pub struct SignIn {
     pub owner: Owner,
     /// Where they wanted to go, as [`Identity::begin_entra`] was told.
     pub next: String,
@@ -127,40 +127,43 @@ impl Identity {
         redirect_uri: String,
         next: &str,
         invitation: Option<&SecretString>,
-    ) -> Result<Option<Begun>, Refusal> {
+    ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
         let Some(entra) = &self.entra else { return Ok(None) };
-        let known = entra.provider.known().await?;
+        let metadata = entra.provider.metadata().await?;
         let ticket = Ticket::new(redirect_uri, next, invitation)?;
-        let url = authorization_url(&known, &entra.settings, &ticket);
-        Ok(Some(Begun { url, ticket: ticket.seal(&self.vault)? }))
+        let url = authorization_url(&metadata, &entra.settings, &ticket);
+        Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
     /// Ends a sign-in. Whatever comes of it, it cannot come back again.
-    pub async fn finish_entra(&self, back: Back<'_>) -> Result<Arrived, Refusal> {
-        let entra = self.entra.as_ref().ok_or(Refusal::Stale)?;
-        let ticket = Ticket::open(&self.vault, back.ticket).ok_or(Refusal::Stale)?;
+    pub async fn finish_entra(
+        &self,
+        back: AuthorizationResponse<'_>,
+    ) -> Result<SignIn, EntraRefusal> {
+        let entra = self.entra.as_ref().ok_or(EntraRefusal::Stale)?;
+        let ticket = Ticket::open(&self.vault, back.ticket).ok_or(EntraRefusal::Stale)?;
         if verify_slices_are_equal(ticket.state.as_bytes(), back.state.as_bytes()).is_err() {
-            return Err(Refusal::Stale);
+            return Err(EntraRefusal::Stale);
         }
         let buckets = [Bucket::microsoft(back.source)];
-        self.throttle.attempt(&buckets).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(&buckets).map_err(EntraRefusal::Throttled)?;
         if !accounts::spend(&self.db, &ticket.state, ticket.expires_at).await? {
-            return Err(Refusal::Stale);
+            return Err(EntraRefusal::Stale);
         }
         match back.error {
-            Some("access_denied") => return Err(Refusal::Cancelled),
+            Some("access_denied") => return Err(EntraRefusal::Cancelled),
             Some(error) => {
                 let code = error_code(error, back.error_description);
                 tracing::warn!(code, "Entra let somebody through to nothing");
-                return Err(Refusal::Denied(code));
+                return Err(EntraRefusal::Denied(code));
             }
             None => {}
         }
-        let code = back.code.ok_or(Refusal::Stale)?;
+        let code = back.code.ok_or(EntraRefusal::Stale)?;
         let person = entra.ask_who(&ticket, code).await?;
         let owner = self.owner_of(entra, &person, ticket.invitation.as_deref()).await?;
         self.throttle.forgive(&buckets);
-        Ok(Arrived { owner, next: ticket.next })
+        Ok(SignIn { owner, next: ticket.next })
     }
 
     async fn owner_of(
@@ -168,14 +171,14 @@ impl Identity {
         entra: &Entra,
         person: &Person,
         invitation: Option<&str>,
-    ) -> Result<Owner, Refusal> {
+    ) -> Result<Owner, EntraRefusal> {
         let account = person.account;
         if !entra.settings.tenants.contains(&account.tenant) {
-            return Err(Refusal::ForeignTenant(account));
+            return Err(EntraRefusal::ForeignTenant(account));
         }
         if let Some(token) = invitation {
             let owner = accounts::redeem(&self.db, token, account).await?;
-            let owner = owner.ok_or(Refusal::LinkIsOver)?;
+            let owner = owner.ok_or(EntraRefusal::LinkIsOver)?;
             self.end_all(&owner.id).await?;
             return Ok(owner);
         }
@@ -186,34 +189,38 @@ impl Identity {
             }
             None => {
                 let administrators = manage::administrators(&self.db).await?;
-                return Err(Refusal::Stranger { account, administrators });
+                return Err(EntraRefusal::Stranger { account, administrators });
             }
         };
-        if owner.active { Ok(owner) } else { Err(Refusal::Deactivated(owner)) }
+        if owner.active { Ok(owner) } else { Err(EntraRefusal::Deactivated(owner)) }
     }
 }
 
 impl Entra {
-    async fn ask_who(&self, ticket: &Ticket, code: &SecretString) -> Result<Person, Refusal> {
-        let known = self.provider.known().await?;
-        let token = self.provider.redeem(&known, ticket, code).await?;
-        let read = |known: &Known| {
-            id_token::read(token.expose_secret(), known, self.settings.client_id, &ticket.nonce)
+    async fn ask_who(&self, ticket: &Ticket, code: &SecretString) -> Result<Person, EntraRefusal> {
+        let metadata = self.provider.metadata().await?;
+        let token = self.provider.redeem(&metadata, ticket, code).await?;
+        let read = |metadata: &ProviderMetadata| {
+            id_token::read(token.expose_secret(), metadata, self.settings.client_id, &ticket.nonce)
         };
-        let person = match read(&known) {
-            Err(Fault::UnknownKey) => read(&*self.provider.newer_than(&known).await?),
+        let person = match read(&metadata) {
+            Err(IdTokenError::UnknownKey) => read(&*self.provider.newer_than(&metadata).await?),
             other => other,
         };
-        person.map_err(|fault| {
-            tracing::warn!(reason = %fault, "an ID token is not taken");
-            Refusal::Unavailable
+        person.map_err(|error| {
+            tracing::warn!(reason = %error, "an ID token is not taken");
+            EntraRefusal::Unavailable
         })
     }
 }
 
-fn authorization_url(known: &Known, settings: &EntraSettings, ticket: &Ticket) -> String {
+fn authorization_url(
+    metadata: &ProviderMetadata,
+    settings: &EntraSettings,
+    ticket: &Ticket,
+) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(Digest::sha256(ticket.verifier.as_bytes()).as_bytes());
-    let mut url = known.authorization_endpoint.clone();
+    let mut url = metadata.authorization_endpoint.clone();
     url.query_pairs_mut()
         .append_pair("client_id", &settings.client_id.to_string())
         .append_pair("response_type", "code")

@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
 
 /// Why there is no answer. For the log: it names no secret.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ProviderError {
     #[error("{host} cannot be reached ({code})")]
     Unreachable { host: String, code: &'static str },
     #[error("{host} failed a moment ago and is not asked yet")]
@@ -35,10 +35,10 @@ pub enum Failure {
 }
 
 /// Reads a JSON document; `what` names it in errors.
-pub async fn get<T: DeserializeOwned>(url: &Url, what: &'static str) -> Result<T, Failure> {
+pub async fn get<T: DeserializeOwned>(url: &Url, what: &'static str) -> Result<T, ProviderError> {
     let (status, body) = exchange(url, Method::GET, Bytes::new()).await?;
     if status != StatusCode::OK {
-        return Err(Failure::Refused { host: host(url), status, reason: String::new() });
+        return Err(ProviderError::Refused { host: host(url), status, reason: String::new() });
     }
     parse(url, what, &body)
 }
@@ -49,21 +49,29 @@ pub async fn post<T: DeserializeOwned>(
     url: &Url,
     form: String,
     what: &'static str,
-) -> Result<(StatusCode, T), Failure> {
+) -> Result<(StatusCode, T), ProviderError> {
     let (status, body) = exchange(url, Method::POST, form.into()).await?;
     Ok((status, parse(url, what, &body)?))
 }
 
-fn parse<T: DeserializeOwned>(url: &Url, what: &'static str, body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure::Malformed { host: host(url), what })
+fn parse<T: DeserializeOwned>(
+    url: &Url,
+    what: &'static str,
+    body: &[u8],
+) -> Result<T, ProviderError> {
+    serde_json::from_slice(body).map_err(|_| ProviderError::Malformed { host: host(url), what })
 }
 
 pub fn host(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-async fn exchange(url: &Url, method: Method, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
-    let unreachable = |code: &'static str| Failure::Unreachable { host: host(url), code };
+async fn exchange(
+    url: &Url,
+    method: Method,
+    body: Bytes,
+) -> Result<(StatusCode, Bytes), ProviderError> {
+    let unreachable = |code: &'static str| ProviderError::Unreachable { host: host(url), code };
     let is_form = method == Method::POST;
     let request = client::request(url, client::path_and_query(url), method, body);
     let mut request = request.map_err(|_| unreachable(ClientError::BadUrl.code()))?;
@@ -77,7 +85,7 @@ async fn exchange(url: &Url, method: Method, body: Bytes) -> Result<(StatusCode,
     let answer = client::exchange(url, EndpointPolicy::Any, &LIMITS, request).await;
     let answer = answer.map_err(|error| match error {
         ExchangeError::Connect(error) => unreachable(error.code()),
-        _ => Failure::Broken { host: host(url) },
+        _ => ProviderError::Broken { host: host(url) },
     })?;
     Ok((answer.status(), answer.into_body()))
 }
