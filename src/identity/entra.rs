@@ -7,26 +7,25 @@
 //! token (`id_token`). Entra says who somebody is. Who may be an owner is said
 //! here: whoever has an account already, an invitation, or a place in the settings.
 
+mod authorization;
 mod fetch;
 mod id_token;
 mod provider;
 pub mod ticket;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
+use self::authorization::error_code;
+pub use self::authorization::{AuthorizationRequest, AuthorizationResponse};
 use self::id_token::{IdTokenError, Person};
 use self::provider::{Provider, ProviderMetadata};
 use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
 use crate::catalog;
-use crate::catalog::Digest;
 use crate::catalog::owner::entra::{self as accounts, Account};
 use crate::catalog::owner::{Owner, manage};
 use crate::config::EntraSettings;
@@ -89,24 +88,6 @@ impl From<fetch::ProviderError> for EntraRefusal {
     }
 }
 
-/// A sign-in that has begun.
-pub struct AuthorizationRequest {
-    /// Where to send the browser.
-    pub url: String,
-    /// What the browser keeps until it is back.
-    pub ticket: String,
-}
-
-/// What the browser brings back.
-pub struct AuthorizationResponse<'a> {
-    pub ticket: &'a str,
-    pub state: &'a str,
-    pub code: Option<&'a SecretString>,
-    pub error: Option<&'a str>,
-    pub error_description: &'a str,
-    pub source: IpAddr,
-}
-
 /// Somebody is who they say, and an owner.
 pub struct SignIn {
     pub owner: Owner,
@@ -131,7 +112,8 @@ impl Identity {
         let Some(entra) = &self.entra else { return Ok(None) };
         let metadata = entra.provider.metadata().await?;
         let ticket = Ticket::new(redirect_uri, next, invitation)?;
-        let url = authorization_url(&metadata, &entra.settings, &ticket);
+        let url =
+            authorization::url(&metadata.authorization_endpoint, entra.settings.client_id, &ticket);
         Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
@@ -211,58 +193,5 @@ impl Entra {
             tracing::warn!(reason = %error, "an ID token is not taken");
             EntraRefusal::Unavailable
         })
-    }
-}
-
-fn authorization_url(
-    metadata: &ProviderMetadata,
-    settings: &EntraSettings,
-    ticket: &Ticket,
-) -> String {
-    let challenge = URL_SAFE_NO_PAD.encode(Digest::sha256(ticket.verifier.as_bytes()).as_bytes());
-    let mut url = metadata.authorization_endpoint.clone();
-    url.query_pairs_mut()
-        .append_pair("client_id", &settings.client_id.to_string())
-        .append_pair("response_type", "code")
-        .append_pair("response_mode", "query")
-        .append_pair("redirect_uri", &ticket.redirect_uri)
-        .append_pair("scope", "openid profile")
-        .append_pair("state", &ticket.state)
-        .append_pair("nonce", &ticket.nonce)
-        .append_pair("code_challenge", &challenge)
-        .append_pair("code_challenge_method", "S256")
-        // Whoever was refused with one account must be able to take another.
-        .append_pair("prompt", "select_account");
-    url.into()
-}
-
-/// Entra's number for what was wrong, else the code of the standard: what may be
-/// shown and logged of texts that hold names and come by way of the browser.
-fn error_code(error: &str, description: &str) -> String {
-    let number = description.split_once("AADSTS").map(|(_, rest)| rest);
-    let digits: String =
-        number.unwrap_or_default().chars().take_while(char::is_ascii_digit).take(9).collect();
-    if digits.is_empty() {
-        error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(64).collect()
-    } else {
-        format!("AADSTS{digits}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_an_error_only_its_code_is_kept() {
-        let long = "x".repeat(100);
-        for (error, description, code) in [
-            ("access_denied", "AADSTS50105: ada@example.org is not assigned", "AADSTS50105"),
-            ("server_error", "something", "server_error"),
-            ("<b>bad\n", "AADSTS", "bbad"),
-            (&long, "", &long[..64]),
-        ] {
-            assert_eq!(error_code(error, description), code);
-        }
     }
 }

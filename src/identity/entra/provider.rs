@@ -12,6 +12,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
+use super::authorization::error_code;
 use super::fetch::{self, ProviderError};
 use super::ticket::Ticket;
 use crate::config::EntraSettings;
@@ -193,7 +194,7 @@ impl Provider {
             _ => {
                 let error = answer.error.as_deref().unwrap_or_default();
                 let description = answer.error_description.as_deref().unwrap_or_default();
-                let reason = super::error_code(error, description);
+                let reason = error_code(error, description);
                 Err(ProviderError::Refused { host: fetch::host(url), status, reason })
             }
         }
