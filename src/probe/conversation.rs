@@ -4,30 +4,20 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::exchange::{Answer, Content, LARGEST_ANSWER, plain};
-use super::{Failure, ProbeTarget, Report, ServerInfo, Transport};
-use crate::net::client::{self, ClientError};
+use super::body::LARGEST_ANSWER;
+use super::failure::Failure;
+use super::opening::{OpeningFailure, WITH_SESSIONS, initialize, more_telling, opening};
+use super::report::{Report, ServerInfo};
+use super::rpc::{SESSION_ID, client_info, common_headers, post, result, session_id};
+use super::transport::{Answer, ProbeTarget, Transport};
 
-const WITH_SESSIONS: &str = "2025-11-25";
 const WITHOUT_SESSIONS: &str = "2026-07-28";
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+
 /// Pages of `tools/list` that are read: a backend must not keep us for ever.
 const MOST_PAGES: usize = 50;
-
-/// Opens in whichever way the server understands, lists its tools and leaves.
-pub(super) async fn with(target: &ProbeTarget) -> Result<Report, Failure> {
-    let (conversation, report) = Conversation::open(target).await?;
-    let tools = conversation.tools().await;
-    let constant_session = conversation.constant().await.map(Box::new);
-    if constant_session.is_none() {
-        // Its answer makes no difference.
-        drop(conversation.leave().await);
-    }
-    Ok(Report { tools: tools?, constant_session, ..report })
-}
 
 /// The id of the session that the server gives to everybody, if it does: two are opened,
 /// and ended again unless they are one.
@@ -46,42 +36,6 @@ pub async fn constant_session(target: &ProbeTarget) -> Result<Option<HeaderValue
         drop(first.leave().await);
     }
     Ok(constant)
-}
-
-async fn initialize(transport: &impl Transport) -> Result<Answer, Failure> {
-    let params = json!({
-        "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
-    });
-    post(transport, HeaderMap::new(), "initialize", params).await
-}
-
-/// The id of the session that an answer opens; an empty one is none.
-fn session_id(answer: &Answer) -> Option<HeaderValue> {
-    let id = answer.headers.get(SESSION_ID).filter(|_| answer.status.is_success());
-    id.filter(|id| !id.is_empty()).cloned()
-}
-
-/// Of the refusals to open in the one era and in the other, that which says more:
-/// a server of the other era says only that it has no such method.
-fn more_telling(first: Failure, second: Failure) -> Failure {
-    const METHOD_NOT_FOUND: i64 = -32601;
-    match (&first, &second) {
-        (Failure::Protocol { code, .. }, _) if *code != METHOD_NOT_FOUND => first,
-        (_, Failure::Protocol { .. }) => second,
-        _ => first,
-    }
-}
-
-/// Why an opening failed, and whether the other era's opening may fare better.
-struct OpeningFailure {
-    failure: Failure,
-    another_era: bool,
-}
-
-impl From<Failure> for OpeningFailure {
-    fn from(failure: Failure) -> Self {
-        OpeningFailure { failure, another_era: false }
-    }
 }
 
 /// A conversation that was opened.
@@ -178,7 +132,7 @@ impl<'a, T: Transport> Conversation<'a, T> {
                 reason: "it holds no list of tools",
             })?;
             let listed = tools.iter().filter_map(|tool| tool["name"].as_str());
-            names.extend(listed.map(|name| plain(self.target(), name)));
+            names.extend(listed.map(|name| self.target().plain(name)));
             match result["nextCursor"].as_str() {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => break,
@@ -202,7 +156,7 @@ impl<'a, T: Transport> Conversation<'a, T> {
         let texts = result["content"].as_array().into_iter().flatten();
         let text = texts.filter_map(|part| part["text"].as_str()).next().unwrap_or_default();
         let is_error = result["isError"] == true;
-        Ok(ToolResult { is_error, text: plain(self.target(), text) })
+        Ok(ToolResult { is_error, text: self.target().plain(text) })
     }
 
     /// The session's id, if the server gives this one to everybody: another session is
@@ -272,10 +226,10 @@ impl<'a, T: Transport> Conversation<'a, T> {
     }
 
     fn report(&self, answer: &Answer, server: &Value) -> Report {
-        let text = |field: &str| plain(self.target(), server[field].as_str().unwrap_or_default());
+        let text = |field: &str| self.target().plain(server[field].as_str().unwrap_or_default());
         Report {
             server: ServerInfo { name: text("name"), version: text("version") },
-            protocol_version: plain(self.target(), &self.version),
+            protocol_version: self.target().plain(&self.version),
             tools: Vec::new(),
             constant_session: None,
             connect_ms: millis(answer.connected_in),
@@ -286,83 +240,4 @@ impl<'a, T: Transport> Conversation<'a, T> {
 
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn client_info() -> Value {
-    json!({"name": "ai-proxy", "version": env!("CARGO_PKG_VERSION")})
-}
-
-fn common_headers() -> HeaderMap {
-    let both = HeaderValue::from_static("application/json, text/event-stream");
-    let json = HeaderValue::from_static("application/json");
-    HeaderMap::from_iter([(header::ACCEPT, both), (header::CONTENT_TYPE, json)])
-}
-
-async fn post(
-    transport: &impl Transport,
-    headers: HeaderMap,
-    method: &'static str,
-    params: Value,
-) -> Result<Answer, Failure> {
-    let mut all = common_headers();
-    all.extend(headers);
-    let message = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
-    transport.ask(Method::POST, all, Some(&message)).await
-}
-
-/// The result of an opening request, or why there is none.
-async fn opening(
-    transport: &impl Transport,
-    method: &'static str,
-    answer: &Answer,
-) -> Result<Value, OpeningFailure> {
-    let failure = match result(transport.target(), method, answer) {
-        Ok(result) => return Ok(result),
-        Err(failure) => failure,
-    };
-    let spoke_json_rpc = matches!(answer.content, Content::Message(_));
-    let elsewhere = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-    if elsewhere && !spoke_json_rpc && is_sse_only(transport).await {
-        return Err(Failure::SseOnly.into());
-    }
-    let settled = matches!(failure, Failure::Unauthorized { .. });
-    let another_era = spoke_json_rpc || (answer.status.is_client_error() && !elsewhere && !settled);
-    Err(OpeningFailure { failure, another_era })
-}
-
-/// The result in an answer, or what stands in its place.
-fn result(target: &ProbeTarget, method: &'static str, answer: &Answer) -> Result<Value, Failure> {
-    let status = answer.status;
-    match (&answer.content, status) {
-        (_, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            let sent_as = target.credential.as_ref().map(|(header, _)| header.clone());
-            Err(Failure::Unauthorized { status, sent_as })
-        }
-        (Content::Message(message), _) => match message.get("result") {
-            Some(result) if status.is_success() => Ok(result.clone()),
-            _ => {
-                let error = &message["error"];
-                let message = plain(target, error["message"].as_str().unwrap_or_default());
-                let code = error["code"].as_i64().unwrap_or_default();
-                Err(Failure::Protocol { method, code, message })
-            }
-        },
-        (_, StatusCode::TOO_MANY_REQUESTS) => Err(Failure::BackendError { status }),
-        (_, status) if status.is_server_error() => Err(Failure::BackendError { status }),
-        (_, StatusCode::MISDIRECTED_REQUEST) => {
-            let host = client::authority(&target.url).ok_or(ClientError::BadUrl)?;
-            Err(Failure::HostRefused { host })
-        }
-        (_, StatusCode::NOT_FOUND) => Err(Failure::NotFound { path: target.url.path().to_owned() }),
-        (Content::SseEndpoint, _) => Err(Failure::SseOnly),
-        (Content::Other(what), status) => Err(Failure::NotMcp { status, what }),
-    }
-}
-
-/// Whether a GET opens a stream of the HTTP+SSE transport of 2024-11-05.
-async fn is_sse_only(transport: &impl Transport) -> bool {
-    let accept = HeaderValue::from_static("text/event-stream");
-    let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
-    let answer = transport.ask(Method::GET, headers, None).await;
-    answer.is_ok_and(|answer| matches!(answer.content, Content::SseEndpoint))
 }
