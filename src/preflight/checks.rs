@@ -1,6 +1,7 @@
 //! What the event itself needs to work, as far as it can be told from here.
 
-use super::{Board, Mark, Tick, public_url};
+use super::board::{Board, Mark, Tick};
+use super::public_url;
 use crate::catalog::attendee;
 use crate::catalog::event::{Event, Shut};
 use crate::catalog::resource::ResourceType;

@@ -1,12 +1,13 @@
 //! One resource, as an attendee would use it: open, list the tools, call one, leave.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use super::board::{Board, Lane, Mark, Tick, ToolCall};
+use super::steps::Steps;
 use super::through_proxy::ThroughProxy;
-use super::{Board, Lane, Mark, Tick, ToolCall};
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::health;
 use crate::probe::{self, Conversation, Failure, ToolResult, Transport};
@@ -15,9 +16,6 @@ use crate::proxy::worker::Worker;
 
 /// How long one resource may take, whatever it does.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Tools whose names are kept.
-const LISTED: usize = 100;
 
 const OPEN: usize = 0;
 const LIST: usize = 1;
@@ -59,7 +57,7 @@ pub async fn run(
     if !resource.active || resource.kind != ResourceType::McpServer {
         return;
     }
-    let steps = Steps { board, lane: n };
+    let steps = Steps::new(board, n);
     let plane = worker.plane.clone();
     let conversation = async {
         match ThroughProxy::new(worker, who, &resource) {
@@ -75,7 +73,7 @@ pub async fn run(
         }
     };
     if tokio::time::timeout(PATIENCE, conversation).await.is_err() {
-        steps.give_up();
+        steps.give_up(PATIENCE);
     }
 }
 
@@ -198,76 +196,4 @@ async fn explain(transport: &ThroughProxy, failure: Failure) -> String {
         ) => reason.to_string(),
         (Err(_), failure) => failure.to_string(),
     }
-}
-
-/// Where the steps of one resource stand on the board.
-struct Steps {
-    board: Board,
-    lane: usize,
-}
-
-impl Steps {
-    fn write(&self, at: usize, change: impl FnOnce(&mut Tick)) {
-        self.board.write(|run| {
-            if let Some(tick) = run.lanes.get_mut(self.lane).and_then(|lane| lane.ticks.get_mut(at))
-            {
-                change(tick);
-            }
-        });
-    }
-
-    async fn time<T>(&self, at: usize, step: impl Future<Output = T>) -> (T, Duration) {
-        self.write(at, |tick| tick.mark = Mark::Running);
-        let started = Instant::now();
-        let done = step.await;
-        (done, started.elapsed())
-    }
-
-    fn end(&self, at: usize, took: Option<Duration>, outcome: Result<String, String>) {
-        self.write(at, |tick| {
-            tick.ms = took.map(millis);
-            (tick.mark, tick.said) = match outcome {
-                Ok(said) => (Mark::Good, said),
-                Err(reason) => (Mark::Bad, reason),
-            };
-        });
-    }
-
-    fn warn(&self, at: usize, took: Duration, said: String) {
-        self.write(at, |tick| {
-            (tick.mark, tick.said, tick.ms) = (Mark::Warning, said, Some(millis(took)));
-        });
-    }
-
-    fn list(&self, tools: &[String]) {
-        self.board.write(|run| {
-            if let Some(lane) = run.lanes.get_mut(self.lane) {
-                lane.tools = tools.iter().take(LISTED).cloned().collect();
-            }
-        });
-    }
-
-    fn skip_rest(&self) {
-        self.board.write(|run| {
-            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
-            for tick in ticks.filter(|tick| tick.mark == Mark::Waiting) {
-                tick.mark = Mark::Skipped;
-            }
-        });
-    }
-
-    fn give_up(&self) {
-        self.board.write(|run| {
-            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
-            for tick in ticks.filter(|tick| tick.mark == Mark::Running) {
-                tick.mark = Mark::Bad;
-                tick.said = format!("given up: it took longer than {} s", PATIENCE.as_secs());
-            }
-        });
-        self.skip_rest();
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::{Host, Url};
 
-use super::{Mark, Tick};
+use super::board::{Mark, Tick};
 use crate::catalog::event::Event;
 use crate::catalog::new_id;
 use crate::config::Config;
