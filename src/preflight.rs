@@ -25,7 +25,6 @@ use self::board::{Board, Finish};
 pub use self::board::{Lane, Mark, Run, Tick, ToolCall};
 use self::run::{AT_ONCE, LONGEST};
 use crate::catalog::event::Event;
-use crate::clock::now_ms;
 use crate::proxy::plane::DataPlane;
 use crate::turns::{Bounds, Full, Turns};
 
@@ -110,7 +109,7 @@ impl Preflights {
         let lanes =
             event.resources.iter().map(|resource| lane::planned(resource, calls.get(&resource.id)));
         let board = Board::new(Run {
-            started_at: now_ms(),
+            started_at: plane.clock.now_ms(),
             finished_at: None,
             event: checks::planned(),
             lanes: lanes.collect(),
@@ -119,7 +118,8 @@ impl Preflights {
         let plane = plane.clone();
         let questions = self.questions.clone();
         plane.control.clone().spawn(async move {
-            run::run(plane, questions, Arc::new(event), calls, Finish(board)).await;
+            let finish = Finish::new(board, plane.clock.clone());
+            run::run(plane, questions, Arc::new(event), calls, finish).await;
             drop(turn);
         });
         Ok(())
@@ -144,6 +144,7 @@ impl Preflights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     fn board(started_at: i64, finished_at: Option<i64>) -> Board {
         let run = Run { started_at, finished_at, event: Vec::new(), lanes: Vec::new() };
@@ -157,7 +158,7 @@ mod tests {
         preflights.enter(About::new("me", "a"), first.clone()).unwrap();
         assert!(preflights.enter(About::new("me", "a"), board(2, None)).is_err());
         preflights.enter(About::new("me", "b"), board(2, None)).unwrap();
-        drop(Finish(first));
+        drop(Finish::new(first, Clock::default()));
         preflights.enter(About::new("me", "a"), board(3, None)).unwrap();
         assert_eq!(preflights.last("me", "a").unwrap().started_at, 3);
     }

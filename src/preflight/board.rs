@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::catalog::resource::ResourceType;
-use crate::clock::now_ms;
+use crate::clock::Clock;
 
 /// How one step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,12 +130,22 @@ impl Board {
 }
 
 /// Ends a run, also one that was broken off.
-pub(super) struct Finish(pub Board);
+pub(super) struct Finish {
+    pub board: Board,
+    clock: Clock,
+}
+
+impl Finish {
+    pub fn new(board: Board, clock: Clock) -> Self {
+        Self { board, clock }
+    }
+}
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.0.write(|run| {
-            run.finished_at = Some(now_ms());
+        let now = self.clock.now_ms();
+        self.board.write(|run| {
+            run.finished_at = Some(now);
             let ticks = run.lanes.iter_mut().flat_map(|lane| &mut lane.ticks);
             for tick in run.event.iter_mut().chain(ticks) {
                 if matches!(tick.mark, Mark::Waiting | Mark::Running) {
@@ -155,7 +165,7 @@ mod tests {
         let run = Run { started_at: 1, finished_at: None, event: Vec::new(), lanes: Vec::new() };
         let board = Board::new(run);
         board.write(|run| run.event.push(Tick::waiting("x")));
-        drop(Finish(board.clone()));
+        drop(Finish::new(board.clone(), Clock::default()));
         assert_eq!(board.0.lock().count(Mark::Skipped), 1);
         assert!(!board.0.lock().is_running());
     }

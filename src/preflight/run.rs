@@ -30,7 +30,7 @@ pub(super) async fn run(
     mut calls: HashMap<String, ToolCall>,
     finish: Finish,
 ) {
-    let board = &finish.0;
+    let board = &finish.board;
     let who = Arc::new(Synthetic::of(event.clone()));
     // A worker of the run's own: its connections and counters go when it is over.
     let worker = Arc::new(Worker::uncounted(plane.clone()));
