@@ -6,16 +6,16 @@
 //! proxy is reached ([`base_url`]). It knows nothing of resources, events and owners: everything
 //! above may use it.
 
-pub mod affinity;
+pub(crate) mod affinity;
 pub mod base_url;
-pub mod client;
-pub mod dial;
+pub(crate) mod client;
+pub(crate) mod dial;
 mod peer;
 mod policy;
-pub mod race;
-pub mod redirect;
+pub(crate) mod race;
+pub(crate) mod redirect;
 mod socket;
 
-pub use self::peer::{is_trusted, source, source_network, source_site};
+pub(crate) use self::peer::{is_trusted, source, source_network, source_site};
 pub use self::policy::EndpointPolicy;
-pub use self::socket::{from_here, tune};
+pub(crate) use self::socket::{from_here, tune};

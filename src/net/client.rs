@@ -189,3 +189,69 @@ async fn tls(url: &Url, stream: TcpStream) -> Result<TlsStream<TcpStream>, Strin
     let name = name.map_err(|error| error.to_string())?;
     connector.connect(name, stream).await.map_err(|error| error::tls_reason(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { connect: Duration::from_secs(5), answer: Duration::from_millis(200), largest: 2 };
+
+    /// What comes of a server that answers so and closes, or says nothing.
+    async fn outcome(answer: Option<&'static str>) -> Result<Response<Bytes>, ExchangeError> {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("http://{}/a?b", server.local_addr().unwrap()).parse().unwrap();
+        let head = format!("GET /a?b HTTP/1.1\r\nhost: {}\r\n\r\n", authority(&url).unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let mut asked = vec![0; head.len()];
+            stream.read_exact(&mut asked).await.unwrap();
+            assert_eq!(String::from_utf8(asked).unwrap(), head);
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+                None => drop(stream.read(&mut [0]).await),
+            }
+        });
+        let asked = request(&url, path_and_query(&url), Method::GET, "").unwrap();
+        let outcome = exchange(&url, EndpointPolicy::Any, &LIMITS, asked).await;
+        served.await.unwrap();
+        outcome
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_taken_within_its_bounds_and_no_further() {
+        let good = outcome(Some("HTTP/1.1 404 \r\ncontent-length: 2\r\n\r\nno")).await.unwrap();
+        assert_eq!((good.status(), &good.body()[..]), (StatusCode::NOT_FOUND, &b"no"[..]));
+        for too_much in
+            ["HTTP/1.1 200 \r\ncontent-length: 3\r\n\r\nyes", "HTTP/1.1 200 \r\n\r\nyes"]
+        {
+            assert!(matches!(outcome(Some(too_much)).await, Err(ExchangeError::BrokenOff)));
+        }
+        let cut = "HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\ny";
+        assert!(matches!(outcome(Some(cut)).await, Err(ExchangeError::BrokenOff)));
+        for broken in ["", "HTTP/1.1 20", "SSH-2.0-OpenSSH_9.2\r\n"] {
+            assert!(matches!(outcome(Some(broken)).await, Err(ExchangeError::Send(_))), "{broken}");
+        }
+        assert!(matches!(outcome(None).await, Err(ExchangeError::Late(_))));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_or_not_allowed_is_not_asked() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("http://{}/", server.local_addr().unwrap()).parse().unwrap();
+        let ask = async |policy| {
+            let asked = request(&url, "/", Method::GET, "").unwrap();
+            match exchange(&url, policy, &LIMITS, asked).await {
+                Err(ExchangeError::Connect(error)) => error.code(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(ask(EndpointPolicy::Public).await, "address_refused");
+        drop(server);
+        assert_eq!(ask(EndpointPolicy::Any).await, "refused");
+    }
+}

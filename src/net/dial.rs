@@ -95,3 +95,22 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameErro
 fn without_brackets(host: &str) -> &str {
     host.trim_matches(['[', ']'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_judged_as_it_is_written_in_a_url_or_without_brackets() {
+        let found =
+            async |host: &str, policy| resolve(host, 80, policy, Duration::from_secs(5)).await;
+        for host in ["[::1]", "::1", "127.0.0.1"] {
+            assert_eq!(found(host, EndpointPolicy::Any).await.unwrap().len(), 1, "{host}");
+            let refused = found(host, EndpointPolicy::Public).await.unwrap_err();
+            assert!(matches!(refused, ResolveError::Refused(ip) if ip.is_loopback()), "{host}");
+            assert_eq!(io::Error::from(refused).kind(), io::ErrorKind::PermissionDenied);
+        }
+        let unknown = found(&"x".repeat(300), EndpointPolicy::Any).await;
+        assert!(matches!(unknown, Err(ResolveError::Unknown(_))));
+    }
+}

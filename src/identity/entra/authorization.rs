@@ -1,4 +1,7 @@
 //! The browser's trip to Entra: what it is sent with, and what it brings back.
+//!
+//! The `oauth2` crate is not used for it: it brings `chrono`, which deny.toml bans, and its errors keep
+//! what the token endpoint answered, tokens included.
 
 use std::net::IpAddr;
 
