@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 
 use super::output::{self, Json};
 use crate::net;
-use crate::net::client::Connection;
+use crate::net::client::ClientConnection;
 
 /// Less than the five seconds that containers are usually given for it.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -69,9 +69,9 @@ async fn ask(address: SocketAddr, tls: bool) -> anyhow::Result<StatusCode> {
     let mut connection = if tls {
         let connector = TlsConnector::from(Arc::new(tls_config()?));
         let stream = connector.connect(ServerName::from(address.ip()), stream).await?;
-        Connection::over(stream).await?
+        ClientConnection::over(stream).await?
     } else {
-        Connection::over(stream).await?
+        ClientConnection::over(stream).await?
     };
     let request = Request::get("/readyz")
         .header(header::HOST, address.to_string())

@@ -89,7 +89,7 @@ impl From<fetch::ProviderError> for EntraRefusal {
 }
 
 /// Somebody is who they say, and an owner.
-pub struct SignIn {
+pub struct EntraSignIn {
     pub owner: Owner,
     /// Where they wanted to go, as [`Identity::begin_entra`] was told.
     pub next: String,
@@ -121,7 +121,7 @@ impl Identity {
     pub async fn finish_entra(
         &self,
         back: AuthorizationResponse<'_>,
-    ) -> Result<SignIn, EntraRefusal> {
+    ) -> Result<EntraSignIn, EntraRefusal> {
         let entra = self.entra.as_ref().ok_or(EntraRefusal::Stale)?;
         let ticket = Ticket::open(&self.vault, back.ticket).ok_or(EntraRefusal::Stale)?;
         if verify_slices_are_equal(ticket.state.as_bytes(), back.state.as_bytes()).is_err() {
@@ -145,7 +145,7 @@ impl Identity {
         let person = entra.ask_who(&ticket, code).await?;
         let owner = self.owner_of(entra, &person, ticket.invitation.as_deref()).await?;
         self.throttle.forgive(&buckets);
-        Ok(SignIn { owner, next: ticket.next })
+        Ok(EntraSignIn { owner, next: ticket.next })
     }
 
     async fn owner_of(

@@ -25,18 +25,18 @@ use super::policy::EndpointPolicy;
 use super::{dial, race};
 
 /// One HTTP/1.1 connection; closed when dropped.
-pub struct Connection {
+pub struct ClientConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
 
-impl Drop for Connection {
+impl Drop for ClientConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-impl Connection {
+impl ClientConnection {
     /// Connects to the host of `url`. Each of the steps (the look-up, each address, TLS) may take
     /// `limit`.
     ///
@@ -118,7 +118,7 @@ pub async fn exchange(
     limits: &Limits,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, ExchangeError> {
-    let mut connection = Connection::open(url, policy, limits.connect).await?;
+    let mut connection = ClientConnection::open(url, policy, limits.connect).await?;
     let answer = async {
         let answer = connection.send(request).await.map_err(ExchangeError::Send)?;
         let (head, body) = answer.into_parts();

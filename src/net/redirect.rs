@@ -14,7 +14,7 @@ pub const MAX_REDIRECTS: usize = 3;
 /// What is taken for a redirect that stays on the registered host.
 pub struct RedirectRule {
     reference: Reference,
-    place: Place,
+    scope: Scope,
 }
 
 /// How a `Location` may be written.
@@ -26,7 +26,7 @@ enum Reference {
 }
 
 /// What must be the same as in the registered URL.
-enum Place {
+enum Scope {
     /// The host, and the port where one is named. The scheme may be the other one: a server behind
     /// a TLS front says `http://` of itself.
     HostAndPort,
@@ -35,8 +35,8 @@ enum Place {
 }
 
 impl RedirectRule {
-    pub const DATA_PLANE: Self = Self { reference: Reference::Any, place: Place::HostAndPort };
-    pub const PROBE: Self = Self { reference: Reference::UrlOrRoot, place: Place::Host };
+    pub const DATA_PLANE: Self = Self { reference: Reference::Any, scope: Scope::HostAndPort };
+    pub const PROBE: Self = Self { reference: Reference::UrlOrRoot, scope: Scope::Host };
 
     /// Where a `Location` in the answer of `current` leads on that origin; `None` where it leads
     /// elsewhere or cannot be read.
@@ -61,9 +61,9 @@ impl RedirectRule {
             Reference::UrlOrRoot => Url::parse(location).ok()?,
         };
         let is_same = to.host_str() == current.host_str()
-            && match self.place {
-                Place::HostAndPort => is_http(&to) && names_port_of(&to, current),
-                Place::Host => true,
+            && match self.scope {
+                Scope::HostAndPort => is_http(&to) && names_port_of(&to, current),
+                Scope::Host => true,
             };
         next.set_path(to.path());
         next.set_query(to.query());

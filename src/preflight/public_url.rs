@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::net::EndpointPolicy;
 use crate::net::base_url::BaseUrl;
 use crate::net::client::ClientError;
-use crate::probe::{Answer, Failure, ProbeTarget, Transport};
+use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport};
 use crate::proxy::REQUEST_ID;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub async fn check(config: &Config, event: &Event) -> Tick {
     }
 }
 
-fn judge(public: &Url, event: &Event, answer: &Answer, id: &str) -> (Mark, String) {
+fn judge(public: &Url, event: &Event, answer: &ProbeAnswer, id: &str) -> (Mark, String) {
     let status = answer.status;
     if answer.headers.get(REQUEST_ID).is_none_or(|echoed| echoed != id) {
         let said = format!(

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalog::resource::Resource;
 use crate::net::client::{ClientError, in_time};
-use crate::probe::{Answer, Failure, ProbeTarget, Transport, read};
+use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport, read};
 use crate::proxy::body::BoxError;
 use crate::proxy::synthetic::{self, Synthetic};
 use crate::proxy::worker::Worker;
@@ -69,7 +69,7 @@ impl Transport for ThroughProxy {
         method: Method,
         headers: HeaderMap,
         body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ProbeAnswer, Failure> {
         let started = Instant::now();
         let id = body.and_then(|body| body.get("id")).cloned();
         let mut request =
@@ -89,7 +89,7 @@ impl Transport for ThroughProxy {
                 .map_err(|error| Failure::Proxy { status: error.status(), code: error.code() })?;
             let (head, body) = response.into_parts();
             let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
-            Ok(Answer {
+            Ok(ProbeAnswer {
                 status: head.status,
                 headers: head.headers,
                 content,

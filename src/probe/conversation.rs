@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::opening::{OpeningFailure, WITH_SESSIONS, initialize, more_telling, opening};
 use super::report::{Report, ServerInfo};
 use super::rpc::{SESSION_ID, client_info, common_headers, post, result, session_id};
-use super::transport::{Answer, ProbeTarget, Transport};
+use super::transport::{ProbeAnswer, ProbeTarget, Transport};
 
 const WITHOUT_SESSIONS: &str = "2026-07-28";
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -196,7 +196,7 @@ impl<'a, T: Transport> Conversation<'a, T> {
         self.transport.target()
     }
 
-    async fn ask(&self, method: &'static str, mut params: Value) -> Result<Answer, Failure> {
+    async fn ask(&self, method: &'static str, mut params: Value) -> Result<ProbeAnswer, Failure> {
         let mut headers = HeaderMap::new();
         self.put_headers(&mut headers);
         if self.version == WITHOUT_SESSIONS {
@@ -225,7 +225,7 @@ impl<'a, T: Transport> Conversation<'a, T> {
         }
     }
 
-    fn report(&self, answer: &Answer, server: &Value) -> Report {
+    fn report(&self, answer: &ProbeAnswer, server: &Value) -> Report {
         let text = |field: &str| self.target().plain(server[field].as_str().unwrap_or_default());
         Report {
             server: ServerInfo { name: text("name"), version: text("version") },

@@ -10,9 +10,9 @@ use url::Url;
 
 use super::body::read;
 use super::failure::Failure;
-use super::transport::{Answer, ProbeTarget, Transport};
+use super::transport::{ProbeAnswer, ProbeTarget, Transport};
 use crate::net::affinity;
-use crate::net::client::{self, ClientError, Connection, in_time};
+use crate::net::client::{self, ClientConnection, ClientError, in_time};
 use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
 
 impl Transport for ProbeTarget {
@@ -26,7 +26,7 @@ impl Transport for ProbeTarget {
         method: Method,
         mut headers: HeaderMap,
         body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ProbeAnswer, Failure> {
         let mut url = self.url.clone();
         let is_https = url.scheme() == "https";
         for _ in 0..=MAX_REDIRECTS {
@@ -58,10 +58,10 @@ async fn ask_once(
     method: Method,
     headers: HeaderMap,
     body: Option<&Value>,
-) -> Result<Answer, Failure> {
+) -> Result<ProbeAnswer, Failure> {
     let started = Instant::now();
     let (policy, limit) = (target.policy, target.connect_timeout);
-    let mut connection = Connection::open(&target.url, policy, limit).await?;
+    let mut connection = ClientConnection::open(&target.url, policy, limit).await?;
     let connected_in = started.elapsed();
     let request = request(target, url, method, headers, body)?;
     let id = body.and_then(|body| body.get("id")).cloned();
@@ -69,7 +69,7 @@ async fn ask_once(
         let response = connection.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
         let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
-        Ok(Answer {
+        Ok(ProbeAnswer {
             status: head.status,
             headers: head.headers,
             content,

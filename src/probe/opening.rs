@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::rpc::{client_info, post, result};
-use super::transport::{Answer, Content, Transport};
+use super::transport::{Content, ProbeAnswer, Transport};
 
 /// The newest revision with sessions.
 pub(super) const WITH_SESSIONS: &str = "2025-11-25";
 
-pub(super) async fn initialize(transport: &impl Transport) -> Result<Answer, Failure> {
+pub(super) async fn initialize(transport: &impl Transport) -> Result<ProbeAnswer, Failure> {
     let params = json!({
         "protocolVersion": WITH_SESSIONS, "capabilities": {}, "clientInfo": client_info(),
     });
@@ -44,7 +44,7 @@ impl From<Failure> for OpeningFailure {
 pub(super) async fn opening(
     transport: &impl Transport,
     method: &'static str,
-    answer: &Answer,
+    answer: &ProbeAnswer,
 ) -> Result<Value, OpeningFailure> {
     let failure = match result(transport.target(), method, answer) {
         Ok(result) => return Ok(result),

@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::transport::{Answer, Content, ProbeTarget, Transport};
+use super::transport::{Content, ProbeAnswer, ProbeTarget, Transport};
 use crate::net::client::{self, ClientError};
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// The id of the session that an answer opens; an empty one is none.
-pub(super) fn session_id(answer: &Answer) -> Option<HeaderValue> {
+pub(super) fn session_id(answer: &ProbeAnswer) -> Option<HeaderValue> {
     let id = answer.headers.get(SESSION_ID).filter(|_| answer.status.is_success());
     id.filter(|id| !id.is_empty()).cloned()
 }
@@ -31,7 +31,7 @@ pub(super) async fn post(
     headers: HeaderMap,
     method: &'static str,
     params: Value,
-) -> Result<Answer, Failure> {
+) -> Result<ProbeAnswer, Failure> {
     let mut all = common_headers();
     all.extend(headers);
     let message = json!({"jsonrpc": "2.0", "id": method, "method": method, "params": params});
@@ -42,7 +42,7 @@ pub(super) async fn post(
 pub(super) fn result(
     target: &ProbeTarget,
     method: &'static str,
-    answer: &Answer,
+    answer: &ProbeAnswer,
 ) -> Result<Value, Failure> {
     let status = answer.status;
     match (&answer.content, status) {

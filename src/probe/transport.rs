@@ -52,11 +52,11 @@ pub trait Transport: Sync {
         method: Method,
         headers: HeaderMap,
         body: Option<&Value>,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    ) -> impl Future<Output = Result<ProbeAnswer, Failure>> + Send;
 }
 
 /// What came back.
-pub struct Answer {
+pub struct ProbeAnswer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub content: Content,
