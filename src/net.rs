@@ -1,10 +1,10 @@
-//! The way out, and who is at the other end.
+//! Connections to other servers, and the addresses of peers and of this proxy.
 //!
-//! Which addresses may be connected to (`policy`), how a connection is made ([`dial`], [`race`]), a
-//! small client for whatever is no attendee's call ([`client`]), where a [`redirect`] leads, the
-//! cookies of load balancers ([`affinity`]); who the peer of a request is (`peer`), and where this
-//! proxy is reached ([`base_url`]). It knows nothing of resources, events and owners: everything
-//! above may use it.
+//! It decides which addresses may be connected to (`policy`) and where a [`redirect`] leads. It
+//! connects ([`dial`], [`race`]), has a small [`client`] for everything that is not an attendee's
+//! call, and reads the cookies of load balancers ([`affinity`]). It finds out where a request comes
+//! from (`peer`) and where this proxy is reached ([`base_url`]). It knows nothing about resources,
+//! events and owners, so every other room may use it.
 
 pub(crate) mod affinity;
 pub mod base_url;

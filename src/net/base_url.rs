@@ -1,8 +1,8 @@
-//! Where people and programs reach this proxy, as they are told: the beginning of every URL of ours
-//! that stands in a page, an answer or a terminal.
+//! The address at which people and programs reach this proxy: the start of every URL of ours in a
+//! page, an answer or a terminal.
 //!
-//! With a public URL, it is that. Without one, it depends on who asks ([`Fallback`]): a page goes to
-//! the browser alone that asked for it, but an answer of the API is passed on.
+//! It is the public URL where one is set. Without one it depends on the caller ([`Fallback`]): a page
+//! is shown only in the browser that asked for it, but an answer of the API may be passed on.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,15 +15,15 @@ use super::socket::from_here;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
-/// What is taken where there is no public URL. `https` says whether this is how it is reached.
+/// The address where no public URL is set. `https` says whether clients use HTTPS.
 #[derive(Clone, Copy)]
 pub enum Fallback<'a> {
-    /// The host that was asked for, whatever it is called.
+    /// The host in the request, whatever its name.
     AskedHost { https: bool, host: Option<&'a str> },
-    /// The host that was asked for if that is an address and not a name, which anybody can make
-    /// lead here; else where the server listens.
+    /// The host in the request if it is an address, otherwise the address that the server listens
+    /// on: anybody can make a name that leads here.
     AskedAddress { https: bool, host: Option<&'a str>, listen: SocketAddr },
-    /// Where the server listens, as it is found from this machine.
+    /// The address that the server listens on, as a client on this machine finds it.
     Local { https: bool, listen: SocketAddr },
 }
 
@@ -44,6 +44,7 @@ impl BaseUrl {
         }
     }
 
+    /// The base of a public URL.
     pub fn public(url: &Url) -> Self {
         Self(url.as_str().trim_end_matches('/').to_owned())
     }

@@ -1,7 +1,7 @@
-//! A small HTTP/1.1 client: one connection, one request, one answer, each within bounds.
+//! A small HTTP/1.1 client: one connection, one request and one answer, each within limits.
 //!
-//! The probe, the sign-in with Entra and `apply --server` ask with it. It keeps no connection and
-//! follows no redirect; calls of attendees have the pool of the data plane.
+//! The probe, the sign-in with Entra and `apply --server` use it. It keeps no connection and follows
+//! no redirect. The calls of attendees use the pool of the data plane instead.
 
 mod error;
 
@@ -93,7 +93,7 @@ pub struct Limits {
     pub largest: usize,
 }
 
-/// Why an exchange came to no answer.
+/// Why an exchange gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     /// There was no connection.

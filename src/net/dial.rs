@@ -1,8 +1,8 @@
-//! From a name to a connection: what everybody who connects to a server shares.
+//! From a host name to a connection: the steps that all connections to other servers share.
 //!
-//! A name is looked up within a time limit, and of its addresses only those that the policy allows
-//! are handed out. Whether TLS is part of the race between them, as in the data plane, or follows
-//! it, as in the small client, is decided by whoever composes these steps.
+//! A name is looked up within a time limit, and only those of its addresses are returned that the
+//! policy allows. The caller puts the steps together: in the data plane TLS is part of the race
+//! between the addresses, in the small client it follows the race.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +66,7 @@ pub async fn resolve(
 /// A connection without TLS.
 ///
 /// # Errors
-/// Nobody takes it there.
+/// No server accepts it.
 pub async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     tune(&stream);
@@ -76,7 +76,7 @@ pub async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
 /// TLS for HTTP/1.1, which trusts what the operating system trusts.
 ///
 /// # Errors
-/// The operating system does not say whom it trusts.
+/// The trusted certificates of the operating system cannot be read.
 pub fn tls_connector() -> Result<TlsConnector, rustls::Error> {
     let mut config = rustls::ClientConfig::with_platform_verifier()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -1,5 +1,5 @@
-//! Who the peer of a request is: the address that it comes from, behind the proxies that are
-//! trusted, and the network that this address counts as.
+//! The source of a request: its address, behind the proxies that are trusted, and the network or
+//! site that this address counts as.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -27,7 +27,7 @@ pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         .unwrap_or(peer)
 }
 
-/// Whether what this peer says about others is believed.
+/// Whether the forwarding headers of this peer are believed.
 pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     let peer = peer.to_canonical();
     trusted.iter().any(|network| network.contains(&peer))

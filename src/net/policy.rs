@@ -1,7 +1,7 @@
 //! Which addresses may be connected to.
 //!
-//! An address is judged after its name was looked up, so that no name leads past the rule; and
-//! an IPv6 address that a gateway takes to an IPv4 one is judged by that.
+//! An address is judged after its name was looked up, so no name gets past the policy. An IPv6
+//! address that a gateway translates to an IPv4 one is judged by the IPv4 address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,9 +1,9 @@
 //! Where a redirect of a backend leads, and which redirects are followed.
 //!
-//! This is the only place that reads a `Location`. Whatever it says, the next request goes to the
-//! origin that was registered: a redirect changes the path and the query there and nothing else.
-//! The data plane follows for its clients, and the probe to find what they would find. The two differ
-//! in what they take for such a redirect, so each has a [`RedirectRule`].
+//! This is the only place that interprets a `Location`. The next request always goes to the registered
+//! origin: a redirect changes the path and the query and nothing else. The data plane follows
+//! redirects for its clients, the probe to find what those clients would find. They accept slightly
+//! different ones, so each has its own [`RedirectRule`].
 
 use http::StatusCode;
 use url::Url;
@@ -11,7 +11,7 @@ use url::Url;
 /// Redirects followed in a row.
 pub const MAX_REDIRECTS: usize = 3;
 
-/// What is taken for a redirect that stays on the registered host.
+/// Which redirects count as staying on the registered host.
 pub struct RedirectRule {
     reference: Reference,
     scope: Scope,

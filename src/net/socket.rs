@@ -1,4 +1,4 @@
-//! What is asked of a socket, whoever opened it, and where one that listens is found.
+//! Options that every socket gets, and the address of our own server for a client on this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What came of a run so far, as those write it who work on it: the steps of the event and of each
+//! The state of a run, which its tasks write while they work: the steps of the event and of each
 //! resource. A run that is broken off leaves no step waiting.
 
 use std::sync::Arc;

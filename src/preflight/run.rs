@@ -1,5 +1,5 @@
-//! One run: the event's own checks beside the lanes of its resources, each in a turn of its owner's,
-//! and all of them within a bounded time.
+//! One run: the checks of the event beside the lanes of its resources. Each waits for its owner's
+//! turn, and all together have a time limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) const AT_ONCE: usize = 8;
 /// How long a run may take: an owner may have linked a thousand servers that never answer.
 pub(super) const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// Asks everything that a run asks, and ends it.
+/// Runs all checks of the event and all lanes, then ends the run.
 pub(super) async fn run(
     plane: Arc<DataPlane>,
     questions: Arc<Turns<String>>,

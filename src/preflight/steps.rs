@@ -1,4 +1,4 @@
-//! The steps of one resource on the board of its run: begun, timed, ended and skipped.
+//! The steps of one resource on the board of its run: started, timed, ended or skipped.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! How a conversation is opened, in either era of MCP, and what a refusal to open says.
+//! How a conversation is opened in either era of MCP, and why a server refuses.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! How the requests of a conversation reach the server: straight ([`ProbeTarget`], by `exchange`) or
-//! another way, such as through the data plane.
+//! How the requests of a conversation reach the server: directly ([`ProbeTarget`], in `exchange`) or
+//! by another route, such as through the data plane.
 
 use std::time::Duration;
 

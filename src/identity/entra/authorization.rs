@@ -1,7 +1,8 @@
-//! The browser's trip to Entra: what it is sent with, and what it brings back.
+//! The browser's trip to Entra: the request that it carries there and the response that it brings
+//! back.
 //!
-//! The `oauth2` crate is not used for it: it brings `chrono`, which deny.toml bans, and its errors keep
-//! what the token endpoint answered, tokens included.
+//! The `oauth2` crate is not used for this: it brings `chrono`, which deny.toml bans, and its errors
+//! keep the whole answer of the token endpoint, including tokens.
 
 use std::net::IpAddr;
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::net::dial::ResolveError;
 
-/// The reason. No text of the server's is in it.
+/// The reason. It contains no text from the server.
 #[derive(Debug, Error)]
 pub enum ClientError {
     #[error("the endpoint URL cannot be used: it needs http:// or https://, a host and a path")]
