@@ -21,6 +21,7 @@ pub use entra::{EntraArgs, EntraSettings};
 pub use values::Seconds;
 
 use crate::db::sqlite_url;
+pub use crate::net::EndpointPolicy;
 
 /// Where the rows live: shared by every command that opens the store.
 #[derive(Args, Clone, Debug)]
@@ -51,16 +52,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line, for a log collector.
     Json,
-}
-
-/// Which backend addresses may be connected to. Link-local and cloud-metadata
-/// addresses are refused under either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EndpointPolicy {
-    /// Private and loopback addresses are allowed: a workshop on a LAN.
-    Any,
-    /// Only public addresses: organisers who do not trust each other's networks.
-    Public,
 }
 
 /// The settings of `ai-proxy serve`.

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::catalog::resource::Resource;
 use crate::catalog::snapshot::Snapshot;
 use crate::config::Config;
-use crate::net;
+use crate::net::base_url::{BaseUrl, Fallback};
 use crate::proxy::caller::is_open;
 
 const DEPLOYMENT: &str = "mcp-demo";
@@ -68,8 +68,9 @@ impl Demo {
     /// What to print once `addr` is served. It holds the attendee's key: for the
     /// terminal, not for a log.
     pub fn greeting(&self, config: &Config, addr: SocketAddr) -> String {
+        let base_url = base_url(config, addr);
         let greeting = Greeting {
-            base_url: &base_url(config, addr),
+            base_url: base_url.as_str(),
             api_key: &self.workshop.api_key,
             event_name: EVENT_NAME,
             event_id: &self.workshop.event_id,
@@ -79,10 +80,7 @@ impl Demo {
     }
 }
 
-fn base_url(config: &Config, addr: SocketAddr) -> String {
-    if let Some(public) = &config.public_url {
-        return public.as_str().trim_end_matches('/').to_owned();
-    }
-    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", net::from_here(addr))
+fn base_url(config: &Config, addr: SocketAddr) -> BaseUrl {
+    let fallback = Fallback::Local { https: config.tls_cert.is_some(), listen: addr };
+    BaseUrl::new(config.public_url.as_ref(), fallback)
 }

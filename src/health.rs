@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 
 use crate::catalog::resource::{Credential, Endpoint, Resource};
 use crate::catalog::{Digest, session_mark};
-use crate::clock::now_ms;
 use crate::config::Config;
 use crate::db::Db;
-use crate::probe::{self, Failure, Report, Target};
+use crate::net::client::in_time;
+use crate::probe::{self, Failure, ProbeTarget, Report};
 use crate::proxy::plane::DataPlane;
 use crate::turns::{Bounds, Full, Turns};
 
@@ -152,7 +152,7 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
                 }
             }
         }
-        let now = now_ms();
+        let now = plane.clock.now_ms();
         let snapshot = plane.snapshot.load_full();
         let mut due: HashMap<String, Arc<Resource>> = std::mem::take(&mut *health.soon.lock());
         if seen != Some(snapshot.revision) || now >= next_look {
@@ -200,7 +200,7 @@ async fn check(health: &Health, plane: &DataPlane, resource: &Resource) {
         }
         Err(failure) => Verdict::Fails(failure.to_string()),
     };
-    let at = now_ms();
+    let at = plane.clock.now_ms();
     let due_at = at + pause_ms(config.health_interval.0);
     let checked = Checked { at, verdict, asked: fingerprint(resource), due_at };
     health.results.lock().insert(resource.id.clone(), checked);
@@ -211,14 +211,14 @@ async fn ask(
     endpoint: &Endpoint,
     credential: Option<Credential>,
 ) -> Result<Report, Failure> {
-    let target = Target {
+    let target = ProbeTarget {
         url: endpoint.url.clone(),
         credential,
         policy: config.endpoint_policy,
         connect_timeout: config.connect_timeout.0,
         answer_timeout: ANSWER,
     };
-    in_time(probe::check(&target), "the whole check").await?
+    in_time(CHECK, "the whole check", probe::check(&target)).await?
 }
 
 /// Notes that the resource's server gives everybody one session, as a check found by
@@ -230,11 +230,7 @@ pub async fn note_constant(db: &Db, resource_id: &str, id: &HeaderValue) {
     }
 }
 
-async fn in_time<T>(step: impl Future<Output = T>, what: &'static str) -> Result<T, Failure> {
-    let late = |_| Failure::TimedOut { what, limit: CHECK };
-    tokio::time::timeout(CHECK, step).await.map_err(late)
-}
-
+/// Only MCP servers can be asked.
 fn is_checked(resource: &Resource) -> bool {
     resource.active && resource.kind.is_probed()
 }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use ai_proxy::app::App;
 use ai_proxy::cli::{Cli, Command};
 use ai_proxy::config::{Config, LogFormat};
-use ai_proxy::{demo, net, server, telemetry};
+use ai_proxy::net::base_url::{BaseUrl, Fallback};
+use ai_proxy::{demo, server, telemetry};
 use anyhow::{Context as _, bail};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,7 +65,7 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
             tracing::info!("metrics on http://{addr}/metrics");
         }
         tracing::info!("listening on {scheme}://{}", running.addr());
-        offer_first_link(&app, scheme, running.addr()).await?;
+        offer_first_link(&app, running.addr()).await?;
         let _demo = if with_demo {
             let demo = demo::prepare(&app).await?;
             writeln!(io::stdout(), "{}", demo.greeting(&app.config, running.addr()))
@@ -87,10 +88,10 @@ fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
 
 /// While nobody can sign in, prints the link that changes that: on stdout, because
 /// a log is kept and read by others.
-async fn offer_first_link(app: &App, scheme: &str, addr: SocketAddr) -> anyhow::Result<()> {
+async fn offer_first_link(app: &App, listen: SocketAddr) -> anyhow::Result<()> {
     let Some(link) = app.identity.first_link().await? else { return Ok(()) };
-    let here = format!("{scheme}://{}", net::from_here(addr));
-    let url = link.url(app.config.public_url.as_ref().map_or(&here, |url| url.as_str()));
+    let fallback = Fallback::Local { https: app.config.tls_cert.is_some(), listen };
+    let url = link.url(BaseUrl::new(app.config.public_url.as_ref(), fallback).as_str());
     let mut out = io::stdout();
     let printed = match app.config.log_format {
         LogFormat::Json => writeln!(out, "{}", serde_json::json!({ "setup_link": url })),

@@ -5,123 +5,62 @@
 //! sessions), lists the tools, compares its session with a second one and leaves. It reports the exact
 //! reason of a failure and never the backend key. The command line and *Test connection* use it;
 //! calls of attendees do not go through here, but the data plane calls [`constant_session`].
-//! A pre-flight has the same [`Session`] by another [`Way`].
+//! A pre-flight has the same [`Conversation`] by another [`Transport`].
 
-pub(crate) mod connect;
+mod body;
+mod conversation;
 mod exchange;
 mod failure;
+mod opening;
+mod report;
+mod rpc;
 mod sse;
-mod talk;
+mod transport;
 
-use std::time::Duration;
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Serialize;
-use serde_json::Value;
 use url::Url;
 
-pub use exchange::{Answer, Content, read};
-pub use failure::Failure;
-pub use talk::{Called, Session, constant_session};
-
-use crate::config::EndpointPolicy;
-
-/// What is to be asked, and as whom.
-#[derive(Clone)]
-pub struct Target {
-    /// The endpoint URL of the resource, as registered.
-    pub url: Url,
-    /// The header that carries the backend key.
-    pub credential: Option<(HeaderName, HeaderValue)>,
-    /// Which addresses may be connected to.
-    pub policy: EndpointPolicy,
-    /// How long connecting may take, to each address.
-    pub connect_timeout: Duration,
-    /// How long each answer may take.
-    pub answer_timeout: Duration,
-}
-
-/// How the requests of a conversation reach the server.
-pub trait Way: Sync {
-    /// Whom they are for in the end; what is said of a failure is in its terms.
-    fn target(&self) -> &Target;
-
-    /// Sends one request and reads its answer, as far as a JSON-RPC response to `body`.
-    ///
-    /// # Errors
-    /// Why there is no answer.
-    fn ask(
-        &self,
-        method: Method,
-        headers: HeaderMap,
-        body: Option<&Value>,
-    ) -> impl Future<Output = Result<Answer, Failure>> + Send;
-}
-
-/// Straight to it, on a connection of the probe's own.
-impl Way for Target {
-    fn target(&self) -> &Target {
-        self
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        headers: HeaderMap,
-        body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
-        exchange::ask(self, method, headers, body).await
-    }
-}
-
-/// What a working MCP server said of itself.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
-    pub server: Server,
-    /// The revision that was agreed on, such as `2025-11-25`.
-    pub protocol_version: String,
-    /// The names of its tools, in its order.
-    pub tools: Vec<String>,
-    /// The id of the session that it gives to everybody, if it does.
-    #[serde(skip)]
-    pub constant_session: Option<Box<HeaderValue>>,
-    /// Milliseconds until the connection stood: DNS, TCP and TLS.
-    pub connect_ms: u64,
-    /// Milliseconds from the opening request to its answer.
-    pub latency_ms: u64,
-}
-
-/// The server's name for itself.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Server {
-    pub name: String,
-    pub version: String,
-}
+pub use self::body::read;
+pub use self::conversation::{Conversation, ToolResult, constant_session};
+pub use self::failure::Failure;
+pub use self::report::Report;
+pub use self::transport::{Content, ProbeAnswer, ProbeTarget, Transport};
 
 /// Connects to an MCP server and lists its tools.
 ///
 /// # Errors
 /// The reason why attendees could not use it. Where the path is what is wrong,
 /// the usual path is tried as well, and named if it answers.
-pub async fn check(target: &Target) -> Result<Report, Failure> {
-    match talk::with(target).await {
+pub async fn check(target: &ProbeTarget) -> Result<Report, Failure> {
+    match converse(target).await {
         Err(failure) if failure.may_be_the_path() => Err(elsewhere(target, failure).await),
         outcome => outcome,
     }
 }
 
+/// Opens in whichever way the server understands, lists its tools and leaves.
+async fn converse(target: &ProbeTarget) -> Result<Report, Failure> {
+    let (conversation, report) = Conversation::open(target).await?;
+    let tools = conversation.tools().await;
+    let constant_session = conversation.constant().await.map(Box::new);
+    if constant_session.is_none() {
+        // Its answer makes no difference.
+        drop(conversation.leave().await);
+    }
+    Ok(Report { tools: tools?, constant_session, ..report })
+}
+
 /// Looks for the path that was meant, where `found` is what is at the given one: which
 /// path works, or that none of the usual ones does, or which of them would not say.
-pub async fn elsewhere(target: &Target, found: Failure) -> Failure {
+pub async fn elsewhere(target: &ProbeTarget, found: Failure) -> Failure {
     let mut silent = None;
     for url in usual_places(&target.url) {
-        let place = Target { url, ..target.clone() };
+        let place = ProbeTarget { url, ..target.clone() };
         let path = || place.url.path().to_owned();
-        match Session::open(&place).await {
-            Ok((session, _)) => {
-                if session.constant().await.is_none() {
+        match Conversation::open(&place).await {
+            Ok((conversation, _)) => {
+                if conversation.constant().await.is_none() {
                     // Its answer makes no difference.
-                    drop(session.leave().await);
+                    drop(conversation.leave().await);
                 }
                 return Failure::WrongPath { path: target.url.path().to_owned(), works: path() };
             }

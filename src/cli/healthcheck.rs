@@ -10,20 +10,18 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::{Request, StatusCode, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::output::{self, Json};
 use crate::net;
+use crate::net::client::ClientConnection;
 
 /// Less than the five seconds that containers are usually given for it.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -68,29 +66,17 @@ impl Healthcheck {
 
 async fn ask(address: SocketAddr, tls: bool) -> anyhow::Result<StatusCode> {
     let stream = TcpStream::connect(address).await?;
-    if tls {
+    let mut connection = if tls {
         let connector = TlsConnector::from(Arc::new(tls_config()?));
-        get(address, connector.connect(ServerName::from(address.ip()), stream).await?).await
+        let stream = connector.connect(ServerName::from(address.ip()), stream).await?;
+        ClientConnection::over(stream).await?
     } else {
-        get(address, stream).await
-    }
-}
-
-async fn get(
-    address: SocketAddr,
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-) -> anyhow::Result<StatusCode> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        ClientConnection::over(stream).await?
+    };
     let request = Request::get("/readyz")
         .header(header::HOST, address.to_string())
-        .body(Empty::<Bytes>::new())?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response?.status()),
-        broken = connection => {
-            broken?;
-            bail!("the connection was closed")
-        }
-    }
+        .body(Full::new(Bytes::new()))?;
+    Ok(connection.send(request).await?.status())
 }
 
 fn tls_config() -> anyhow::Result<rustls::ClientConfig> {

@@ -7,26 +7,25 @@
 //! token (`id_token`). Entra says who somebody is. Who may be an owner is said
 //! here: whoever has an account already, an invitation, or a place in the settings.
 
+mod authorization;
 mod fetch;
 mod id_token;
 mod provider;
 pub mod ticket;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::id_token::{Fault, Person};
-use self::provider::{Known, Provider};
+use self::authorization::error_code;
+pub use self::authorization::{AuthorizationRequest, AuthorizationResponse};
+use self::id_token::{IdTokenError, Person};
+use self::provider::{Provider, ProviderMetadata};
 use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
 use crate::catalog;
-use crate::catalog::Digest;
 use crate::catalog::owner::entra::{self as accounts, Account};
 use crate::catalog::owner::{Owner, manage};
 use crate::config::EntraSettings;
@@ -51,7 +50,7 @@ impl Entra {
 
 /// Why nobody was signed in.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum EntraRefusal {
     /// The way back is not that of a sign-in that this browser has begun, or it
     /// came a second time, or too late.
     Stale,
@@ -76,39 +75,21 @@ pub enum Refusal {
     Catalog(catalog::Error),
 }
 
-impl From<catalog::Error> for Refusal {
+impl From<catalog::Error> for EntraRefusal {
     fn from(error: catalog::Error) -> Self {
-        Refusal::Catalog(error)
+        EntraRefusal::Catalog(error)
     }
 }
 
-impl From<fetch::Failure> for Refusal {
-    fn from(failure: fetch::Failure) -> Self {
-        tracing::warn!(reason = %failure, "nobody can sign in with Microsoft");
-        Refusal::Unavailable
+impl From<fetch::ProviderError> for EntraRefusal {
+    fn from(error: fetch::ProviderError) -> Self {
+        tracing::warn!(reason = %error, "nobody can sign in with Microsoft");
+        EntraRefusal::Unavailable
     }
-}
-
-/// A sign-in that has begun.
-pub struct Begun {
-    /// Where to send the browser.
-    pub url: String,
-    /// What the browser keeps until it is back.
-    pub ticket: String,
-}
-
-/// What the browser brings back.
-pub struct Back<'a> {
-    pub ticket: &'a str,
-    pub state: &'a str,
-    pub code: Option<&'a SecretString>,
-    pub error: Option<&'a str>,
-    pub error_description: &'a str,
-    pub source: IpAddr,
 }
 
 /// Somebody is who they say, and an owner.
-pub struct Arrived {
+pub struct EntraSignIn {
     pub owner: Owner,
     /// Where they wanted to go, as [`Identity::begin_entra`] was told.
     pub next: String,
@@ -127,42 +108,46 @@ impl Identity {
         redirect_uri: String,
         next: &str,
         invitation: Option<&SecretString>,
-    ) -> Result<Option<Begun>, Refusal> {
+    ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
         let Some(entra) = &self.entra else { return Ok(None) };
-        let known = entra.provider.known().await?;
+        let metadata = entra.provider.metadata().await?;
         let ticket = Ticket::new(redirect_uri, next, invitation, self.clock.now_ms())?;
-        let url = authorization_url(&known, &entra.settings, &ticket);
-        Ok(Some(Begun { url, ticket: ticket.seal(&self.vault)? }))
+        let url =
+            authorization::url(&metadata.authorization_endpoint, entra.settings.client_id, &ticket);
+        Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
     /// Ends a sign-in. Whatever comes of it, it cannot come back again.
-    pub async fn finish_entra(&self, back: Back<'_>) -> Result<Arrived, Refusal> {
-        let entra = self.entra.as_ref().ok_or(Refusal::Stale)?;
-        let ticket =
-            Ticket::open(&self.vault, back.ticket, self.clock.now_ms()).ok_or(Refusal::Stale)?;
+    pub async fn finish_entra(
+        &self,
+        back: AuthorizationResponse<'_>,
+    ) -> Result<EntraSignIn, EntraRefusal> {
+        let entra = self.entra.as_ref().ok_or(EntraRefusal::Stale)?;
+        let ticket = Ticket::open(&self.vault, back.ticket, self.clock.now_ms())
+            .ok_or(EntraRefusal::Stale)?;
         if verify_slices_are_equal(ticket.state.as_bytes(), back.state.as_bytes()).is_err() {
-            return Err(Refusal::Stale);
+            return Err(EntraRefusal::Stale);
         }
         let buckets = [Bucket::microsoft(back.source)];
-        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(EntraRefusal::Throttled)?;
         if !accounts::spend(&self.db, &ticket.state, ticket.expires_at, self.clock.now_ms()).await?
         {
-            return Err(Refusal::Stale);
+            return Err(EntraRefusal::Stale);
         }
         match back.error {
-            Some("access_denied") => return Err(Refusal::Cancelled),
+            Some("access_denied") => return Err(EntraRefusal::Cancelled),
             Some(error) => {
                 let code = error_code(error, back.error_description);
                 tracing::warn!(code, "Entra let somebody through to nothing");
-                return Err(Refusal::Denied(code));
+                return Err(EntraRefusal::Denied(code));
             }
             None => {}
         }
-        let code = back.code.ok_or(Refusal::Stale)?;
+        let code = back.code.ok_or(EntraRefusal::Stale)?;
         let person = entra.ask_who(&ticket, code).await?;
         let owner = self.owner_of(entra, &person, ticket.invitation.as_deref()).await?;
         self.throttle.forgive(&buckets);
-        Ok(Arrived { owner, next: ticket.next })
+        Ok(EntraSignIn { owner, next: ticket.next })
     }
 
     async fn owner_of(
@@ -170,14 +155,14 @@ impl Identity {
         entra: &Entra,
         person: &Person,
         invitation: Option<&str>,
-    ) -> Result<Owner, Refusal> {
+    ) -> Result<Owner, EntraRefusal> {
         let account = person.account;
         if !entra.settings.tenants.contains(&account.tenant) {
-            return Err(Refusal::ForeignTenant(account));
+            return Err(EntraRefusal::ForeignTenant(account));
         }
         if let Some(token) = invitation {
             let owner = accounts::redeem(&self.db, token, account, self.clock.now_ms()).await?;
-            let owner = owner.ok_or(Refusal::LinkIsOver)?;
+            let owner = owner.ok_or(EntraRefusal::LinkIsOver)?;
             self.end_all(&owner.id).await?;
             return Ok(owner);
         }
@@ -188,76 +173,27 @@ impl Identity {
             }
             None => {
                 let administrators = manage::administrators(&self.db).await?;
-                return Err(Refusal::Stranger { account, administrators });
+                return Err(EntraRefusal::Stranger { account, administrators });
             }
         };
-        if owner.active { Ok(owner) } else { Err(Refusal::Deactivated(owner)) }
+        if owner.active { Ok(owner) } else { Err(EntraRefusal::Deactivated(owner)) }
     }
 }
 
 impl Entra {
-    async fn ask_who(&self, ticket: &Ticket, code: &SecretString) -> Result<Person, Refusal> {
-        let known = self.provider.known().await?;
-        let token = self.provider.redeem(&known, ticket, code).await?;
-        let read = |known: &Known| {
-            id_token::read(token.expose_secret(), known, self.settings.client_id, &ticket.nonce)
+    async fn ask_who(&self, ticket: &Ticket, code: &SecretString) -> Result<Person, EntraRefusal> {
+        let metadata = self.provider.metadata().await?;
+        let token = self.provider.redeem(&metadata, ticket, code).await?;
+        let read = |metadata: &ProviderMetadata| {
+            id_token::read(token.expose_secret(), metadata, self.settings.client_id, &ticket.nonce)
         };
-        let person = match read(&known) {
-            Err(Fault::UnknownKey) => read(&*self.provider.newer_than(&known).await?),
+        let person = match read(&metadata) {
+            Err(IdTokenError::UnknownKey) => read(&*self.provider.newer_than(&metadata).await?),
             other => other,
         };
-        person.map_err(|fault| {
-            tracing::warn!(reason = %fault, "an ID token is not taken");
-            Refusal::Unavailable
+        person.map_err(|error| {
+            tracing::warn!(reason = %error, "an ID token is not taken");
+            EntraRefusal::Unavailable
         })
-    }
-}
-
-fn authorization_url(known: &Known, settings: &EntraSettings, ticket: &Ticket) -> String {
-    let challenge = URL_SAFE_NO_PAD.encode(Digest::sha256(ticket.verifier.as_bytes()).as_bytes());
-    let mut url = known.authorization_endpoint.clone();
-    url.query_pairs_mut()
-        .append_pair("client_id", &settings.client_id.to_string())
-        .append_pair("response_type", "code")
-        .append_pair("response_mode", "query")
-        .append_pair("redirect_uri", &ticket.redirect_uri)
-        .append_pair("scope", "openid profile")
-        .append_pair("state", &ticket.state)
-        .append_pair("nonce", &ticket.nonce)
-        .append_pair("code_challenge", &challenge)
-        .append_pair("code_challenge_method", "S256")
-        // Whoever was refused with one account must be able to take another.
-        .append_pair("prompt", "select_account");
-    url.into()
-}
-
-/// Entra's number for what was wrong, else the code of the standard: what may be
-/// shown and logged of texts that hold names and come by way of the browser.
-fn error_code(error: &str, description: &str) -> String {
-    let number = description.split_once("AADSTS").map(|(_, rest)| rest);
-    let digits: String =
-        number.unwrap_or_default().chars().take_while(char::is_ascii_digit).take(9).collect();
-    if digits.is_empty() {
-        error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(64).collect()
-    } else {
-        format!("AADSTS{digits}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_an_error_only_its_code_is_kept() {
-        let long = "x".repeat(100);
-        for (error, description, code) in [
-            ("access_denied", "AADSTS50105: ada@example.org is not assigned", "AADSTS50105"),
-            ("server_error", "something", "server_error"),
-            ("<b>bad\n", "AADSTS", "bbad"),
-            (&long, "", &long[..64]),
-        ] {
-            assert_eq!(error_code(error, description), code);
-        }
     }
 }

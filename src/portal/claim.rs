@@ -21,6 +21,7 @@ use crate::catalog::attendee::claim::{self, Claim};
 use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::identity::throttle::Wait;
+use crate::net::base_url::BaseUrl;
 use crate::snippets::McpServer;
 
 #[derive(Template)]
@@ -75,14 +76,12 @@ pub async fn submit(
     match claim::claim(&site.db, &site.vault, typed, site.clock.now_ms()).await? {
         Claim::Key { attendee, owner_id, key } => {
             let event = of(&owner_id, &attendee.event_id).await?;
-            let public = site.config.public_url.as_ref();
-            let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
             page::ok(&Done {
                 name: &attendee.display_name,
                 key: key.expose_secret(),
                 starts: clock::wall_clock(event.starts_at, &event.time_zone).replace('T', " "),
                 ends: clock::wall_clock(event.ends_at, &event.time_zone).replace('T', " "),
-                servers: servers(&event, base.trim_end_matches('/'), &key),
+                servers: servers(&event, &visitor.base_url, &key),
                 event,
             })
         }
@@ -136,11 +135,11 @@ fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
     }
 }
 
-fn servers(event: &Event, base: &str, key: &SecretString) -> Vec<Server> {
+fn servers(event: &Event, base: &BaseUrl, key: &SecretString) -> Vec<Server> {
     let used = event.resources.iter().filter(|resource| resource.active);
     used.filter_map(|resource| {
         let path = resource.kind.client_path(&resource.deployment)?;
-        let url = format!("{base}/api/v1{path}");
+        let url = base.join(&format!("/api/v1{path}"));
         let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
         let snippets = vec![
             ("VS Code: .vscode/mcp.json", server.vscode()),

@@ -28,8 +28,7 @@ use super::Site;
 use super::api::error::ApiError;
 use super::error::PageError;
 use super::visitor::Peer;
-use crate::net::source_network;
-use crate::proxy::throttle;
+use crate::net::{self, source_network};
 use crate::turns::{Bounds, Full, Turn, Turns};
 
 /// The largest form of a visitor: two passwords and a name, percent-encoded.
@@ -131,7 +130,7 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
         return PageError::internal("a request without a peer").into_response();
     };
-    let source = throttle::source(peer, request.headers(), &door.site.config.trusted_proxies);
+    let source = net::source(peer, request.headers(), &door.site.config.trusted_proxies);
     let source = source_network(source);
     if door.crowd == Crowd::Visitors {
         request = match arrived(&door.gate, source, request).await {

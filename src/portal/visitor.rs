@@ -20,7 +20,8 @@ use crate::catalog::owner::{Owner, Role};
 use crate::config::Config;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, Session};
-use crate::proxy::throttle;
+use crate::net;
+use crate::net::base_url::{BaseUrl, Fallback};
 
 /// The address at the other end of the socket.
 #[derive(Clone, Copy)]
@@ -30,8 +31,8 @@ pub struct Peer(pub IpAddr);
 pub struct Visitor {
     /// Where it is, behind the proxies that are trusted.
     pub source: IpAddr,
-    /// The portal's own address, as this browser has it.
-    pub origin: String,
+    /// Where the portal is reached, as pages for this browser say it.
+    pub base_url: BaseUrl,
     is_https: bool,
     jar: CookieJar,
 }
@@ -126,7 +127,7 @@ enum Kept {
 /// a front that is trusted or named by the public URL.
 fn is_https(config: &Config, peer: IpAddr, parts: &Parts) -> bool {
     let forwarded = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-    let is_trusted = config.trusted_proxies.iter().any(|net| net.contains(&peer.to_canonical()));
+    let is_trusted = net::is_trusted(peer, &config.trusted_proxies);
     if config.tls_cert.is_some() || (is_trusted && forwarded == Some("https")) {
         return true;
     }
@@ -152,10 +153,10 @@ where
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
         let is_https = is_https(&site.config, peer, parts);
-        let scheme = if is_https { "https" } else { "http" };
+        let fallback = Fallback::AskedHost { https: is_https, host: host(parts) };
         Ok(Self {
-            source: throttle::source(peer, &parts.headers, &site.config.trusted_proxies),
-            origin: format!("{scheme}://{}", host(parts).unwrap_or("localhost")),
+            source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
+            base_url: BaseUrl::new(site.config.public_url.as_ref(), fallback),
             is_https,
             jar: CookieJar::from_headers(&parts.headers),
         })

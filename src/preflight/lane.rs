@@ -1,23 +1,21 @@
 //! One resource, as an attendee would use it: open, list the tools, call one, leave.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::way::ThroughProxy;
-use super::{Board, Lane, Mark, Tick, ToolCall};
+use super::board::{Board, Lane, Mark, Tick, ToolCall};
+use super::steps::Steps;
+use super::through_proxy::ThroughProxy;
 use crate::catalog::resource::Resource;
 use crate::health;
-use crate::probe::{self, Called, Failure, Session, Way};
+use crate::probe::{self, Conversation, Failure, ToolResult, Transport};
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
 
 /// How long one resource may take, whatever it does.
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Tools whose names are kept.
-const LISTED: usize = 100;
 
 const OPEN: usize = 0;
 const LIST: usize = 1;
@@ -59,12 +57,12 @@ pub async fn run(
     if !resource.active || !resource.kind.is_probed() {
         return;
     }
-    let steps = Steps { board, lane: n };
+    let steps = Steps::new(board, n);
     let plane = worker.plane.clone();
     let conversation = async {
         match ThroughProxy::new(worker, who, &resource) {
-            Ok(way) => {
-                if let Some(id) = converse(&steps, &way, call).await {
+            Ok(transport) => {
+                if let Some(id) = converse(&steps, &transport, call).await {
                     health::note_constant(&plane.control.db, &resource.id, &id).await;
                 }
             }
@@ -75,51 +73,52 @@ pub async fn run(
         }
     };
     if tokio::time::timeout(PATIENCE, conversation).await.is_err() {
-        steps.give_up();
+        steps.give_up(PATIENCE);
     }
 }
 
 /// Takes the steps; the id of the session that the server gives to everybody, if it does.
 async fn converse(
     steps: &Steps,
-    way: &ThroughProxy,
+    transport: &ThroughProxy,
     call: Option<ToolCall>,
 ) -> Option<HeaderValue> {
     let has_call = call.is_some();
-    let session = match steps.time(OPEN, Session::open(way)).await {
-        (Ok((session, report)), took) => {
+    let conversation = match steps.time(OPEN, Conversation::open(transport)).await {
+        (Ok((conversation, report)), took) => {
             let server = &report.server;
             let said =
                 format!("{} {}, MCP {}", server.name, server.version, report.protocol_version);
             steps.end(OPEN, Some(took), Ok(said.trim_start().to_owned()));
-            session
+            conversation
         }
         (Err(failure), took) => {
-            let reason = explain(way, failure).await;
+            let reason = explain(transport, failure).await;
             steps.end(OPEN, Some(took), Err(reason));
             steps.skip_rest();
             return None;
         }
     };
 
-    let tools = match steps.time(LIST, session.tools()).await {
+    let tools = match steps.time(LIST, conversation.tools()).await {
         (Ok(tools), took) => {
             steps.end(LIST, Some(took), Ok(said_of(&tools)));
             steps.list(&tools);
             Some(tools)
         }
         (Err(failure), took) => {
-            steps.end(LIST, Some(took), Err(explain(way, failure).await));
+            steps.end(LIST, Some(took), Err(explain(transport, failure).await));
             None
         }
     };
     if let (Some(call), Some(tools)) = (call, tools) {
         if tools.contains(&call.name) {
-            let (called, took) = steps.time(CALL, session.call(&call.name, call.arguments)).await;
+            let (called, took) =
+                steps.time(CALL, conversation.call(&call.name, call.arguments)).await;
             let outcome = match called {
-                Ok(Called { is_error: false, text }) => Ok(answered(&text)),
-                Ok(Called { text, .. }) => Err(format!("the tool says that it failed: {text}")),
-                Err(failure) => Err(explain(way, failure).await),
+                Ok(ToolResult { is_error: false, text }) => Ok(answered(&text)),
+                Ok(ToolResult { text, .. }) => Err(format!("the tool says that it failed: {text}")),
+                Err(failure) => Err(explain(transport, failure).await),
             };
             steps.end(CALL, Some(took), outcome);
         } else {
@@ -130,9 +129,9 @@ async fn converse(
 
     let at = if has_call { CALL + 1 } else { CALL };
     let leaving = async {
-        match session.constant().await {
+        match conversation.constant().await {
             Some(id) => (Some(id), Ok(None)),
-            None => (None, session.leave().await),
+            None => (None, conversation.leave().await),
         }
     };
     let ((constant, left), took) = steps.time(at, leaving).await;
@@ -176,18 +175,18 @@ fn answered(text: &str) -> String {
 
 /// The exact reason. Attendees are not told what stands behind the proxy; the
 /// organiser is, for which the server is asked once more, straight.
-async fn explain(way: &ThroughProxy, failure: Failure) -> String {
+async fn explain(transport: &ThroughProxy, failure: Failure) -> String {
     if !matches!(failure, Failure::Proxy { .. }) && !failure.may_be_the_path() {
         return failure.to_string();
     }
-    match (probe::check(way.target()).await, failure) {
+    match (probe::check(transport.target()).await, failure) {
         (Ok(_), failure) => format!("{failure}; asked without the proxy, the server works"),
         (Err(reason), Failure::Proxy { status, code }) => {
             format!("{reason} (attendees get {} {code})", status.as_u16())
         }
         // That came to no answer; what it would have looked for may still be found.
         (Err(reason), failure) if reason.may_pass() => {
-            probe::elsewhere(way.target(), failure).await.to_string()
+            probe::elsewhere(transport.target(), failure).await.to_string()
         }
         (
             Err(
@@ -197,76 +196,4 @@ async fn explain(way: &ThroughProxy, failure: Failure) -> String {
         ) => reason.to_string(),
         (Err(_), failure) => failure.to_string(),
     }
-}
-
-/// Where the steps of one resource stand on the board.
-struct Steps {
-    board: Board,
-    lane: usize,
-}
-
-impl Steps {
-    fn write(&self, at: usize, change: impl FnOnce(&mut Tick)) {
-        self.board.write(|run| {
-            if let Some(tick) = run.lanes.get_mut(self.lane).and_then(|lane| lane.ticks.get_mut(at))
-            {
-                change(tick);
-            }
-        });
-    }
-
-    async fn time<T>(&self, at: usize, step: impl Future<Output = T>) -> (T, Duration) {
-        self.write(at, |tick| tick.mark = Mark::Running);
-        let started = Instant::now();
-        let done = step.await;
-        (done, started.elapsed())
-    }
-
-    fn end(&self, at: usize, took: Option<Duration>, outcome: Result<String, String>) {
-        self.write(at, |tick| {
-            tick.ms = took.map(millis);
-            (tick.mark, tick.said) = match outcome {
-                Ok(said) => (Mark::Good, said),
-                Err(reason) => (Mark::Bad, reason),
-            };
-        });
-    }
-
-    fn warn(&self, at: usize, took: Duration, said: String) {
-        self.write(at, |tick| {
-            (tick.mark, tick.said, tick.ms) = (Mark::Warning, said, Some(millis(took)));
-        });
-    }
-
-    fn list(&self, tools: &[String]) {
-        self.board.write(|run| {
-            if let Some(lane) = run.lanes.get_mut(self.lane) {
-                lane.tools = tools.iter().take(LISTED).cloned().collect();
-            }
-        });
-    }
-
-    fn skip_rest(&self) {
-        self.board.write(|run| {
-            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
-            for tick in ticks.filter(|tick| tick.mark == Mark::Waiting) {
-                tick.mark = Mark::Skipped;
-            }
-        });
-    }
-
-    fn give_up(&self) {
-        self.board.write(|run| {
-            let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
-            for tick in ticks.filter(|tick| tick.mark == Mark::Running) {
-                tick.mark = Mark::Bad;
-                tick.said = format!("given up: it took longer than {} s", PATIENCE.as_secs());
-            }
-        });
-        self.skip_rest();
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

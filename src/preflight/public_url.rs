@@ -7,11 +7,14 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::{Host, Url};
 
-use super::{Mark, Tick};
+use super::board::{Mark, Tick};
 use crate::catalog::event::Event;
 use crate::catalog::new_id;
-use crate::config::{Config, EndpointPolicy};
-use crate::probe::{Answer, Failure, Target, Way};
+use crate::config::Config;
+use crate::net::EndpointPolicy;
+use crate::net::base_url::BaseUrl;
+use crate::net::client::ClientError;
+use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport};
 use crate::proxy::REQUEST_ID;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,11 +25,11 @@ pub async fn check(config: &Config, event: &Event) -> Tick {
                     browser. Open it once on a phone in the room";
         return Tick::found("", Mark::Warning, said);
     };
-    let base = public.as_str().trim_end_matches('/');
-    let Ok(url) = format!("{base}/api/v1/event/{}", event.id).parse() else {
+    let url = BaseUrl::public(public).join(&format!("/api/v1/event/{}", event.id));
+    let Ok(url) = url.parse() else {
         return Tick::found("", Mark::Bad, format!("{public} cannot be used as an address"));
     };
-    let target = Target {
+    let target = ProbeTarget {
         url,
         credential: None,
         policy: EndpointPolicy::Any,
@@ -49,7 +52,7 @@ pub async fn check(config: &Config, event: &Event) -> Tick {
     }
 }
 
-fn judge(public: &Url, event: &Event, answer: &Answer, id: &str) -> (Mark, String) {
+fn judge(public: &Url, event: &Event, answer: &ProbeAnswer, id: &str) -> (Mark, String) {
     let status = answer.status;
     if answer.headers.get(REQUEST_ID).is_none_or(|echoed| echoed != id) {
         let said = format!(
@@ -79,7 +82,9 @@ fn judge(public: &Url, event: &Event, answer: &Answer, id: &str) -> (Mark, Strin
 
 fn reason(public: &Url, failure: &Failure) -> String {
     match failure {
-        Failure::Refused { .. } => format!("{public} refuses the connection from this machine"),
+        Failure::Client(ClientError::Refused { .. }) => {
+            format!("{public} refuses the connection from this machine")
+        }
         Failure::Redirect { status, to } => format!(
             "{public} redirects to {to} ({}); set --public-url to where that leads",
             status.as_u16()

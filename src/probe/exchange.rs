@@ -1,116 +1,75 @@
-//! One request to the MCP server and what came back, reduced to what a probe asks.
+//! One request straight to the MCP server, on a connection of its own, and what came back.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body_util::Full;
 use serde_json::Value;
 use url::Url;
 
-use super::connect::{self, in_time};
-use super::{Failure, Target, sse};
+use super::body::read;
+use super::failure::Failure;
+use super::transport::{ProbeAnswer, ProbeTarget, Transport};
 use crate::net::affinity;
+use crate::net::client::{self, ClientConnection, ClientError, in_time};
+use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
 
-/// More than any list of tools; a backend that sends more is not read further.
-pub(super) const LARGEST_ANSWER: usize = 4 << 20;
-/// As many redirects as the data plane follows.
-const MOST_REDIRECTS: usize = 3;
-/// Those that keep the method and the body.
-const FOLLOWED: [StatusCode; 2] = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT];
-
-/// What came back.
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub content: Content,
-    /// Bytes of the body that were read for it.
-    pub bytes: usize,
-    /// The cookies that a load balancer set on it, and on redirects before it.
-    pub affinity: Option<HeaderValue>,
-    /// Until the connection stood, and from then until the content was read.
-    pub connected_in: Duration,
-    pub answered_in: Duration,
-}
-
-/// The body, as far as it means something here.
-pub enum Content {
-    /// A JSON-RPC response with the id that was asked for.
-    Message(Value),
-    /// An event stream of the older transport, which begins by naming its POST address.
-    SseEndpoint,
-    /// Something else, for people: "a web page", "no body".
-    Other(&'static str),
-}
-
-/// Sends one request, following the redirects that the data plane follows too:
-/// 307 and 308 to the same host, on the registered origin.
-pub(super) async fn ask(
-    target: &Target,
-    method: Method,
-    mut headers: HeaderMap,
-    body: Option<&Value>,
-) -> Result<Answer, Failure> {
-    let mut url = target.url.clone();
-    let is_https = url.scheme() == "https";
-    for _ in 0..=MOST_REDIRECTS {
-        let mut answer = ask_once(target, &url, method.clone(), headers.clone(), body).await?;
-        let kept = headers.get(header::COOKIE);
-        // Too many to be kept by the data plane are not kept here either.
-        answer.affinity = affinity::collect(kept, &answer.headers, is_https).unwrap_or_default();
-        if let Some(affinity) = &answer.affinity {
-            headers.insert(header::COOKIE, affinity.clone());
-        }
-        if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(answer);
-        }
-        let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("");
-        match on_the_same_host(&url, to) {
-            Some(next) if FOLLOWED.contains(&answer.status) => url = next,
-            _ => return Err(Failure::Redirect { status: answer.status, to: plain(target, to) }),
-        }
+impl Transport for ProbeTarget {
+    fn target(&self) -> &ProbeTarget {
+        self
     }
-    Err(Failure::RedirectLoop)
-}
 
-/// Where a `Location` leads on the registered origin, if it stays on that host.
-/// Scheme and port of an absolute one are those behind a TLS front, not ours.
-fn on_the_same_host(url: &Url, location: &str) -> Option<Url> {
-    let mut next = url.clone();
-    if location.starts_with('/') && !location.starts_with("//") {
-        let (path, query) = match location.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (location, None),
-        };
-        next.set_path(path);
-        next.set_query(query);
-    } else {
-        let absolute = Url::parse(location).ok().filter(|to| to.host_str() == url.host_str())?;
-        next.set_path(absolute.path());
-        next.set_query(absolute.query());
+    /// Redirects on the registered origin are followed.
+    async fn ask(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Option<&Value>,
+    ) -> Result<ProbeAnswer, Failure> {
+        let mut url = self.url.clone();
+        let is_https = url.scheme() == "https";
+        for _ in 0..=MAX_REDIRECTS {
+            let mut answer = ask_once(self, &url, method.clone(), headers.clone(), body).await?;
+            let kept = headers.get(header::COOKIE);
+            // Too many to be kept by the data plane are not kept here either.
+            answer.affinity =
+                affinity::collect(kept, &answer.headers, is_https).unwrap_or_default();
+            if let Some(affinity) = &answer.affinity {
+                headers.insert(header::COOKIE, affinity.clone());
+            }
+            if !redirect::is_redirect(answer.status) {
+                return Ok(answer);
+            }
+            let to =
+                answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("");
+            match RedirectRule::PROBE.follow(&url, to) {
+                Some(next) if redirect::keeps_method(answer.status) => url = next,
+                _ => return Err(Failure::Redirect { status: answer.status, to: self.plain(to) }),
+            }
+        }
+        Err(Failure::RedirectLoop)
     }
-    Some(next)
 }
 
 async fn ask_once(
-    target: &Target,
+    target: &ProbeTarget,
     url: &Url,
     method: Method,
     headers: HeaderMap,
     body: Option<&Value>,
-) -> Result<Answer, Failure> {
+) -> Result<ProbeAnswer, Failure> {
     let started = Instant::now();
-    let mut connection = connect::open(target).await?;
+    let (policy, limit) = (target.policy, target.connect_timeout);
+    let mut connection = ClientConnection::open(&target.url, policy, limit).await?;
     let connected_in = started.elapsed();
     let request = request(target, url, method, headers, body)?;
     let id = body.and_then(|body| body.get("id")).cloned();
     let exchange = async {
-        let sent = connection.sender.send_request(request).await;
-        let response = sent.map_err(|error| Failure::broken(&error))?;
+        let response = connection.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
-        let (content, bytes) = read(&head.headers, body, id.as_ref(), Failure::broken).await?;
-        Ok(Answer {
+        let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
+        Ok(ProbeAnswer {
             status: head.status,
             headers: head.headers,
             content,
@@ -124,21 +83,17 @@ async fn ask_once(
 }
 
 fn request(
-    target: &Target,
+    target: &ProbeTarget,
     url: &Url,
     method: Method,
     headers: HeaderMap,
     body: Option<&Value>,
 ) -> Result<Request<Full<Bytes>>, Failure> {
-    let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut request = Request::new(Full::from(body));
-    *request.method_mut() = method;
-    *request.uri_mut() = path.parse().map_err(|_| Failure::BadUrl)?;
-    *request.headers_mut() = headers;
+    let request = client::request(url, client::path_and_query(url), method, body);
+    let mut request = request.map_err(|_| ClientError::BadUrl)?;
+    request.headers_mut().extend(headers);
     let headers = request.headers_mut();
-    let authority = connect::authority(url)?;
-    headers.insert(header::HOST, authority.parse().map_err(|_| Failure::BadUrl)?);
     let agent = HeaderValue::from_static(concat!("ai-proxy/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::USER_AGENT, agent);
     if let Some((name, value)) = &target.credential {
@@ -149,119 +104,6 @@ fn request(
     Ok(request)
 }
 
-/// Reads a body as far as the response to the request `id`, and says how many bytes that were.
-///
-/// # Errors
-/// The body broke off; `broken` says how that is told.
-pub async fn read<B>(
-    headers: &HeaderMap,
-    mut body: B,
-    id: Option<&Value>,
-    broken: fn(&B::Error) -> Failure,
-) -> Result<(Content, usize), Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut bytes = 0;
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let content = match kind.as_str() {
-        "text/event-stream" => return read_events(body, id, broken).await,
-        "application/json" => {
-            let mut text = Vec::new();
-            while let Some(chunk) = next_chunk(&mut body, broken).await? {
-                text.extend_from_slice(&chunk);
-                bytes = text.len();
-                if bytes > LARGEST_ANSWER {
-                    return Ok((Content::Other("a very large JSON document"), bytes));
-                }
-            }
-            let answer = serde_json::from_slice(&text).ok().filter(|value| answers(value, id));
-            answer.map_or(Content::Other("JSON that is not JSON-RPC"), Content::Message)
-        }
-        "text/html" | "application/xhtml+xml" => Content::Other("a web page"),
-        "" => Content::Other("no content type"),
-        _ => Content::Other("another content type"),
-    };
-    Ok((content, bytes))
-}
-
-/// Reads until the answer comes by; what the server says besides is passed over, but counts.
-async fn read_events<B>(
-    mut body: B,
-    id: Option<&Value>,
-    broken: fn(&B::Error) -> Failure,
-) -> Result<(Content, usize), Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut bytes = 0;
-    let mut events = sse::Reader::default();
-    while let Some(chunk) = next_chunk(&mut body, broken).await? {
-        events.push(&chunk);
-        bytes += chunk.len();
-        while let Some(event) = events.next_event() {
-            if event.kind.as_deref() == Some("endpoint") {
-                return Ok((Content::SseEndpoint, bytes));
-            }
-            let message = serde_json::from_str(&event.data).ok();
-            if let Some(message) = message.filter(|message| answers(message, id)) {
-                return Ok((Content::Message(message), bytes));
-            }
-        }
-        if events.pending() > LARGEST_ANSWER {
-            return Ok((Content::Other("a very large event"), bytes));
-        }
-        if bytes > LARGEST_ANSWER {
-            break;
-        }
-    }
-    Ok((Content::Other("an event stream without an answer"), bytes))
-}
-
-async fn next_chunk<B>(
-    body: &mut B,
-    broken: fn(&B::Error) -> Failure,
-) -> Result<Option<Bytes>, Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame.map_err(|error| broken(&error))?.into_data() {
-            return Ok(Some(chunk));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether this is a JSON-RPC response to the request with this id. An error about
-/// a request that the server could not read carries `null`.
-fn answers(message: &Value, id: Option<&Value>) -> bool {
-    let is_response = message.get("result").is_some() || message.get("error").is_some();
-    let same = message.get("id").is_none_or(|given| given.is_null() || Some(given) == id);
-    message.get("jsonrpc").is_some() && is_response && same
-}
-
-/// A backend's text as it may be shown: one line, short, without the backend key.
-pub(super) fn plain(target: &Target, text: &str) -> String {
-    let secret = target.credential.as_ref().and_then(|(_, value)| value.to_str().ok());
-    let secret = secret.map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
-    let text = match secret.filter(|secret| !secret.is_empty()) {
-        Some(secret) => text.replace(secret, "…"),
-        None => text.to_owned(),
-    };
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-impl Failure {
-    pub(super) fn broken(error: &hyper::Error) -> Failure {
-        let reason = if error.is_parse() {
-            "it is not HTTP; should the endpoint URL begin with https://?"
-        } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-            "the other side closed it"
-        } else {
-            "it was reset"
-        };
-        Failure::Broken { reason: reason.to_owned() }
-    }
+fn broken(error: &hyper::Error) -> Failure {
+    ClientError::broken(error).into()
 }

@@ -1,45 +1,21 @@
 //! Why an MCP server cannot be used, in words that say what to do about it.
 
-use std::net::IpAddr;
-use std::time::Duration;
-
 use http::{HeaderName, StatusCode};
 use thiserror::Error;
+
+use crate::net::client::ClientError;
 
 /// The reason. Text that comes from the backend is cut, free of control
 /// characters and free of the backend key.
 #[derive(Debug, Error)]
 pub enum Failure {
-    #[error("the endpoint URL cannot be used: it needs http:// or https://, a host and a path")]
-    BadUrl,
-
-    #[error("the name {host} cannot be resolved: check its spelling and this machine's DNS")]
-    Dns { host: String },
-
-    #[error(
-        "{host} is at {address}, which the endpoint policy refuses (link-local and cloud-metadata \
-         addresses always, private ones under --endpoint-policy public)"
-    )]
-    AddressRefused { host: String, address: IpAddr },
-
-    #[error("{authority} refused the connection: is the MCP server running, and on this port?")]
-    Refused { authority: String },
-
-    #[error("{authority} cannot be reached: {reason}")]
-    Unreachable { authority: String, reason: String },
+    /// It gave no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
 
     /// The server was not asked.
     #[error("not tested: too many tests are under way at once; wait for them to end and try again")]
     NoTurn,
-
-    #[error("{what} took longer than {} s", limit.as_secs_f32())]
-    TimedOut { what: &'static str, limit: Duration },
-
-    #[error("TLS with {authority} failed: {reason}")]
-    Tls { authority: String, reason: String },
-
-    #[error("the connection broke before an answer: {reason}")]
-    Broken { reason: String },
 
     #[error("{} from backend: {}", status.as_u16(), key_advice(.sent_as.as_ref()))]
     Unauthorized {
@@ -110,15 +86,8 @@ impl Failure {
     /// A stable name for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            Failure::BadUrl => "bad_url",
-            Failure::Dns { .. } => "dns",
-            Failure::AddressRefused { .. } => "address_refused",
-            Failure::Refused { .. } => "refused",
-            Failure::Unreachable { .. } => "unreachable",
+            Failure::Client(error) => error.code(),
             Failure::NoTurn => "no_turn",
-            Failure::TimedOut { .. } => "timed_out",
-            Failure::Tls { .. } => "tls",
-            Failure::Broken { .. } => "broken",
             Failure::Unauthorized { .. } => "unauthorized",
             Failure::WrongPath { .. } => "wrong_path",
             Failure::Unsettled { found, .. } => found.code(),
@@ -149,13 +118,10 @@ impl Failure {
 
     /// Whether it says of this moment more than of the server.
     pub fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Failure::Refused { .. }
-                | Failure::Unreachable { .. }
-                | Failure::TimedOut { .. }
-                | Failure::Broken { .. }
-                | Failure::BackendError { .. }
-        )
+        match self {
+            Failure::Client(error) => error.may_pass(),
+            Failure::BackendError { .. } => true,
+            _ => false,
+        }
     }
 }

@@ -19,12 +19,13 @@ use super::control::Control;
 use super::error::{Organizer, ProxyError};
 use super::guessing::{self, Comparison, Guesses};
 use super::shared_key::{Key, SharedKey, is_same_code};
-use super::throttle::{self, SourceThrottle};
+use super::throttle::SourceThrottle;
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{self, Digest, quota};
 use crate::clock::Clock;
+use crate::net;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
@@ -96,7 +97,7 @@ impl Keys {
         peer: IpAddr,
     ) -> Result<Caller, ProxyError> {
         let key = presented_key(headers)?;
-        let source = || throttle::source(peer, headers, &self.trusted_proxies);
+        let source = || net::source(peer, headers, &self.trusted_proxies);
         let digest = key.normal().map(|normal| self.control.vault.digest(normal));
         let mut known = digest.and_then(|digest| self.cache.get(&digest));
         loop {

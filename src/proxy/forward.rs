@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, response};
+use http::{Method, Response, response};
 use tokio::time::Instant;
 use url::Url;
 
@@ -24,9 +24,8 @@ use super::resolve::CallTarget;
 use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
 use crate::net::affinity::{self, TooLarge as LargeAffinity};
-
-/// Redirects followed for the client.
-const MAX_REDIRECTS: usize = 3;
+use crate::net::client;
+use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
 
 /// How many connections are tried for a request that no backend can have seen.
 const MAX_TRIES: usize = 4;
@@ -165,14 +164,12 @@ async fn follow(
         let again = outgoing.body.again();
         let answer = send(worker, target, outgoing, &path, permit).await?;
         let status = answer.status();
-        if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
+        if !redirect::is_redirect(status) {
             return Ok(answer);
         }
-        let keeps_method =
-            matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         let next = location(&target.resource.endpoint, &path, answer.headers());
         match (again, next) {
-            (Some(body), Some(next)) if keeps_method => {
+            (Some(body), Some(next)) if redirect::keeps_method(status) => {
                 let is_https = target.resource.endpoint.https;
                 outgoing.collect_affinity(answer.headers(), is_https);
                 outgoing.body = body;
@@ -184,26 +181,16 @@ async fn follow(
     Err(ProxyError::BackendRedirect { deployment: deployment() })
 }
 
-/// Where a redirect leads, if that is on the registered host. The scheme may
-/// differ: a server behind a TLS front says `http://` of itself.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a Location is relative; its origin is checked below"
-)]
+/// Where a redirect leads, if that is on the registered host.
 fn location(
     endpoint: &Endpoint,
     current: &PathAndQuery,
     headers: &HeaderMap,
 ) -> Option<PathAndQuery> {
     let location = headers.get(LOCATION)?.to_str().ok()?;
-    let base = Url::parse(&format!("{}{current}", endpoint.origin)).ok()?;
-    let next = base.join(location).ok()?;
-    let is_http = matches!(next.scheme(), "http" | "https");
-    let same_port = next.port().is_none() || next.port_or_known_default() == Some(endpoint.port);
-    if !is_http || next.host_str() != base.host_str() || !same_port {
-        return None;
-    }
-    next[url::Position::BeforePath..url::Position::AfterQuery].parse().ok()
+    let current = Url::parse(&format!("{}{current}", endpoint.origin)).ok()?;
+    let next = RedirectRule::DATA_PLANE.follow(&current, location)?;
+    client::path_and_query(&next).parse().ok()
 }
 
 /// Sends one request. It is sent again, on another connection, where the one that was

@@ -2,7 +2,6 @@
 //! small JSON answers beside the pass-through.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::catalog::{quota, usage};
 use crate::clock;
+use crate::net::base_url::{BaseUrl, Fallback};
 
 /// `/healthz`: the process is alive.
 pub fn healthy() -> Response<Body> {
@@ -57,7 +57,7 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
     let snapshot = plane.snapshot.load();
     let event = snapshot.events.get(id).filter(|event| event.active);
     let event = event.ok_or(ProxyError::EventNotFound)?;
-    let proxy_url = format!("{}/api/v1", base_url(plane, &call.head.headers));
+    let proxy_url = base_url(plane, &call.head.headers).join("/api/v1");
     let mcp = endpoints(event, ResourceType::McpServer, &proxy_url);
     let toolkit = endpoints(event, ResourceType::FoundryToolkit, &proxy_url);
     Ok(answer(
@@ -129,28 +129,15 @@ pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     ))
 }
 
-/// Where this proxy is reached: the public URL, else the `Host` it was asked
-/// for, where that is an address and not a name that anybody can make.
-fn base_url(plane: &DataPlane, headers: &HeaderMap) -> String {
-    if let Some(public) = &plane.config.public_url {
-        return public.as_str().trim_end_matches('/').to_owned();
-    }
-    let scheme = if plane.config.tls_cert.is_some() { "https" } else { "http" };
-    let host =
-        headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_address(host));
-    match host {
-        Some(host) => format!("{scheme}://{host}"),
-        None => format!("{scheme}://{}", plane.config.listen),
-    }
-}
-
-fn is_address(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+/// Where clients reach this proxy.
+fn base_url(plane: &DataPlane, headers: &HeaderMap) -> BaseUrl {
+    let config = &plane.config;
+    let fallback = Fallback::AskedAddress {
+        https: config.tls_cert.is_some(),
+        host: headers.get(HOST).and_then(|host| host.to_str().ok()),
+        listen: config.listen,
     };
-    let literal = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || literal.parse::<IpAddr>().is_ok()
+    BaseUrl::new(config.public_url.as_ref(), fallback)
 }
 
 fn usable(event: &Event) -> impl Iterator<Item = &Arc<Resource>> {
@@ -190,19 +177,4 @@ fn answer(status: StatusCode, body: &Value) -> Response<Body> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("cache-control", HeaderValue::from_static("no-store"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_are_taken_from_host() {
-        for good in ["192.0.2.5:8910", "localhost", "localhost:80", "[::1]:8910"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["evil.example", "evil.example:80", "localhost.evil.example", ""] {
-            assert!(!is_address(bad), "{bad}");
-        }
-    }
 }

@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ai_proxy::config::EndpointPolicy;
-use ai_proxy::probe::{self, Failure, Report, Target, check};
+use ai_proxy::probe::{self, Failure, ProbeTarget, Report, check};
 use http::{HeaderName, HeaderValue, Response};
 use url::Url;
 
 use crate::fake::{self, Asked, Fake, Reply};
 
-fn target(url: Url) -> Target {
+fn target(url: Url) -> ProbeTarget {
     // Set once for the process; a second time is refused and harmless.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    Target {
+    ProbeTarget {
         url,
         credential: None,
         policy: EndpointPolicy::Any,
@@ -22,17 +22,17 @@ fn target(url: Url) -> Target {
     }
 }
 
-pub fn with_key(url: Url, key: &str) -> Target {
+pub fn with_key(url: Url, key: &str) -> ProbeTarget {
     let credential = (HeaderName::from_static("api-key"), HeaderValue::from_str(key).unwrap());
-    Target { credential: Some(credential), ..target(url) }
+    ProbeTarget { credential: Some(credential), ..target(url) }
 }
 
-async fn works(target: &Target) -> Report {
+async fn works(target: &ProbeTarget) -> Report {
     check(target).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// The failure's code and its sentence, with the port of this run taken out.
-async fn fails(target: &Target) -> (&'static str, String) {
+async fn fails(target: &ProbeTarget) -> (&'static str, String) {
     let failure = check(target).await.expect_err("the server cannot be used");
     let port = target.url.port().map(|port| format!(":{port}")).unwrap_or_default();
     (failure.code(), failure.to_string().replace(&port, ":PORT"))
@@ -152,7 +152,7 @@ async fn what_the_backend_says_is_shown_without_the_key_and_control_characters()
     };
     let fake = Fake::start(server).await;
     let credential = (http::header::AUTHORIZATION, HeaderValue::from_static("Bearer s3cret"));
-    let target = Target { credential: Some(credential), ..target(fake.url("/mcp")) };
+    let target = ProbeTarget { credential: Some(credential), ..target(fake.url("/mcp")) };
     let (code, said) = fails(&target).await;
     assert_eq!(code, "protocol");
     insta::assert_snapshot!(said, @"the MCP server refused initialize: [31mI dislike Bearer …!Truly (code -32000)");
@@ -281,7 +281,7 @@ async fn a_metadata_address_is_refused_before_connecting() {
     }
     let fake = Fake::start(fake::legacy).await;
     let (code, _) =
-        fails(&Target { policy: EndpointPolicy::Public, ..target(fake.url("/mcp")) }).await;
+        fails(&ProbeTarget { policy: EndpointPolicy::Public, ..target(fake.url("/mcp")) }).await;
     assert_eq!(code, "address_refused");
     assert!(fake.asked.lock().is_empty());
 }
@@ -307,7 +307,8 @@ async fn tls_that_fails_says_why() {
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_not_waited_for() {
     let fake = Fake::start(|_| fake::open_stream(": still thinking\n\n".into())).await;
-    let target = Target { answer_timeout: Duration::from_millis(200), ..target(fake.url("/mcp")) };
+    let target =
+        ProbeTarget { answer_timeout: Duration::from_millis(200), ..target(fake.url("/mcp")) };
     let (code, said) = fails(&target).await;
     assert_eq!(code, "timed_out");
     insta::assert_snapshot!(said, @"the answer took longer than 0.2 s");

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use ai_proxy::probe::{Failure, Report, Target, check};
+use ai_proxy::probe::{Failure, ProbeTarget, Report, check};
 use serde_json::Value;
 
 use crate::command::Workshop;
@@ -86,7 +86,7 @@ impl Server {
 
 /// Asks again until the answer is the one that is waited for.
 async fn until<T>(
-    target: &Target,
+    target: &ProbeTarget,
     wanted: impl Fn(Result<Report, Failure>) -> Result<T, Result<Report, Failure>>,
 ) -> T {
     let end = Instant::now() + PATIENCE;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,14 +18,15 @@ use super::error::ApplyError;
 use super::stored::StoredEvent;
 use crate::catalog::resource::KeyChange;
 use crate::catalog::{Outcome, Saved, event, resource};
-use crate::config::EndpointPolicy;
-use crate::probe::{Target, connect};
+use crate::net::EndpointPolicy;
+use crate::net::client::{self, ExchangeError, Limits};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Far more than the events of one owner take.
-const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(10),
+    answer: Duration::from_secs(30),
+    // Far more than the events of one owner take.
+    largest: 16 * 1024 * 1024,
+};
 
 /// Which proxy, and the token it is asked with.
 #[derive(Args, Debug)]
@@ -205,32 +205,24 @@ impl Remote {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let away = || format!("{} cannot be reached", self.server);
-        let target = Target {
-            url: self.server.clone(),
-            credential: None,
-            policy: EndpointPolicy::Any,
-            connect_timeout: CONNECT_TIMEOUT,
-            answer_timeout: ANSWER_TIMEOUT,
-        };
-        let mut connection = connect::open(&target).await.with_context(away)?;
         let prefix = self.server[Position::BeforePath..Position::AfterPath].trim_end_matches('/');
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{prefix}{}{path}", crate::portal::api::BASE))
-            .header(HOST, connect::authority(&self.server)?)
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json")
-            .header(AUTHORIZATION, self.authorization.clone())
-            .body(Full::from(body.map(|body| body.to_string()).unwrap_or_default()))?;
-        let answer = async {
-            let response = connection.sender.send_request(request).await.with_context(away)?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-            let body = body.map_err(|_| anyhow!("{} broke off its answer", self.server))?;
-            Ok((head.status, body.to_bytes()))
-        };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
-        answer.with_context(|| format!("{} did not answer in time", self.server))?
+        let path = format!("{prefix}{}{path}", crate::portal::api::BASE);
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let mut request = client::request(&self.server, &path, method, body)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(AUTHORIZATION, self.authorization.clone());
+        let answer = client::exchange(&self.server, EndpointPolicy::Any, &LIMITS, request).await;
+        let answer = answer.map_err(|error| match error {
+            ExchangeError::BrokenOff => anyhow!("{} broke off its answer", self.server),
+            ExchangeError::Late(cause) => {
+                anyhow::Error::new(cause).context(format!("{} did not answer in time", self.server))
+            }
+            cause => {
+                anyhow::Error::new(cause).context(format!("{} cannot be reached", self.server))
+            }
+        })?;
+        Ok((answer.status(), answer.into_body()))
     }
 }

@@ -9,7 +9,7 @@ use crate::catalog::resource::{self, Resource};
 use crate::cli::output::{self, Json};
 use crate::cli::store::CatalogArgs;
 use crate::config::{EndpointPolicy, Seconds, values};
-use crate::probe::{self, Failure, Report, Target};
+use crate::probe::{self, Failure, ProbeTarget, Report};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -110,7 +110,7 @@ impl Check {
     }
 
     async fn ask(&self, resource: &Resource) -> Result<Report, Failure> {
-        let target = Target {
+        let target = ProbeTarget {
             url: resource.endpoint.url.clone(),
             credential: resource.credential(),
             policy: self.endpoint_policy,

@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::provider::Known;
+use super::provider::ProviderMetadata;
 use crate::catalog::owner::entra::Account;
 
 /// How far clocks may differ, in seconds.
@@ -23,7 +23,7 @@ pub struct Person {
 
 /// Why a token tells of nobody, to follow "the ID token".
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum IdTokenError {
     /// Keys change; it may be one that we have not heard of.
     #[error("is signed with a key that Entra does not list")]
     UnknownKey,
@@ -45,44 +45,49 @@ struct Claims {
 }
 
 /// Tells who signed in, where `token` is for `client_id` and answers `nonce`.
-pub fn read(token: &str, known: &Known, client_id: Uuid, nonce: &str) -> Result<Person, Fault> {
-    let header = decode_header(token).map_err(|_| Fault::Wrong("has no header of a JWT"))?;
+pub fn read(
+    token: &str,
+    metadata: &ProviderMetadata,
+    client_id: Uuid,
+    nonce: &str,
+) -> Result<Person, IdTokenError> {
+    let header = decode_header(token).map_err(|_| IdTokenError::Wrong("has no header of a JWT"))?;
     let kid = key_id(&header)?;
-    let key = known.key(kid).ok_or(Fault::UnknownKey)?;
+    let key = metadata.key(kid).ok_or(IdTokenError::UnknownKey)?;
     let decoding_key = DecodingKey::from_rsa_components(&key.n, &key.e)
-        .map_err(|_| Fault::Wrong("is signed with a key that Entra lists wrongly"))?;
+        .map_err(|_| IdTokenError::Wrong("is signed with a key that Entra lists wrongly"))?;
     let client_id = client_id.to_string();
     let claims = decode::<Claims>(token, &decoding_key, &validation(&client_id))
-        .map_err(|error| Fault::Wrong(reason(error.kind())))?
+        .map_err(|error| IdTokenError::Wrong(reason(error.kind())))?
         .claims;
     let (Ok(tenant), Ok(object)) = (Uuid::try_parse(&claims.tid), Uuid::try_parse(&claims.oid))
     else {
-        return Err(Fault::Wrong("names no tenant and object"));
+        return Err(IdTokenError::Wrong("names no tenant and object"));
     };
     if claims.aud != client_id {
-        return Err(Fault::Wrong(reason(&ErrorKind::InvalidAudience)));
+        return Err(IdTokenError::Wrong(reason(&ErrorKind::InvalidAudience)));
     }
     // The issuer of a single tenant is a constant, which says nothing of `tid`.
-    let is_issuer = claims.iss == known.issuer_of(tenant)
+    let is_issuer = claims.iss == metadata.issuer_of(tenant)
         && claims.iss.contains(&tenant.to_string())
         && key.may_sign_for(&claims.iss, tenant);
     if !is_issuer {
-        return Err(Fault::Wrong("is of another issuer"));
+        return Err(IdTokenError::Wrong("is of another issuer"));
     }
     if verify_slices_are_equal(claims.nonce.as_bytes(), nonce.as_bytes()).is_err() {
-        return Err(Fault::Wrong("answers another sign-in"));
+        return Err(IdTokenError::Wrong("answers another sign-in"));
     }
     Ok(Person { account: Account { tenant, object }, name: claims.name })
 }
 
-fn key_id(header: &Header) -> Result<&str, Fault> {
+fn key_id(header: &Header) -> Result<&str, IdTokenError> {
     if header.alg != Algorithm::RS256 {
-        return Err(Fault::Wrong("is not signed with RS256"));
+        return Err(IdTokenError::Wrong("is not signed with RS256"));
     }
     if header.crit.is_some() {
-        return Err(Fault::Wrong("has a critical header"));
+        return Err(IdTokenError::Wrong("has a critical header"));
     }
-    header.kid.as_deref().ok_or(Fault::Wrong("names no key"))
+    header.kid.as_deref().ok_or(IdTokenError::Wrong("names no key"))
 }
 
 fn validation(client_id: &str) -> Validation {

@@ -12,13 +12,14 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
-use super::fetch::{self, Failure};
+use super::authorization::error_code;
+use super::fetch::{self, ProviderError};
 use super::ticket::Ticket;
 use crate::config::EntraSettings;
 
 const KEPT: Duration = Duration::from_secs(12 * 3600);
 
-/// Between two fetches because of a key that is not known: a stranger's token
+/// Between two fetches because of a key that is not metadata: a stranger's token
 /// must not make us ask Entra each time.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -32,7 +33,7 @@ const ANY_TENANT: &str = "{tenantid}";
 const ORGANIZATIONS: &str = "organizations";
 
 /// What Entra publishes, as of one moment.
-pub struct Known {
+pub struct ProviderMetadata {
     pub authorization_endpoint: Url,
     token_endpoint: Url,
     issuer: String,
@@ -50,7 +51,7 @@ pub struct Key {
     issuer: Option<String>,
 }
 
-impl Known {
+impl ProviderMetadata {
     pub fn key(&self, kid: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.kid == kid)
     }
@@ -75,7 +76,7 @@ pub struct Provider {
 
 #[derive(Default)]
 struct Cache {
-    known: Option<Arc<Known>>,
+    metadata: Option<Arc<ProviderMetadata>>,
     /// When it was last fetched because of an unknown key.
     asked_again: Option<Instant>,
     failed: Option<Instant>,
@@ -109,21 +110,24 @@ impl Provider {
     }
 
     /// What Entra publishes, from memory where that is fresh.
-    pub async fn known(&self) -> Result<Arc<Known>, Failure> {
+    pub async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let mut cache = self.cache.lock().await;
-        match &cache.known {
-            Some(known) if known.at.elapsed() < KEPT => Ok(known.clone()),
+        match &cache.metadata {
+            Some(metadata) if metadata.at.elapsed() < KEPT => Ok(metadata.clone()),
             _ => self.fetch_into(&mut cache).await,
         }
     }
 
     /// What Entra publishes now that a key was not in `seen`; the same again
     /// where that was asked a moment ago.
-    pub async fn newer_than(&self, seen: &Arc<Known>) -> Result<Arc<Known>, Failure> {
+    pub async fn newer_than(
+        &self,
+        seen: &Arc<ProviderMetadata>,
+    ) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let mut cache = self.cache.lock().await;
         let is_soon = cache.asked_again.is_some_and(|at| at.elapsed() < AGAIN);
-        match &cache.known {
-            Some(known) if is_soon || !Arc::ptr_eq(known, seen) => Ok(known.clone()),
+        match &cache.metadata {
+            Some(metadata) if is_soon || !Arc::ptr_eq(metadata, seen) => Ok(metadata.clone()),
             _ => {
                 cache.asked_again = Some(Instant::now());
                 self.fetch_into(&mut cache).await
@@ -131,25 +135,25 @@ impl Provider {
         }
     }
 
-    async fn fetch_into(&self, cache: &mut Cache) -> Result<Arc<Known>, Failure> {
+    async fn fetch_into(&self, cache: &mut Cache) -> Result<Arc<ProviderMetadata>, ProviderError> {
         if cache.failed.is_some_and(|at| at.elapsed() < REST) {
-            return Err(Failure::JustFailed { host: self.settings.authority.clone() });
+            return Err(ProviderError::JustFailed { host: self.settings.authority.clone() });
         }
         let fetched = self.fetch().await;
         cache.failed = fetched.is_err().then(Instant::now);
-        let known = Arc::new(fetched?);
-        cache.known = Some(known.clone());
-        Ok(known)
+        let metadata = Arc::new(fetched?);
+        cache.metadata = Some(metadata.clone());
+        Ok(metadata)
     }
 
-    async fn fetch(&self) -> Result<Known, Failure> {
+    async fn fetch(&self) -> Result<ProviderMetadata, ProviderError> {
         let authority = &self.settings.authority;
         let tenant = match self.settings.tenants.as_slice() {
             [only] => only.to_string(),
             _ => ORGANIZATIONS.to_owned(),
         };
         let url = format!("{authority}/{tenant}/v2.0/.well-known/openid-configuration");
-        let malformed = |what| Failure::Malformed { host: authority.clone(), what };
+        let malformed = |what| ProviderError::Malformed { host: authority.clone(), what };
         let url: Url = url.parse().map_err(|_| malformed("address"))?;
         let discovery: Discovery = fetch::get(&url, "OpenID configuration").await?;
         // The secret goes to the token endpoint, and trust comes from the keys.
@@ -159,7 +163,7 @@ impl Provider {
         };
         let set: KeySet = fetch::get(&place(&discovery.jwks_uri)?, "list of keys").await?;
         let keys = set.keys.into_iter().filter(|key| key["kty"] == "RSA" && key["use"] != "enc");
-        Ok(Known {
+        Ok(ProviderMetadata {
             authorization_endpoint: place(&discovery.authorization_endpoint)?,
             token_endpoint: place(&discovery.token_endpoint)?,
             issuer: discovery.issuer,
@@ -171,10 +175,10 @@ impl Provider {
     /// Exchanges the code that the browser brought back.
     pub async fn redeem(
         &self,
-        known: &Known,
+        metadata: &ProviderMetadata,
         ticket: &Ticket,
         code: &SecretString,
-    ) -> Result<SecretString, Failure> {
+    ) -> Result<SecretString, ProviderError> {
         let form = Serializer::new(String::new())
             .append_pair("grant_type", "authorization_code")
             .append_pair("client_id", &self.settings.client_id.to_string())
@@ -183,15 +187,15 @@ impl Provider {
             .append_pair("redirect_uri", &ticket.redirect_uri)
             .append_pair("code_verifier", &ticket.verifier)
             .finish();
-        let url = &known.token_endpoint;
+        let url = &metadata.token_endpoint;
         let (status, answer): (_, TokenAnswer) = fetch::post(url, form, "token answer").await?;
         match answer.id_token {
             Some(token) if status == StatusCode::OK => Ok(token),
             _ => {
                 let error = answer.error.as_deref().unwrap_or_default();
                 let description = answer.error_description.as_deref().unwrap_or_default();
-                let reason = super::error_code(error, description);
-                Err(Failure::Refused { host: fetch::host(url), status, reason })
+                let reason = error_code(error, description);
+                Err(ProviderError::Refused { host: fetch::host(url), status, reason })
             }
         }
     }

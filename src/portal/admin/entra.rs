@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::sign_in::{self, local};
 use crate::catalog::owner::entra::Account;
 use crate::catalog::owner::redeem::Pending;
-use crate::identity::entra::{Back, Refusal};
+use crate::identity::entra::{AuthorizationResponse, EntraRefusal};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -55,12 +55,10 @@ async fn go(
     next: &str,
     invitation: Option<&SecretString>,
 ) -> Answer {
-    let public = site.config.public_url.as_ref();
-    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
-    let back = format!("{}{CALLBACK}", base.trim_end_matches('/'));
+    let back = visitor.base_url.join(CALLBACK);
     match site.identity.begin_entra(back, next, invitation).await {
-        Ok(Some(begun)) => {
-            Ok((visitor.keeps(begun.ticket), Redirect::to(&begun.url)).into_response())
+        Ok(Some(request)) => {
+            Ok((visitor.keeps(request.ticket), Redirect::to(&request.url)).into_response())
         }
         Ok(None) => Err(PageError::NotFound),
         Err(refusal) => refuse(site, &refusal),
@@ -87,8 +85,8 @@ pub async fn callback(
     if !site.identity.has_entra() {
         return Err(PageError::NotFound);
     }
-    let Ok(Query(brought)) = brought else { return refuse(&site, &Refusal::Stale) };
-    let back = Back {
+    let Ok(Query(brought)) = brought else { return refuse(&site, &EntraRefusal::Stale) };
+    let back = AuthorizationResponse {
         ticket: visitor.ticket().unwrap_or_default(),
         state: &brought.state,
         code: brought.code.as_ref(),
@@ -97,14 +95,14 @@ pub async fn callback(
         source: visitor.source,
     };
     match site.identity.finish_entra(back).await {
-        Ok(arrived) => {
+        Ok(done) => {
             let visitor = visitor.without_ticket();
-            let cookies = sign_in::welcome(&site, visitor, &arrived.owner).await?;
-            Ok((cookies, Redirect::to(local(&arrived.next))).into_response())
+            let cookies = sign_in::welcome(&site, visitor, &done.owner).await?;
+            Ok((cookies, Redirect::to(local(&done.next))).into_response())
         }
         // This browser may have begun another one, which is to be finished.
-        Err(Refusal::Stale) => refuse(&site, &Refusal::Stale),
-        Err(Refusal::Catalog(error)) => Err(error.into()),
+        Err(EntraRefusal::Stale) => refuse(&site, &EntraRefusal::Stale),
+        Err(EntraRefusal::Catalog(error)) => Err(error.into()),
         Err(refusal) => {
             Ok((visitor.without_ticket().cookies(), refuse(&site, &refusal)?).into_response())
         }
@@ -123,21 +121,21 @@ struct Refused<'a> {
     takes_passwords: bool,
 }
 
-fn refuse(site: &Site, refusal: &Refusal) -> Answer {
+fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
     let (status, title, text) = match refusal {
-        Refusal::Stale => (
+        EntraRefusal::Stale => (
             StatusCode::BAD_REQUEST,
             "Start again",
             "This sign-in was not begun in this browser, was finished already, or took longer \
              than ten minutes."
                 .to_owned(),
         ),
-        Refusal::Cancelled => (
+        EntraRefusal::Cancelled => (
             StatusCode::FORBIDDEN,
             "Not signed in",
             "Signing in with Microsoft was cancelled.".to_owned(),
         ),
-        Refusal::Denied(code) => (
+        EntraRefusal::Denied(code) => (
             StatusCode::FORBIDDEN,
             "Not signed in",
             format!(
@@ -145,14 +143,14 @@ fn refuse(site: &Site, refusal: &Refusal) -> Answer {
                  organisation."
             ),
         ),
-        Refusal::Unavailable | Refusal::Catalog(_) => (
+        EntraRefusal::Unavailable | EntraRefusal::Catalog(_) => (
             StatusCode::BAD_GATEWAY,
             "Microsoft sign-in does not work",
             "Microsoft does not answer, or not as it should; the operator of this proxy finds the \
              reason in its log. Try again in a moment."
                 .to_owned(),
         ),
-        Refusal::ForeignTenant(_) => (
+        EntraRefusal::ForeignTenant(_) => (
             StatusCode::FORBIDDEN,
             "Your organisation is not let in",
             "Microsoft says who you are, but this proxy takes accounts of other organisations \
@@ -160,34 +158,34 @@ fn refuse(site: &Site, refusal: &Refusal) -> Answer {
              these ids."
                 .to_owned(),
         ),
-        Refusal::Stranger { .. } => (
+        EntraRefusal::Stranger { .. } => (
             StatusCode::FORBIDDEN,
             "You are not an owner here",
             "Microsoft says who you are, but nobody has let you in yet. Ask an administrator of \
              this proxy for an invitation, or hand over these ids."
                 .to_owned(),
         ),
-        Refusal::Deactivated(owner) => (
+        EntraRefusal::Deactivated(owner) => (
             StatusCode::FORBIDDEN,
             "Your account is deactivated",
             format!("{} cannot sign in. An administrator can reactivate the account.", owner.name),
         ),
-        Refusal::LinkIsOver => return super::setup::over(),
-        Refusal::Throttled(wait) => (
+        EntraRefusal::LinkIsOver => return super::setup::over(),
+        EntraRefusal::Throttled(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many attempts",
             format!("Too many sign-ins from here failed; the next is taken in {wait}."),
         ),
     };
     let (account, administrators) = match refusal {
-        Refusal::ForeignTenant(account) => (Some(account), &[][..]),
-        Refusal::Stranger { account, administrators } => (Some(account), &administrators[..]),
+        EntraRefusal::ForeignTenant(account) => (Some(account), &[][..]),
+        EntraRefusal::Stranger { account, administrators } => (Some(account), &administrators[..]),
         _ => (None, &[][..]),
     };
     let takes_passwords = site.identity.takes_passwords();
     let page = Refused { title, text, account, administrators, takes_passwords };
     let mut answer = page::with_status(status, &page)?;
-    if let Refusal::Throttled(Wait(seconds)) = refusal {
+    if let EntraRefusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
     }
     Ok(answer)

@@ -85,12 +85,11 @@ async fn hand_over(
     text: &str,
     link: &SetupLink,
 ) -> Answer {
-    let public = site.config.public_url.as_ref();
-    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
+    let base = visitor.base_url.as_str();
     let text = format!(
         "{text} Hand this link over yourself: it works once, within the hour, and is shown only now."
     );
-    me.done(site, PATH, Flash::done(text).with_secret(link.url(&base))).await
+    me.done(site, PATH, Flash::done(text).with_secret(link.url(base))).await
 }
 
 #[derive(Deserialize)]

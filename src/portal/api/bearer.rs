@@ -10,10 +10,10 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
 use crate::catalog::owner::api_token::Holder;
 use crate::identity::api_token::Refusal;
+use crate::net;
 use crate::portal::Site;
 use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};
 use crate::portal::visitor::Peer;
-use crate::proxy::throttle;
 
 /// An owner, acting by a token.
 pub struct Caller {
@@ -48,7 +48,7 @@ impl FromRequestParts<Site> for Caller {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| ApiError::internal("a request without a peer"))?;
-        let source = throttle::source(peer, &parts.headers, &site.config.trusted_proxies);
+        let source = net::source(peer, &parts.headers, &site.config.trusted_proxies);
         let token = token(parts).ok_or_else(ApiError::missing_token)?;
         match site.identity.token_holder(&token, source).await {
             Ok(holder) => {

@@ -2,18 +2,14 @@
 //! endpoint policy, and TLS.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::Stream;
 use crate::catalog::resource::Endpoint;
-use crate::config::EndpointPolicy;
-use crate::net::{self, race};
+use crate::net::{EndpointPolicy, dial, race};
 
 /// How connections are made; the same for all workers.
 pub struct Dialer {
@@ -26,10 +22,7 @@ pub struct Dialer {
 impl Dialer {
     /// Trusts what the operating system trusts.
     pub fn new(policy: EndpointPolicy, timeout: Duration) -> anyhow::Result<Self> {
-        use rustls_platform_verifier::ConfigVerifierExt;
-        let mut config = rustls::ClientConfig::with_platform_verifier()?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), policy, timeout })
+        Ok(Self { tls: dial::tls_connector()?, policy, timeout })
     }
 
     /// Tries the host's addresses in parallel, each of which the policy must allow.
@@ -38,14 +31,8 @@ impl Dialer {
     /// The name is not known, the policy allows none of its addresses, or none of them
     /// can be connected to, TLS included.
     pub async fn connect(&self, endpoint: &Endpoint) -> io::Result<Box<dyn Stream>> {
-        let resolved = tokio::time::timeout(self.timeout, resolve(&endpoint.host, endpoint.port))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        let (allowed, refused): (Vec<_>, Vec<_>) =
-            resolved.into_iter().partition(|address| net::is_allowed(address.ip(), self.policy));
-        if allowed.is_empty() && !refused.is_empty() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
+        let (host, port) = (&endpoint.host, endpoint.port);
+        let allowed = dial::resolve(host, port, self.policy, self.timeout).await?;
         race::first(allowed, self.timeout, |address| self.connect_to(address, endpoint)).await
     }
 
@@ -54,23 +41,12 @@ impl Dialer {
         address: SocketAddr,
         endpoint: &Endpoint,
     ) -> io::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect(address).await?;
-        net::tune(&stream);
+        let stream = dial::tcp(address).await?;
         if !endpoint.https {
             return Ok(Box::new(stream));
         }
-        // An IPv6 host has brackets in a URL, but not in a certificate.
-        let host = endpoint.host.trim_matches(['[', ']']).to_owned();
-        let name =
-            ServerName::try_from(host).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let name = dial::server_name(&endpoint.host);
+        let name = name.map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(Box::new(self.tls.connect(name, stream).await?))
     }
-}
-
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = literal.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }

@@ -78,7 +78,7 @@ impl Trials {
     pub async fn is_everybodys(self: &Arc<Self>, target: &CallTarget, id: Digest) -> bool {
         let mut url = target.resource.endpoint.url.clone();
         url.set_path(target.path.path());
-        let server = probe::Target {
+        let server = probe::ProbeTarget {
             url,
             credential: target.resource.credential(),
             policy: self.policy,
@@ -93,7 +93,7 @@ impl Trials {
 
     /// Opens two sessions, unless somebody else has just done so. Runs to its end also
     /// if nobody waits, but in bounded time: others wait for the slot.
-    async fn try_server(&self, resource_id: &str, server: probe::Target) -> Option<Digest> {
+    async fn try_server(&self, resource_id: &str, server: probe::ProbeTarget) -> Option<Digest> {
         let key = (
             resource_id.to_owned(),
             Digest::sha256(server.url.origin().ascii_serialization().as_bytes()),

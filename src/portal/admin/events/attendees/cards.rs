@@ -73,10 +73,8 @@ impl Qr {
 }
 
 /// The claim page as attendees reach it.
-fn claim_page(site: &Site, visitor: &Visitor) -> String {
-    let public = site.config.public_url.as_ref();
-    let base = public.map_or_else(|| visitor.origin.clone(), ToString::to_string);
-    format!("{}/claim", base.trim_end_matches('/'))
+fn claim_page(visitor: &Visitor) -> String {
+    visitor.base_url.join("/claim")
 }
 
 #[derive(Deserialize)]
@@ -98,7 +96,7 @@ pub async fn make(
         "unclaimed" => For::Unclaimed,
         id => For::One(id),
     };
-    let claim_page = claim_page(&site, &visitor);
+    let claim_page = claim_page(&visitor);
     let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
     let link = claim_page.clone();
     let draw = move |card: Card| {
@@ -127,7 +125,7 @@ pub async fn csv(
     Form(typed): Form<Codes>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let claim_page = claim_page(&site, &visitor);
+    let claim_page = claim_page(&visitor);
     let attendees = attendee::list(&site.db, &me.owner.id, &id).await?;
     let attendees: HashMap<&str, &Attendee> =
         attendees.iter().map(|attendee| (attendee.id.as_str(), attendee)).collect();

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use serde_json::Value;
 
 use crate::catalog::resource::Resource;
-use crate::probe::{Answer, Failure, Target, Way, read};
+use crate::net::client::{ClientError, in_time};
+use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport, read};
 use crate::proxy::client_body::BoxError;
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
@@ -25,7 +26,7 @@ pub struct ThroughProxy {
     worker: Arc<Worker>,
     who: Arc<Synthetic>,
     uri: Uri,
-    target: Target,
+    target: ProbeTarget,
     sent: AtomicU32,
 }
 
@@ -37,19 +38,19 @@ impl ThroughProxy {
         resource: &Resource,
     ) -> Result<Self, Failure> {
         let path = format!("/api/v1/mcp/{}/mcp", resource.deployment);
-        let uri = path.parse().map_err(|_| Failure::BadUrl)?;
+        let uri = path.parse().map_err(|_| ClientError::BadUrl)?;
         let target = direct(&worker, resource);
         Ok(Self { worker, who, uri, target, sent: AtomicU32::new(0) })
     }
 }
 
 /// The server that stands behind it, at the URL that the data plane makes.
-fn direct(worker: &Worker, resource: &Resource) -> Target {
+fn direct(worker: &Worker, resource: &Resource) -> ProbeTarget {
     let config = &worker.plane.config;
     let endpoint = &resource.endpoint;
     let mut url = endpoint.url.clone();
     url.set_path(&endpoint_path::join(&endpoint.path, None, "/mcp", None));
-    Target {
+    ProbeTarget {
         url,
         credential: resource.credential(),
         policy: config.endpoint_policy,
@@ -58,8 +59,8 @@ fn direct(worker: &Worker, resource: &Resource) -> Target {
     }
 }
 
-impl Way for ThroughProxy {
-    fn target(&self) -> &Target {
+impl Transport for ThroughProxy {
+    fn target(&self) -> &ProbeTarget {
         &self.target
     }
 
@@ -68,7 +69,7 @@ impl Way for ThroughProxy {
         method: Method,
         headers: HeaderMap,
         body: Option<&Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ProbeAnswer, Failure> {
         let started = Instant::now();
         let id = body.and_then(|body| body.get("id")).cloned();
         let mut request =
@@ -88,7 +89,7 @@ impl Way for ThroughProxy {
                 .map_err(|error| Failure::Proxy { status: error.status(), code: error.code() })?;
             let (head, body) = response.into_parts();
             let (content, bytes) = read(&head.headers, body, id.as_ref(), broken).await?;
-            Ok(Answer {
+            Ok(ProbeAnswer {
                 status: head.status,
                 headers: head.headers,
                 content,
@@ -99,11 +100,10 @@ impl Way for ThroughProxy {
                 answered_in: started.elapsed(),
             })
         };
-        let late = |_| Failure::TimedOut { what: "the answer", limit: PATIENCE };
-        tokio::time::timeout(PATIENCE, exchange).await.map_err(late)?
+        in_time(PATIENCE, "the answer", exchange).await?
     }
 }
 
 fn broken(_: &BoxError) -> Failure {
-    Failure::Broken { reason: "the other side closed it in the middle".to_owned() }
+    ClientError::Broken { reason: "the other side closed it in the middle" }.into()
 }
