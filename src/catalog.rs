@@ -9,6 +9,7 @@ pub mod api_token;
 pub mod attendee;
 pub mod audit;
 pub mod change;
+mod columns;
 pub mod digest;
 pub mod event;
 pub mod limits;

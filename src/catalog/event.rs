@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
-use self::row::{place, select, upsert};
+use self::row::{WRITTEN, place, select};
 use super::audit::{self, Actor};
+use super::columns::upsert;
 use super::resource::{self, Resource};
 use super::seal::Vault;
 use super::validate::{invalid, quoted};
@@ -24,7 +25,7 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{Draft, MAX_LINKED, propose_code};
+pub use draft::{Draft, MAX_DESCRIPTION, MAX_LINKED, propose_code};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;
@@ -263,7 +264,7 @@ async fn write_in(
     id::reserve(tx, &by.owner_id, &id).await?;
     let shared_code_sealed =
         valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
-    sqlx::query(upsert())
+    sqlx::query(upsert(TABLE, &WRITTEN))
         .bind(&id)
         .bind(&by.owner_id)
         .bind(&valid.name)

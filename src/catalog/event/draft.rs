@@ -15,7 +15,8 @@ use crate::catalog::secret::exposed;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
-const MAX_DESCRIPTION: usize = 8192;
+/// Characters of a description.
+pub const MAX_DESCRIPTION: usize = 8192;
 
 /// Resources that an event can have: as many as a backup takes.
 pub const MAX_LINKED: usize = 1000;

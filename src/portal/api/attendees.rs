@@ -49,6 +49,10 @@ impl From<attendee::Attendee> for Attendee {
     }
 }
 
+/// Attendees of one answer: what may be asked for, and what is answered otherwise.
+const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
+const USUAL_PAGE: usize = 100;
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -70,9 +74,10 @@ pub async fn list(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<List<Attendee>>, ApiError> {
-    let limit = asked.limit.unwrap_or(100);
-    if !(1..=1000).contains(&limit) {
-        return Err(ApiError::invalid("limit", "must be from 1 to 1000"));
+    let limit = asked.limit.unwrap_or(USUAL_PAGE);
+    if !PAGE.contains(&limit) {
+        let rule = format!("must be from {} to {}", PAGE.start(), PAGE.end());
+        return Err(ApiError::invalid("limit", rule));
     }
     event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
     let all = attendee::list(&site.db, caller.owner_id(), &id).await?;
