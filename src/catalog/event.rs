@@ -111,7 +111,7 @@ pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Eve
 }
 
 /// An owner's event. Unreadable resources are missing from it.
-pub async fn load_own(
+async fn load_own(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: &str,

@@ -112,7 +112,7 @@ async fn get_in(
 }
 
 /// An owner's resource, read and opened.
-pub async fn load_own(
+async fn load_own(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: &str,

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::attendee::Attendee;
-use crate::catalog::attendee::backup::Kept;
+use crate::catalog::attendee::backup::AttendeeRecord;
 use crate::catalog::limits::CAP;
 use crate::catalog::secret::exposed;
 use crate::catalog::{Error, Result};
@@ -42,8 +42,8 @@ pub struct Used {
 
 impl AttendeeCopy {
     /// One who is read from the store, with what they have used of `day`.
-    pub fn of(kept: Kept, day: u32) -> Self {
-        let Kept { attendee, api_key, used } = kept;
+    pub fn of(record: AttendeeRecord, day: u32) -> Self {
+        let AttendeeRecord { attendee, api_key, used } = record;
         let used = (used > 0).then_some(Used { day, requests: used });
         Self::new(attendee, api_key, used)
     }
