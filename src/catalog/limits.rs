@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 /// A cap: requests of a day or a minute, tokens, people, open requests.
-pub const CAP: RangeInclusive<u32> = 1..=100_000;
+pub const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
+pub const LARGEST_CAP: u32 = 100_000;
 
 /// Characters of what an owner calls something: an event, a resource.
 pub const NAME: usize = 64;

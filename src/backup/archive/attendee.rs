@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::attendee::Attendee;
 use crate::catalog::attendee::backup::AttendeeRecord;
-use crate::catalog::limits::CAP;
+use crate::catalog::limits::LARGEST_CAP;
 use crate::catalog::secret::exposed;
 use crate::catalog::{Error, Result};
 
@@ -88,8 +88,8 @@ impl AttendeeCopy {
     pub fn check(&self) -> Result<()> {
         self.attendee().check(self.api_key.as_ref())?;
         match self.used {
-            Some(used) if used.requests > *CAP.end() => {
-                let reason = format!("must be from 0 to {}", CAP.end());
+            Some(used) if used.requests > LARGEST_CAP => {
+                let reason = format!("must be from 0 to {LARGEST_CAP}");
                 Err(Error::Invalid { field: "used", reason })
             }
             _ => Ok(()),
