@@ -112,7 +112,7 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
-/// What of an attendee is to be changed; `None` leaves it.
+/// The fields of an attendee to change; `None` leaves a field unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AttendeeChange {
     pub active: Option<bool>,
@@ -120,7 +120,8 @@ pub struct AttendeeChange {
     pub daily_request_cap: Option<Option<u32>>,
 }
 
-/// Changes an attendee of an owner's event, all or nothing; how they are now.
+/// Changes an attendee of an owner's event, all or nothing, and returns the attendee as
+/// now stored.
 ///
 /// # Errors
 /// As of [`get`], and [`Error::Invalid`] for the cap.

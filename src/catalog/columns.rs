@@ -1,9 +1,9 @@
-//! Statements that are made of one list of columns, for tables whose rows owners save.
+//! Statements built from one list of columns, for tables whose rows owners save.
 
 use sqlx::AssertSqlSafe;
 
-/// Makes a row, or updates the one with its id. To be bound: the id, the owner, what is
-/// written in the order of `written`, and the time.
+/// Inserts a row, or updates the one with its id. Bind the id, the owner, the values in
+/// the order of `written`, and the time.
 pub(super) fn upsert(table: &'static str, written: &[&'static str]) -> AssertSqlSafe<String> {
     let places: Vec<String> = (3..).take(written.len()).map(|n| format!("${n}")).collect();
     let time = written.len() + 3;

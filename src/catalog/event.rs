@@ -166,8 +166,8 @@ pub async fn create(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result
     Ok((outcome, event))
 }
 
-/// Changes an owner's event: `edit` is given what is stored, of an event that cannot be
-/// read its name alone, and says what is to be.
+/// Changes an owner's event: `edit` receives what is stored (only the name, where the row
+/// cannot be read) and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another

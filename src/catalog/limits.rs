@@ -1,4 +1,4 @@
-//! Limits of fields that several nouns have, as saving checks them and pages say them.
+//! Limits that fields of several nouns share: saving checks them, pages show them.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ pub const NAME: usize = 64;
 /// Characters of a person's name or e-mail address.
 pub const PERSON: usize = 128;
 
-/// What a page says of a field that holds no [`CAP`].
+/// What a form says about a field whose value is not in [`CAP`].
 pub fn cap_rule() -> String {
     format!("must be a whole number from {} to {}", CAP.start(), CAP.end())
 }

@@ -150,8 +150,8 @@ pub async fn create(
     Ok(saved)
 }
 
-/// Changes an owner's resource: `edit` is given what is stored, of a resource that cannot
-/// be read its deployment name alone, and says what is to be.
+/// Changes an owner's resource: `edit` receives what is stored (only the deployment name,
+/// where the row cannot be read) and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another

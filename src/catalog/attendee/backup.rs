@@ -73,8 +73,8 @@ fn record(vault: &Vault, row: &AnyRow) -> Result<AttendeeRecord> {
     Ok(AttendeeRecord { attendee, api_key, used: row.count("spent")? })
 }
 
-/// Which of these keys nobody can have here, because somebody has them already, or they
-/// are none: by their place in `keys`.
+/// The places in `keys` of those that cannot be kept here: somebody has the key already,
+/// or there is none.
 pub async fn not_free(
     connection: &mut AnyConnection,
     vault: &Vault,

@@ -192,7 +192,7 @@ async fn save(
     let (db, vault, by) = (&site.db, &site.vault, caller.actor());
     let (outcome, stored) = match id {
         None => event::create(db, vault, &by, &fields.over(Draft::default())).await?,
-        // What cannot be read is to be sent in full.
+        // Of an event that cannot be read, every field must be sent.
         Some(id) => {
             event::edit(db, vault, &by, id, |stored| Ok::<_, ApiError>(fields.over(stored))).await?
         }
