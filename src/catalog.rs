@@ -1,6 +1,7 @@
 //! The control plane: what is registered, who may use it, and what was used.
 //!
-//! Each noun stands in one file with its SQL. A write to the catalog is one
+//! Each noun is in one file with its SQL; the columns of the larger tables are listed
+//! once, in a file `row` of their own. A write to the catalog is one
 //! transaction that checks, writes, notes the change for every replica
 //! (`change`) and who did it (`audit`). `snapshot` is what the data plane
 //! reads; `quota`, `mcp_session` and `usage` are what it writes.
@@ -8,6 +9,7 @@
 pub mod attendee;
 pub mod audit;
 pub mod change;
+mod columns;
 pub mod digest;
 pub mod event;
 pub mod limits;

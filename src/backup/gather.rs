@@ -52,7 +52,7 @@ pub async fn gather(
         made_at: now_ms,
         resources: resources.iter().map(ResourceCopy::from).collect(),
         events: events.iter().map(EventCopy::from).collect(),
-        attendees: attendees.into_iter().map(|kept| AttendeeCopy::of(kept, today)).collect(),
+        attendees: attendees.into_iter().map(|record| AttendeeCopy::of(record, today)).collect(),
         usage: if with_figures { figures(db, owner_id).await? } else { Vec::new() },
         notes: unreadable.iter().map(missing).collect(),
     };

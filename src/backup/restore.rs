@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::Error;
 use super::archive::Archive;
 use super::plan::{EventFate, Plan, ResourceFate};
-use crate::catalog::attendee::backup::{self as attendees, Restored};
+use crate::catalog::attendee::backup::{self as attendees, RestoreEntry};
 use crate::catalog::audit::{self, Actor};
 use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
@@ -207,7 +207,7 @@ async fn restore_attendees<'a>(
         let new = attendees::renewed(vault, event_id, copy.attendee(), key)?;
         ids.insert(&*copy.id, new.attendee.id.clone());
         let used = copy.used.filter(|used| used.day == today).map_or(0, |used| used.requests);
-        rows.push(Restored { new, used });
+        rows.push(RestoreEntry { new, used });
     }
     attendees::restore(db, &rows, today).await?;
     Ok(ids)

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::AnyConnection;
 
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
@@ -76,6 +77,15 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Attende
 /// # Errors
 /// [`Error::NotFound`] also where it is another event's, or another owner's.
 pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<Attendee> {
+    get_in(&mut *db.pool().acquire().await?, owner_id, event_id, id).await
+}
+
+async fn get_in(
+    connection: &mut AnyConnection,
+    owner_id: &str,
+    event_id: &str,
+    id: &str,
+) -> Result<Attendee> {
     let row = sqlx::query(select(
         "from attendee join event on event.id = attendee.event_id
          where event.owner_id = $1 and event_id = $2 and event.purge_at is null
@@ -84,7 +94,7 @@ pub async fn get(db: &Db, owner_id: &str, event_id: &str, id: &str) -> Result<At
     .bind(owner_id)
     .bind(event_id)
     .bind(id)
-    .fetch_optional(db.pool())
+    .fetch_optional(connection)
     .await?;
     Attendee::read(&row.ok_or_else(|| not_found(id))?)
 }
@@ -102,33 +112,78 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
+/// The fields of an attendee to change; `None` leaves a field unchanged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttendeeChange {
+    pub active: Option<bool>,
+    /// `Some(None)`: the event's again.
+    pub daily_request_cap: Option<Option<u32>>,
+}
+
+/// Changes an attendee of an owner's event, all or nothing, and returns the attendee as
+/// now stored.
+///
+/// # Errors
+/// As of [`get`], and [`Error::Invalid`] for the cap.
+pub async fn edit(
+    db: &Db,
+    by: &Actor,
+    event_id: &str,
+    id: &str,
+    wanted: AttendeeChange,
+) -> Result<Attendee> {
+    let mut tx = change::write(db).await?;
+    let stored = get_in(&mut tx, &by.owner_id, event_id, id).await?;
+    if let Some(cap) = wanted.daily_request_cap.filter(|cap| *cap != stored.daily_request_cap) {
+        set_cap_in(&mut tx, by, id, cap).await?;
+    }
+    if let Some(active) = wanted.active.filter(|active| *active != stored.active) {
+        set_active_in(&mut tx, by, id, active).await?;
+    }
+    let attendee = get_in(&mut tx, &by.owner_id, event_id, id).await?;
+    tx.commit().await?;
+    Ok(attendee)
+}
+
 /// Switches an attendee's key off or on.
 pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<()> {
     let mut tx = change::write(db).await?;
-    let who = own(&mut tx, by, id).await?;
+    set_active_in(&mut tx, by, id, active).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn set_active_in(tx: &mut Tx, by: &Actor, id: &str, active: bool) -> Result<()> {
+    let who = own(tx, by, id).await?;
     sqlx::query("update attendee set active = $2 where id = $1")
         .bind(id)
         .bind(i64::from(active))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-    finish(tx, by, id, if active { "activated" } else { "deactivated" }, &who).await
+    note(tx, by, id, if active { "activated" } else { "deactivated" }, &who).await
 }
 
 /// Gives an attendee a daily request cap of their own, or the event's again.
 pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
+    let mut tx = change::write(db).await?;
+    set_cap_in(&mut tx, by, id, cap).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn set_cap_in(tx: &mut Tx, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
     if let Some(cap) = cap {
         number("daily_request_cap", cap, CAP)?;
     }
-    let mut tx = change::write(db).await?;
-    let who = own(&mut tx, by, id).await?;
+    let who = own(tx, by, id).await?;
     sqlx::query("update attendee set daily_request_cap = $2 where id = $1")
         .bind(id)
         .bind(cap.map(i64::from))
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
     let cap = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
     let detail = format!("{who}: {cap}");
-    finish(tx, by, id, "updated", &detail).await
+    note(tx, by, id, "updated", &detail).await
 }
 
 /// Gives an attendee a new key; the old one stops at once.
@@ -212,8 +267,13 @@ async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<String> {
 }
 
 async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
-    change::record(&mut tx, Noun::Attendee, id).await?;
-    audit::record(&mut tx, by, action, Noun::Attendee, id, detail).await?;
+    note(&mut tx, by, id, action, detail).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Notes the change for every replica, and in the audit trail.
+async fn note(tx: &mut Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+    change::record(tx, Noun::Attendee, id).await?;
+    audit::record(tx, by, action, Noun::Attendee, id, detail).await
 }

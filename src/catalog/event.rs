@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
-use self::row::{place, select, upsert};
+use self::row::{WRITTEN, place, select};
 use super::audit::{self, Actor};
+use super::columns::upsert;
 use super::resource::{self, Resource};
 use super::seal::Vault;
 use super::validate::{invalid, quoted};
@@ -23,7 +24,7 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{Draft, MAX_LINKED, propose_code};
+pub use draft::{Draft, MAX_DESCRIPTION, MAX_LINKED, propose_code};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;
@@ -109,7 +110,7 @@ pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Eve
 }
 
 /// An owner's event. Unreadable resources are missing from it.
-pub async fn load_own(
+async fn load_own(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: &str,
@@ -164,8 +165,8 @@ pub async fn create(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result
     Ok((outcome, event))
 }
 
-/// Changes an owner's event: `edit` is given what is stored, of an event that cannot be
-/// read its name alone, and says what is to be.
+/// Changes an owner's event: `edit` receives what is stored (only the name, where the row
+/// cannot be read) and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
@@ -262,7 +263,7 @@ async fn write_in(
     id::reserve(tx, &by.owner_id, &id).await?;
     let shared_code_sealed =
         valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
-    sqlx::query(upsert())
+    sqlx::query(upsert(TABLE, &WRITTEN))
         .bind(&id)
         .bind(&by.owner_id)
         .bind(&valid.name)

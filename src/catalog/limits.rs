@@ -1,9 +1,10 @@
-//! Limits of fields that several nouns have, as saving checks them and pages say them.
+//! Limits that fields of several nouns share: saving checks them, pages show them.
 
 use std::ops::RangeInclusive;
 
 /// A cap: requests of a day or a minute, tokens, people, open requests.
-pub const CAP: RangeInclusive<u32> = 1..=100_000;
+pub const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
+pub const LARGEST_CAP: u32 = 100_000;
 
 /// Characters of what an owner calls something: an event, a resource.
 pub const NAME: usize = 64;
@@ -11,7 +12,7 @@ pub const NAME: usize = 64;
 /// Characters of a person's name or e-mail address.
 pub const PERSON: usize = 128;
 
-/// What a page says of a field that holds no [`CAP`].
+/// What a form says about a field whose value is not in [`CAP`].
 pub fn cap_rule() -> String {
     format!("must be a whole number from {} to {}", CAP.start(), CAP.end())
 }

@@ -4,16 +4,15 @@
 //! plane needs for a call (address, credential header) is ready in it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sqlx::AnyConnection;
-use sqlx::Row;
-use sqlx::any::AnyRow;
+
+use self::row::{WRITTEN, place, select};
 
 use super::audit::{self, Actor};
-use super::seal::{self, Place, Vault};
+use super::columns::upsert;
+use super::seal::Vault;
 use super::validate::invalid;
 use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change, new_id, session_mark};
 use crate::db::{Columns, Db, Tx};
@@ -22,72 +21,14 @@ mod auth;
 mod draft;
 mod endpoint;
 mod kind;
+mod row;
 
 pub use auth::Auth;
 pub use draft::{Draft, KeyChange};
 pub use endpoint::Endpoint;
 pub use kind::ResourceType;
-
-/// The header that authenticates us to a backend.
-pub type Credential = (HeaderName, HeaderValue);
-
-#[derive(Clone, Debug)]
-pub struct Resource {
-    pub id: String,
-    pub owner_id: String,
-    /// The client-facing name, a segment of URLs; unique per owner.
-    pub deployment: Arc<str>,
-    /// For owners only.
-    pub name: String,
-    pub kind: ResourceType,
-    pub endpoint: Endpoint,
-    pub auth: Auth,
-    pub key: Option<SecretString>,
-    pub region: String,
-    pub active: bool,
-    credential: Option<Credential>,
-}
-
-impl Resource {
-    /// The header that authenticates us to the backend, where one is sent.
-    pub fn credential(&self) -> Option<Credential> {
-        self.credential.clone()
-    }
-
-    fn open(vault: &Vault, row: &AnyRow) -> Result<Self> {
-        let id = row.text("id")?;
-        let endpoint = vault.open(place(&id, ENDPOINT), &row.text("endpoint_sealed")?)?;
-        let key = match row.try_get::<Option<String>, _>("key_sealed")? {
-            Some(sealed) => Some(vault.open(place(&id, KEY), &sealed)?),
-            None => None,
-        };
-        let unreadable = |column: &'static str| {
-            move |_| seal::Error::Broken { place: format!("resource/{column}") }
-        };
-        let auth = Auth::stored(&row.text("auth")?).map_err(unreadable("auth"))?;
-        Ok(Self {
-            credential: key.as_ref().and_then(|key| auth.header(key)),
-            owner_id: row.text("owner_id")?,
-            deployment: row.text("deployment")?.into(),
-            name: row.text("name")?,
-            kind: row.text("type")?.parse().map_err(unreadable("type"))?,
-            endpoint: Endpoint::parse(endpoint.expose_secret()).map_err(unreadable(ENDPOINT))?,
-            auth,
-            key,
-            region: row.text("region")?,
-            active: row.flag("active")?,
-            id,
-        })
-    }
-}
-
-pub(super) const TABLE: &str = "resource";
-pub(super) const ENDPOINT: &str = "endpoint_sealed";
-pub(super) const KEY: &str = "key_sealed";
-
-fn place<'a>(id: &'a str, column: &'static str) -> Place<'a> {
-    Place { table: TABLE, row: id, column }
-}
+pub use row::{Credential, Resource};
+pub(super) use row::{ENDPOINT, KEY, TABLE};
 
 /// Which resources are read and opened: those that meet every condition.
 #[derive(Clone, Copy, Default)]
@@ -104,14 +45,13 @@ pub async fn load(
     vault: &Vault,
     which: Which<'_>,
 ) -> Result<Rows<Resource>> {
-    let rows = sqlx::query(
-        "select id, owner_id, deployment, name, type, endpoint_sealed, auth, key_sealed, region, active
-         from resource
-         where (cast($1 as text) is null or owner_id = $1) and (cast($2 as text) is null or id = $2)
+    let rows = sqlx::query(select(
+        "where (cast($1 as text) is null or owner_id = $1)
+            and (cast($2 as text) is null or id = $2)
             and (cast($3 as text) is null
                 or id in (select resource_id from event_resource where event_id = $3))
          order by name, deployment",
-    )
+    ))
     .bind(which.owner_id)
     .bind(which.id)
     .bind(which.event_id)
@@ -171,7 +111,7 @@ async fn get_in(
 }
 
 /// An owner's resource, read and opened.
-pub async fn load_own(
+async fn load_own(
     connection: &mut AnyConnection,
     vault: &Vault,
     owner_id: &str,
@@ -209,8 +149,8 @@ pub async fn create(
     Ok(saved)
 }
 
-/// Changes an owner's resource: `edit` is given what is stored, of a resource that cannot
-/// be read its deployment name alone, and says what is to be.
+/// Changes an owner's resource: `edit` receives what is stored (only the deployment name,
+/// where the row cannot be read) and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
@@ -293,28 +233,20 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
     }
     let key_sealed =
         key.as_ref().map(|key| vault.seal(place(&id, KEY), key.expose_secret())).transpose()?;
-    sqlx::query(
-        "insert into resource (id, owner_id, deployment, name, type, endpoint_sealed, auth,
-            key_sealed, region, active, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
-         on conflict (id) do update set deployment = excluded.deployment, name = excluded.name,
-            type = excluded.type, endpoint_sealed = excluded.endpoint_sealed, auth = excluded.auth,
-            key_sealed = excluded.key_sealed, region = excluded.region, active = excluded.active,
-            updated_at = excluded.updated_at",
-    )
-    .bind(&id)
-    .bind(&by.owner_id)
-    .bind(&valid.deployment)
-    .bind(&valid.name)
-    .bind(draft.kind.as_str())
-    .bind(vault.seal(place(&id, ENDPOINT), &valid.endpoint.as_written())?)
-    .bind(draft.auth.to_string())
-    .bind(key_sealed)
-    .bind(&valid.region)
-    .bind(i64::from(draft.active))
-    .bind(by.at)
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query(upsert(TABLE, &WRITTEN))
+        .bind(&id)
+        .bind(&by.owner_id)
+        .bind(&valid.deployment)
+        .bind(&valid.name)
+        .bind(draft.kind.as_str())
+        .bind(vault.seal(place(&id, ENDPOINT), &valid.endpoint.as_written())?)
+        .bind(draft.auth.to_string())
+        .bind(key_sealed)
+        .bind(&valid.region)
+        .bind(i64::from(draft.active))
+        .bind(by.at)
+        .execute(&mut **tx)
+        .await?;
     change::record(tx, Noun::Resource, &id).await?;
     audit::record(tx, by, outcome.as_str(), Noun::Resource, &id, &valid.deployment).await?;
     Ok(Saved { id, outcome })

@@ -1,5 +1,5 @@
-//! Secrets in a text that is kept and sent as a whole secret: a backup, which is sealed,
-//! and a call to another proxy's API.
+//! Secrets as part of a text that is secret as a whole: a backup, which is sealed, and
+//! a call to another proxy's API.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ai_proxy::catalog::attendee::{self, Attendee, Joined};
-use ai_proxy::catalog::event::{self, Draft, Event};
+use ai_proxy::catalog::event::{self, Draft, Event, Registration};
 use ai_proxy::catalog::{Error, Noun};
 use ai_proxy::clock::{day_of, now_ms};
 use secrecy::{ExposeSecret, SecretString};
@@ -282,7 +282,7 @@ async fn who_is_deleted_stays_out_until_let_in_again(store: Store) {
     assert!(matches!(let_in().await, Err(Error::NotFound { .. })), "once");
     assert_eq!(ai_proxy::catalog::quota::used(db, &ada.user_id, today).await.unwrap(), 0);
     // Also while nobody new is let in.
-    let closed = Event { registration: event::Registration::CLOSED, ..event.clone() };
+    let closed = Event { registration: Registration::CLOSED, ..event.clone() };
     store.execute("update event set registration = 'closed'").await;
     let again = joins(&store, &closed, "Ada Lovelace").await;
     assert_eq!((again.user_id, again.display_name.as_str()), (ada.user_id, "Ada Lovelace"));

@@ -4,8 +4,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::attendee::Attendee;
-use crate::catalog::attendee::backup::Kept;
-use crate::catalog::limits::CAP;
+use crate::catalog::attendee::backup::AttendeeRecord;
+use crate::catalog::limits::LARGEST_CAP;
 use crate::catalog::secret::exposed;
 use crate::catalog::{Error, Result};
 
@@ -42,8 +42,8 @@ pub struct Used {
 
 impl AttendeeCopy {
     /// One who is read from the store, with what they have used of `day`.
-    pub fn of(kept: Kept, day: u32) -> Self {
-        let Kept { attendee, api_key, used } = kept;
+    pub fn of(record: AttendeeRecord, day: u32) -> Self {
+        let AttendeeRecord { attendee, api_key, used } = record;
         let used = (used > 0).then_some(Used { day, requests: used });
         Self::new(attendee, api_key, used)
     }
@@ -88,8 +88,8 @@ impl AttendeeCopy {
     pub fn check(&self) -> Result<()> {
         self.attendee().check(self.api_key.as_ref())?;
         match self.used {
-            Some(used) if used.requests > *CAP.end() => {
-                let reason = format!("must be from 0 to {}", CAP.end());
+            Some(used) if used.requests > LARGEST_CAP => {
+                let reason = format!("must be from 0 to {LARGEST_CAP}");
                 Err(Error::Invalid { field: "used", reason })
             }
             _ => Ok(()),

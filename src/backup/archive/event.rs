@@ -28,7 +28,7 @@ impl From<&Event> for EventCopy {
 }
 
 impl EventCopy {
-    /// As a form that makes it anew, with these links.
+    /// As a draft that creates it, with these links.
     pub fn draft(&self, id: Option<String>, resources: Vec<String>) -> Draft {
         Draft { id, resources, active: self.active, ..self.fields.clone() }
     }

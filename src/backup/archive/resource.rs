@@ -40,7 +40,7 @@ impl From<&Resource> for ResourceCopy {
 }
 
 impl ResourceCopy {
-    /// As a form that makes it anew.
+    /// As a draft that creates it.
     pub fn draft(&self) -> Result<Draft> {
         let invalid = |field| move |reason| Error::Invalid { field, reason };
         Ok(Draft {

@@ -15,7 +15,7 @@ use crate::catalog::{Result, new_id};
 use crate::db::{Columns, Db, Parameters, Tx};
 
 /// All that is known of one attendee.
-pub struct Kept {
+pub struct AttendeeRecord {
     pub attendee: Attendee,
     /// `None` where it cannot be opened.
     pub api_key: Option<SecretString>,
@@ -24,7 +24,7 @@ pub struct Kept {
 }
 
 /// An attendee to be written back, and what they have used of today's cap.
-pub struct Restored {
+pub struct RestoreEntry {
     pub new: NewAttendee,
     pub used: u32,
 }
@@ -42,7 +42,12 @@ pub async fn count(db: &Db, owner_id: &str) -> Result<u32> {
 }
 
 /// Every attendee of the owner's events, with what was used of `day`.
-pub async fn all(db: &Db, vault: &Arc<Vault>, owner_id: &str, day: u32) -> Result<Vec<Kept>> {
+pub async fn all(
+    db: &Db,
+    vault: &Arc<Vault>,
+    owner_id: &str,
+    day: u32,
+) -> Result<Vec<AttendeeRecord>> {
     let rows = sqlx::query(select(
         ", api_key_sealed, coalesce(quota.spent, 0) as spent
          from attendee join event on event.id = attendee.event_id
@@ -56,20 +61,20 @@ pub async fn all(db: &Db, vault: &Arc<Vault>, owner_id: &str, day: u32) -> Resul
     .await?;
     let vault = vault.clone();
     // Opening twenty thousand keys would hold up everything else on the runtime's thread.
-    let open = move || rows.iter().map(|row| kept(&vault, row)).collect();
+    let open = move || rows.iter().map(|row| record(&vault, row)).collect();
     tokio::task::spawn_blocking(open).await.map_err(|_| seal::Error::Failed)?
 }
 
-fn kept(vault: &Vault, row: &AnyRow) -> Result<Kept> {
+fn record(vault: &Vault, row: &AnyRow) -> Result<AttendeeRecord> {
     let attendee = Attendee::read(row)?;
     // One that cannot be opened must not keep the rest out of a backup: its attendee
     // comes back with a new key.
     let api_key = vault.open(place(&attendee.id), &row.text(API_KEY)?).ok();
-    Ok(Kept { attendee, api_key, used: row.count("spent")? })
+    Ok(AttendeeRecord { attendee, api_key, used: row.count("spent")? })
 }
 
-/// Which of these keys nobody can have here, because somebody has them already, or they
-/// are none: by their place in `keys`.
+/// The places in `keys` of those that cannot be kept here: somebody has the key already,
+/// or there is none.
 pub async fn not_free(
     connection: &mut AnyConnection,
     vault: &Vault,
@@ -122,8 +127,8 @@ pub fn renewed(
 
 /// Writes attendees back into events that are hidden, and what they used `today`.
 /// In batches, each a transaction of its own, so that others can write in between.
-pub async fn restore(db: &Db, restored: &[Restored], today: u32) -> Result<()> {
-    for batch in restored.chunks(ROWS) {
+pub async fn restore(db: &Db, entries: &[RestoreEntry], today: u32) -> Result<()> {
+    for batch in entries.chunks(ROWS) {
         let mut tx = db.write().await?;
         restore_in(&mut tx, batch, today).await?;
         tx.commit().await?;
@@ -131,9 +136,9 @@ pub async fn restore(db: &Db, restored: &[Restored], today: u32) -> Result<()> {
     Ok(())
 }
 
-async fn restore_in(tx: &mut Tx, restored: &[Restored], today: u32) -> Result<()> {
-    insert(tx, restored.iter().map(|restored| &restored.new)).await?;
-    let used: Vec<_> = restored.iter().filter(|restored| restored.used > 0).collect();
+async fn restore_in(tx: &mut Tx, entries: &[RestoreEntry], today: u32) -> Result<()> {
+    insert(tx, entries.iter().map(|entry| &entry.new)).await?;
+    let used: Vec<_> = entries.iter().filter(|entry| entry.used > 0).collect();
     if used.is_empty() {
         return Ok(());
     }
@@ -142,7 +147,7 @@ async fn restore_in(tx: &mut Tx, restored: &[Restored], today: u32) -> Result<()
         Parameters::on(tx).rows(4, used.len())
     );
     let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
-    for Restored { new, used } in used {
+    for RestoreEntry { new, used } in used {
         let requests = i64::from(*used);
         query = query.bind(&new.attendee.id).bind(i64::from(today)).bind(requests).bind(requests);
     }

@@ -8,12 +8,9 @@ use sqlx::any::AnyRow;
 
 use super::window::Window;
 use crate::catalog::audit::{self, Actor};
-use crate::catalog::limits::CAP;
+use crate::catalog::limits::LARGEST_CAP;
 use crate::catalog::{Error, Noun, Outcome, Result, change};
 use crate::db::{Columns, Db, Tx};
-
-/// The largest daily request cap.
-const LARGEST_CAP: u32 = *CAP.end();
 
 /// An end that was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,8 @@ use crate::catalog::secret::exposed;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
-const MAX_DESCRIPTION: usize = 8192;
+/// Characters of a description.
+pub const MAX_DESCRIPTION: usize = 8192;
 
 /// Resources that an event can have: as many as a backup takes.
 pub const MAX_LINKED: usize = 1000;
@@ -33,9 +34,9 @@ const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
 /// The fields of an event as entered. `default()` holds the values of a new
 /// one; what it leaves empty is required.
 ///
-/// A backup and a call to another proxy hold the fields as they are serialised here, in
-/// this order. Each of them adds id and `active` itself, which mean or default to
-/// something else in each.
+/// Backups and calls to another proxy contain these fields as they are serialised here, in
+/// this order. `id` and `active` are left to each format, because each treats them
+/// differently.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Draft {
     /// The event to update, or the id that the new one is to have.

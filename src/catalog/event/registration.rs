@@ -1,5 +1,5 @@
 //! How people get into an event by themselves, and whether somebody new may now.
-//! Who has joined goes on in any case, and so do keys that are issued.
+//! Attendees who have joined keep their access in any case; issued keys work in any case.
 
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
@@ -37,7 +37,7 @@ impl Registration {
         Err(invalid("registration", format!("must be {open} or {closed}")))
     }
 
-    /// Reads what is stored. A word that this release does not know lets nobody in.
+    /// Reads what is stored. An unknown word lets nobody in.
     pub(in crate::catalog) fn stored(text: &str) -> Self {
         Self::known(text).unwrap_or(Self::CLOSED)
     }
@@ -47,7 +47,7 @@ impl Registration {
     }
 }
 
-/// Why an event takes nobody new.
+/// Why nobody new can join an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shut {
     /// By the event's settings, until they are changed.

@@ -53,7 +53,7 @@ pub struct Event {
 
 /// The columns that saving writes, in the order in which it binds them; id, owner and
 /// times are beside them.
-const WRITTEN: [&str; 18] = [
+pub(super) const WRITTEN: [&str; 18] = [
     "name",
     "description",
     "organizer_name",
@@ -88,22 +88,6 @@ pub(super) fn select(rest: &str) -> AssertSqlSafe<String> {
             (select count(*) from registration_stop where event_id = event.id) as stopped
          from event {rest}",
         WRITTEN.join(", ")
-    ))
-}
-
-/// The statement that makes or updates an event: its id, its owner, what is written
-/// and the time are bound to it.
-pub(super) fn upsert() -> AssertSqlSafe<String> {
-    let written: Vec<String> = (3..).take(WRITTEN.len()).map(|n| format!("${n}")).collect();
-    let time = WRITTEN.len() + 3;
-    let set = WRITTEN.map(|column| format!("{column} = excluded.{column}"));
-    AssertSqlSafe(format!(
-        "insert into event (id, owner_id, {}, created_at, updated_at)
-         values ($1, $2, {}, ${time}, ${time})
-         on conflict (id) do update set {}, updated_at = excluded.updated_at",
-        WRITTEN.join(", "),
-        written.join(", "),
-        set.join(", ")
     ))
 }
 

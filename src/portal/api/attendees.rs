@@ -11,7 +11,7 @@ use super::List;
 use super::bearer::Caller;
 use super::body::{Body, Path, Query, given};
 use super::error::{ApiError, Problem};
-use crate::catalog::attendee::deleted;
+use crate::catalog::attendee::{AttendeeChange, deleted};
 use crate::catalog::usage::backup::DAY_MS;
 use crate::catalog::{attendee, event};
 use crate::clock::rfc3339;
@@ -49,6 +49,10 @@ impl From<attendee::Attendee> for Attendee {
     }
 }
 
+/// Attendees of one answer: what may be asked for, and what is answered otherwise.
+const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
+const USUAL_PAGE: usize = 100;
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -70,9 +74,10 @@ pub async fn list(
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<List<Attendee>>, ApiError> {
-    let limit = asked.limit.unwrap_or(100);
-    if !(1..=1000).contains(&limit) {
-        return Err(ApiError::invalid("limit", "must be from 1 to 1000"));
+    let limit = asked.limit.unwrap_or(USUAL_PAGE);
+    if !PAGE.contains(&limit) {
+        let rule = format!("must be from {} to {}", PAGE.start(), PAGE.end());
+        return Err(ApiError::invalid("limit", rule));
     }
     event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
     let all = attendee::list(&site.db, caller.owner_id(), &id).await?;
@@ -177,16 +182,10 @@ pub async fn update(
     Path((id, attendee_id)): Path<(String, String)>,
     Body(fields): Body<AttendeeFields>,
 ) -> Result<Json<Attendee>, ApiError> {
-    let stored = own(&site, &caller, &id, &attendee_id).await?;
-    let actor = caller.actor();
-    // The cap first: it may be refused.
-    if let Some(cap) = fields.daily_request_cap.filter(|cap| *cap != stored.daily_request_cap) {
-        attendee::set_cap(&site.db, &actor, &attendee_id, cap).await?;
-    }
-    if let Some(active) = fields.active.filter(|active| *active != stored.active) {
-        attendee::set_active(&site.db, &actor, &attendee_id, active).await?;
-    }
-    Ok(Json(own(&site, &caller, &id, &attendee_id).await?.into()))
+    let wanted =
+        AttendeeChange { active: fields.active, daily_request_cap: fields.daily_request_cap };
+    let attendee = attendee::edit(&site.db, &caller.actor(), &id, &attendee_id, wanted).await?;
+    Ok(Json(attendee.into()))
 }
 
 /// A key.

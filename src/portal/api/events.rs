@@ -192,7 +192,7 @@ async fn save(
     let (db, vault, by) = (&site.db, &site.vault, caller.actor());
     let (outcome, stored) = match id {
         None => event::create(db, vault, &by, &fields.over(Draft::default())).await?,
-        // What cannot be read is to be sent in full.
+        // Of an event that cannot be read, every field must be sent.
         Some(id) => {
             event::edit(db, vault, &by, id, |stored| Ok::<_, ApiError>(fields.over(stored))).await?
         }
@@ -240,6 +240,9 @@ pub async fn resume(
     as_it_is(&site, &caller, &id, outcome).await
 }
 
+/// By how many minutes an event can be extended in one call: a day.
+const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
+
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
@@ -261,8 +264,9 @@ pub async fn extend(
     Path(id): Path<String>,
     Body(by): Body<Extension>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
-    if !(1..=1440).contains(&by.minutes) {
-        return Err(ApiError::invalid("minutes", "must be from 1 to 1440"));
+    if !MINUTES.contains(&by.minutes) {
+        let rule = format!("must be from {} to {}", MINUTES.start(), MINUTES.end());
+        return Err(ApiError::invalid("minutes", rule));
     }
     let expected = match by.ends_at {
         None => event::get(&site.db, &site.vault, caller.owner_id(), &id).await?.ends_at,

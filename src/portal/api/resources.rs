@@ -160,7 +160,7 @@ async fn save(
     let (db, vault, by) = (&site.db, &site.vault, caller.actor());
     let (outcome, stored) = match id {
         None => resource::create(db, vault, &by, &fields.over(Draft::default())?).await?,
-        // What cannot be read is to be sent in full.
+        // Of a resource that cannot be read, every field must be sent.
         Some(id) => resource::edit(db, vault, &by, id, |stored| fields.over(stored)).await?,
     };
     Ok(Saved { change: outcome.into(), item: Resource::from(&stored) })

@@ -1,6 +1,6 @@
 //! What a room full of people needs, by multiplication.
 
-use crate::catalog::event;
+use crate::catalog::{event, limits};
 
 /// Bytes that a token takes on its way to an attendee at most: models stream
 /// each in an event of its own, with a JSON object around it.
@@ -13,7 +13,7 @@ const BYTES_A_REQUEST: u64 = 8 * 1024;
 const CONNECTIONS_EACH: u64 = 10;
 
 /// The greatest cap that an event can have.
-pub const LARGEST_CAP: u64 = 100_000;
+pub const LARGEST_CAP: u64 = limits::LARGEST_CAP as u64;
 
 /// What people will do.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::{self, Event, Registration};
+use crate::catalog::event::{self, Event, MAX_DESCRIPTION, Registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -17,9 +17,6 @@ use crate::portal::form::Problems;
 use crate::portal::markdown;
 use crate::portal::page::{Frame, Section};
 use crate::portal::visitor::SignedIn;
-
-/// What is shown of a description; longer ones are refused anyway.
-const PREVIEWED: usize = 8192;
 
 /// All names of zones, sorted.
 static ZONES: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -84,7 +81,8 @@ impl<'a> Page<'a> {
         let last = if typed.id.is_empty() { "new" } else { &typed.id };
         let all = resource::all(&site.db, &site.vault, &me.owner.id).await?;
         let window = typed.read(source).0.window().ok();
-        let shown: String = typed.description.chars().take(PREVIEWED).collect();
+        // Longer ones are refused anyway.
+        let shown: String = typed.description.chars().take(MAX_DESCRIPTION).collect();
         Ok(Self {
             frame: me.frame(Section::Events),
             title,
