@@ -1,9 +1,9 @@
-//! What this replica keeps in memory of one attendee while they are about: `live` holds
-//! their part of the daily cap (`lease`, which `refill` keeps filled), their turn under
-//! the burst limit (`rate`), and what is yet to be written of their usage (`ledger`).
+//! What this replica keeps in memory of one attendee while they call: `live` holds their
+//! part of the daily cap (`lease`, which `refill` keeps filled), their turn under the burst
+//! limit (`rate`), and the usage that is not yet in the store (`ledger`).
 //!
-//! Nothing here knows a protocol, a backend or a response. What is true of an attendee
-//! stands in the store's rows.
+//! Nothing here knows a protocol, a backend or a response. The truth about an attendee is
+//! in the store's rows.
 
 pub mod lease;
 pub mod ledger;

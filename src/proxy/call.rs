@@ -1,8 +1,8 @@
 //! One call and its skeleton: authenticate → resolve → read → hold → admit → forward →
 //! relay → meter. Each stage returns what the next one needs to be called at all.
 //!
-//! Every family of routes that leads to a backend goes this way. What a family adds to
-//! it is a [`Protocol`], in a file of its own (`mcp`); nothing here names one.
+//! Every call to a backend goes this way. What a family of routes adds to it is a
+//! [`Protocol`], in a file of its own (`mcp`); nothing here names one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use super::tally::Family;
 use super::worker::{REQUEST_ID, Worker};
 use crate::catalog::resource::Resource;
 
-/// How long a refusal that is certain waits for the body, which may hold a better reason
-/// or the id that it must echo.
+/// How long a refusal that is already certain waits for the body, which may hold a better
+/// reason or the id to echo.
 pub(super) const READ_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a request may take to come in before what was checked at its head is
@@ -56,19 +56,17 @@ pub struct Call<'w> {
     pub(super) rpc_id: Option<Box<str>>,
 }
 
-/// What a family of routes adds to a call. A value of it is made for each call, of what
-/// its path says.
+/// What a family of routes adds to a call. Each call makes a value of it from its path.
 pub trait Protocol: Sync {
     /// The family that its calls are counted in.
     const FAMILY: Family;
 
-    /// What was found about something of the caller's that the request names (a session,
-    /// say), before anything is written.
+    /// The result of looking up what the request names of the caller's, such as a session.
     type Found: Send;
 
     type Hold: Hold;
 
-    /// The backend that the request names.
+    /// The backend that the request names: by its path, or by its body, which is then read.
     ///
     /// # Errors
     /// There is none of this name, or it is switched off.
@@ -84,10 +82,10 @@ pub trait Protocol: Sync {
     /// The body cannot be read, or what is in it cannot be counted.
     fn read(&self, call: &mut Call<'_>) -> impl Future<Output = Result<Demand, ProxyError>> + Send;
 
-    /// Looks whether what the request names is the caller's. Writes nothing.
+    /// Checks that what the request names belongs to the caller. Writes nothing.
     ///
     /// # Errors
-    /// It is not.
+    /// It does not.
     fn look(
         &self,
         call: &mut Call<'_>,
@@ -95,7 +93,7 @@ pub trait Protocol: Sync {
         target: &CallTarget,
     ) -> impl Future<Output = Result<Self::Found, ProxyError>> + Send;
 
-    /// Holds it for the call, when nothing else stands against that.
+    /// Holds it for the call, once every other check has passed.
     ///
     /// # Errors
     /// Somebody else was faster.
@@ -105,13 +103,13 @@ pub trait Protocol: Sync {
         found: Self::Found,
     ) -> impl Future<Output = Result<Self::Hold, ProxyError>> + Send;
 
-    /// Puts on the request what goes with what is held.
+    /// Adds to the request what belongs with what is held.
     fn attach(&self, call: &Call<'_>, hold: &Self::Hold, outgoing: &mut Outgoing);
 
     /// Learns from the head of the backend's answer, before the client sees it.
     ///
     /// # Errors
-    /// What must be kept of it cannot be.
+    /// Something in it must be stored and cannot be.
     fn learn(
         &self,
         call: &Call<'_>,
@@ -120,7 +118,7 @@ pub trait Protocol: Sync {
     ) -> impl Future<Output = Result<(), ProxyError>> + Send;
 }
 
-/// What is held for a call from before it is sent. Dropped, it lets go.
+/// What is held for a call until its answer has come. Dropping it releases it.
 pub trait Hold: Send {
     /// The backend may have seen the request.
     fn sent(&mut self);
@@ -133,7 +131,7 @@ pub struct Demand {
     pub messages: u32,
     /// Requests of the daily cap.
     pub counts: u32,
-    /// What its figures are kept under.
+    /// What its usage is recorded under.
     pub operations: Operations,
     /// Whether the backend may get it twice: every message of it is known for certain to
     /// have no side effects.
@@ -150,7 +148,7 @@ pub struct Clearance<H> {
     hold: H,
 }
 
-/// A call on its way: the request for the backend, what was taken for it, and its record.
+/// A call under way: the request for the backend, what was taken for it, and its record.
 pub struct Delivery<H: Hold> {
     pub(super) caller: Caller,
     pub(super) target: CallTarget,
@@ -161,8 +159,8 @@ pub struct Delivery<H: Hold> {
     place: OpenRequest,
 }
 
-/// What a call on its way has to lose. Dropped, it knows whether the backend may have
-/// seen the request.
+/// What is at stake while a call is under way. When it is dropped, the permit says whether
+/// the backend may have seen the request.
 struct Stake<H: Hold> {
     permit: Permit,
     hold: Option<H>,
@@ -265,7 +263,8 @@ impl<'w> Call<'w> {
         Ok((caller, target))
     }
 
-    /// The same once more, after a wait in which all of it may have changed.
+    /// Authenticates, resolves and looks once more, after a wait in which any of it may
+    /// have changed.
     async fn check_again<P: Protocol>(
         &mut self,
         protocol: &P,
@@ -290,10 +289,10 @@ impl<'w> Call<'w> {
         Ok(true)
     }
 
-    /// Makes the request for the backend of the client's, and begins its record.
+    /// Makes the backend's request from the client's, and starts its record.
     ///
     /// # Errors
-    /// The proxy, the event or the attendee came to an end meanwhile.
+    /// The proxy is shutting down, or the caller's access has ended meanwhile.
     pub fn prepare<P: Protocol>(
         &mut self,
         protocol: &P,
@@ -320,7 +319,7 @@ impl<'w> Call<'w> {
 }
 
 impl<H: Hold> Delivery<H> {
-    /// Sends the request; the head of the backend's answer, and its body to come.
+    /// Sends the request. Returns the head of the backend's answer and its body to come.
     async fn forward(&mut self, worker: &Worker) -> Result<Response<Incoming>, ProxyError> {
         let answer = tokio::select! {
             biased;
@@ -337,17 +336,17 @@ impl<H: Hold> Delivery<H> {
         answer.inspect_err(|error| self.meter.answered(error.status()))
     }
 
-    /// The call goes to the backend now.
+    /// Marks the request as handed to a connection, as sending it does.
     pub fn spend(&mut self) {
         self.stake.permit.spend();
     }
 
-    /// Moves out what is held, for good: the answer has come.
+    /// Takes out what is held, once the answer has come.
     pub(super) fn take_hold(&mut self) -> Option<H> {
         self.stake.hold.take()
     }
 
-    /// Takes up what the head of the backend's answer says, and makes it the client's.
+    /// Learns from the head of the backend's answer, and makes it the client's.
     ///
     /// # Errors
     /// As [`Protocol::learn`].

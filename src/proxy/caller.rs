@@ -1,5 +1,6 @@
-//! The caller of a request: an attendee who was proven, and what the proof was of. To
-//! have one is the leave to go on; `authenticate` makes it of a key.
+//! The caller of a request: an attendee who was authenticated, and their event, which was
+//! open at that instant. `authenticate` makes one from a key; code that is given one need
+//! not check again.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ pub const STORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The store failed, or did not answer in time. The log says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreSilence;
+pub struct StoreFailure;
 
 /// The control runtime and the store. Clones are the same door.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Control {
     pub fn ask<T, F>(
         &self,
         work: F,
-    ) -> impl Future<Output = Result<T, StoreSilence>> + Send + use<T, F>
+    ) -> impl Future<Output = Result<T, StoreFailure>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, catalog::Error>> + Send + 'static,
@@ -56,7 +56,7 @@ impl Control {
         let work = tokio::time::timeout(STORE_PATIENCE, self.run(work));
         let failed = |error: &dyn Display| {
             tracing::warn!(%error, "the store could not be asked");
-            StoreSilence
+            StoreFailure
         };
         async move {
             match work.await {

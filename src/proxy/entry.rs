@@ -1,6 +1,6 @@
-//! The way in: each request becomes a [`Call`], passes the checks that come before anybody
-//! is authenticated, and goes where its route says. On the way out it gets the headers
-//! that all answers have, and its line in the log.
+//! The way in: each request becomes a [`Call`], passes the checks that come before
+//! authentication, and goes where its route leads. On the way out its answer gets the
+//! headers that all answers have, and the request its line in the log.
 //!
 //! Clients come by [`serve`], the proxy's own synthetic callers by [`serve_synthetic`].
 

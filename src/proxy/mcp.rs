@@ -1,6 +1,6 @@
-//! What MCP adds to a call: its body is a JSON-RPC message, of which `peek` says what it asks
-//! for; its session belongs to one attendee (`session`), with the cookies by which a
-//! load balancer knows it. The way that a call takes is that of every [`Protocol`].
+//! What MCP adds to a call: the body is a JSON-RPC message, from which `peek` reads what it
+//! asks for; its session belongs to one attendee (`session`), with the cookies by which a
+//! load balancer knows it. The stages themselves are in `call`.
 
 pub mod binder;
 pub mod coding;

@@ -1,8 +1,8 @@
 //! What all calls share: the catalog as it stands, what is cached of it, and who is about.
 //! One for the process; workers hold it by reference.
 //!
-//! It is the sum of its parts, each of which holds what it needs and owns its methods: the
-//! door to the control runtime, keys, refills of leases, MCP sessions.
+//! Each part holds what it needs and owns its methods: the door to the control runtime,
+//! keys, refills of leases, MCP sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use super::attendee::refill::Refills;
 use super::authenticate::Keys;
 use super::backend::Dialer;
 use super::caller::{Caller, is_open};
-use super::control::{Control, StoreSilence};
+use super::control::{Control, StoreFailure};
 use super::dropped::DroppedHeaders;
 use super::error::{Organizer, ProxyError};
 use super::mcp::session::Sessions;
@@ -119,8 +119,8 @@ impl DataPlane {
     }
 }
 
-impl From<StoreSilence> for ProxyError {
-    fn from(StoreSilence: StoreSilence) -> Self {
+impl From<StoreFailure> for ProxyError {
+    fn from(StoreFailure: StoreFailure) -> Self {
         ProxyError::StoreUnavailable
     }
 }

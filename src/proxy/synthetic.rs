@@ -51,7 +51,7 @@ impl Synthetic {
         self.affinities.lock().get(session_id).cloned()
     }
 
-    /// New for each call, with a lease of `day`: none waits for a turn that an earlier one took.
+    /// New for each call, with a lease of `day`: no call waits for a turn that an earlier one took.
     pub(super) fn caller(&self, day: u32) -> Caller {
         let live = Arc::new(LiveAttendee::new(&self.id, &self.event.id));
         let leased = DayCount { day, count: LEASED };

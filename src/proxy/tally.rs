@@ -73,8 +73,8 @@ impl Histogram {
 }
 
 pub struct Tally {
-    /// By which its worker's calls tell their minute. Here, where each worker has its
-    /// own, so that cores share no counter of references.
+    /// By which the worker's calls tell their minute. It is kept here so that no call
+    /// counts a reference that all cores share.
     pub(super) clock: Clock,
     counts: Mutex<(Requests, Times)>,
 }

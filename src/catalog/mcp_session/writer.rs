@@ -1,5 +1,5 @@
-//! A connection on which many calls' sessions are written together. To have it is the turn
-//! to write: on SQLite there is but one.
+//! The connection on which the sessions of many calls are written together. Whoever has it
+//! has the turn to write: SQLite has only one.
 
 use sqlx::Any;
 use sqlx::pool::PoolConnection;

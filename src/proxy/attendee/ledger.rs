@@ -1,7 +1,7 @@
-//! What is yet to be written of one attendee: the figures of their calls, requests spent
-//! and given back, and their last refusals.
+//! What is not yet in the store about one attendee: the figures of their calls, requests
+//! that were spent and given back, and their last refusals.
 //!
-//! It is added to in memory and taken by the upkeep once a second; nothing here waits or
+//! Calls add to it in memory, and the upkeep takes it once a second. Nothing here waits or
 //! touches the store.
 
 use std::collections::{HashMap, HashSet, VecDeque};

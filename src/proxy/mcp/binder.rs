@@ -12,7 +12,7 @@ use crate::catalog::mcp_session::writer::Writer;
 use crate::catalog::mcp_session::{Issued, Session};
 use crate::catalog::{self, mcp_session};
 use crate::clock::Clock;
-use crate::proxy::control::{Control, STORE_PATIENCE, StoreSilence};
+use crate::proxy::control::{Control, STORE_PATIENCE, StoreFailure};
 
 /// Rows of one statement at most: databases limit its parameters.
 const ROWS: usize = 500;
@@ -51,7 +51,7 @@ impl Binder {
         self: &Arc<Self>,
         issued: Issued,
         change: Change,
-    ) -> impl Future<Output = Result<bool, StoreSilence>> + Send + use<> {
+    ) -> impl Future<Output = Result<bool, StoreFailure>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting.lock();
@@ -63,7 +63,7 @@ impl Binder {
         }
         // Started eagerly: a lazy future would be stored in every call.
         let answered = tokio::time::timeout(STORE_PATIENCE, answered);
-        async move { answered.await.ok().and_then(Result::ok).ok_or(StoreSilence) }
+        async move { answered.await.ok().and_then(Result::ok).ok_or(StoreFailure) }
     }
 }
 
