@@ -48,10 +48,3 @@ impl Identity {
         self.throttle.attempt(&[Bucket::card(source)], self.clock.now_ms())
     }
 }
-
-/// 64 hexadecimal digits that nobody can guess.
-fn new_token() -> Result<secrecy::SecretString, crate::catalog::Error> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| crate::catalog::seal::Error::Failed)?;
-    Ok(crate::catalog::digest::hex(&*bytes).into())
-}

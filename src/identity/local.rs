@@ -8,8 +8,9 @@ use super::password::Asker;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, device, password};
 use crate::catalog;
+use crate::catalog::owner::link::{self, SetupLink};
 use crate::catalog::owner::redeem::{Pending, pending, redeem};
-use crate::catalog::owner::{self, Owner, SetupLink};
+use crate::catalog::owner::{self, Owner};
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ impl Identity {
         if owner::password::is_any_set(&self.db).await? {
             return Ok(None);
         }
-        Ok(Some(owner::setup_link(&self.db, self.clock.now_ms()).await?))
+        Ok(Some(link::first(&self.db, self.clock.now_ms()).await?))
     }
 
     /// The owner with this name and password.

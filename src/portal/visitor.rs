@@ -16,10 +16,11 @@ use super::flash::Flash;
 use super::intake::{Crowd, OwnersTurn, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
+use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
 use crate::config::Config;
 use crate::identity::entra::ticket;
-use crate::identity::session::{LONGEST_SECONDS, Session};
+use crate::identity::session::LONGEST_SECONDS;
 use crate::proxy::throttle;
 
 /// The address at the other end of the socket.
@@ -165,7 +166,7 @@ where
 /// The owner who is signed in; a visitor who is not is asked to sign in.
 pub struct SignedIn {
     pub owner: Owner,
-    session: Session,
+    session: OwnerSession,
     /// When the request came, UTC milliseconds.
     at: i64,
     flash: Option<Flash>,
@@ -178,7 +179,7 @@ impl SignedIn {
         self.owner.actor(self.at)
     }
 
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &OwnerSession {
         &self.session
     }
 

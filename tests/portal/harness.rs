@@ -67,7 +67,7 @@ impl Portal {
 
     /// The path of a link that makes an administrator.
     pub async fn first_link(&self) -> String {
-        let link = owner::setup_link(&self.app.db, now_ms()).await.unwrap();
+        let link = owner::link::first(&self.app.db, now_ms()).await.unwrap();
         link.url("")
     }
 
@@ -83,7 +83,7 @@ impl Portal {
     /// A browser in which `name`, who is not an administrator, is signed in.
     pub async fn owner(&self, name: &str) -> Visitor {
         owner::local(&self.app.db, name, now_ms()).await.unwrap();
-        let link = owner::reset(&self.app.db, name, now_ms()).await.unwrap();
+        let link = owner::link::reset(&self.app.db, name, now_ms()).await.unwrap();
         let visitor = self.visitor();
         let fields = [("password", PASSWORD), ("again", PASSWORD)];
         visitor.post(&link.url(""), &fields).await.redirects_to("/admin");
