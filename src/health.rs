@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 
 use crate::catalog::resource::{Credential, Endpoint, Resource, ResourceType};
 use crate::catalog::{Digest, session_mark};
-use crate::clock::now_ms;
 use crate::config::Config;
 use crate::db::Db;
 use crate::probe::{self, Failure, Report, Target};
@@ -152,7 +151,7 @@ pub async fn run(health: Arc<Health>, plane: Arc<DataPlane>) {
                 }
             }
         }
-        let now = now_ms();
+        let now = plane.clock.now_ms();
         let snapshot = plane.snapshot.load_full();
         let mut due: HashMap<String, Arc<Resource>> = std::mem::take(&mut *health.soon.lock());
         if seen != Some(snapshot.revision) || now >= next_look {
@@ -200,7 +199,7 @@ async fn check(health: &Health, plane: &DataPlane, resource: &Resource) {
         }
         Err(failure) => Verdict::Fails(failure.to_string()),
     };
-    let at = now_ms();
+    let at = plane.clock.now_ms();
     let due_at = at + pause_ms(config.health_interval.0);
     let checked = Checked { at, verdict, asked: fingerprint(resource), due_at };
     health.results.lock().insert(resource.id.clone(), checked);

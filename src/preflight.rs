@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::event::Event;
 use crate::catalog::resource::ResourceType;
-use crate::clock::now_ms;
+use crate::clock::Clock;
 use crate::proxy::plane::DataPlane;
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
@@ -154,12 +154,12 @@ impl Board {
 }
 
 /// Ends a run, also one that was broken off.
-struct Finish(Board);
+struct Finish(Board, Clock);
 
 impl Drop for Finish {
     fn drop(&mut self) {
         self.0.write(|run| {
-            run.finished_at = Some(now_ms());
+            run.finished_at = Some(self.1.now_ms());
             let ticks = run.lanes.iter_mut().flat_map(|lane| &mut lane.ticks);
             for tick in run.event.iter_mut().chain(ticks) {
                 if matches!(tick.mark, Mark::Waiting | Mark::Running) {
@@ -235,7 +235,7 @@ impl Preflights {
         let lanes =
             event.resources.iter().map(|resource| lane::planned(resource, calls.get(&resource.id)));
         let board = Board(Arc::new(Mutex::new(Run {
-            started_at: now_ms(),
+            started_at: plane.clock.now_ms(),
             finished_at: None,
             event: checks::planned(),
             lanes: lanes.collect(),
@@ -243,8 +243,9 @@ impl Preflights {
         self.enter(About::new(&event.owner_id, &event.id), board.clone())?;
         let plane = plane.clone();
         let questions = self.questions.clone();
+        let finish = Finish(board, plane.clock.clone());
         plane.control.clone().spawn(async move {
-            run(plane, questions, Arc::new(event), calls, Finish(board)).await;
+            run(plane, questions, Arc::new(event), calls, finish).await;
             drop(turn);
         });
         Ok(())
@@ -318,7 +319,7 @@ mod tests {
         preflights.enter(About::new("me", "a"), first.clone()).unwrap();
         assert!(preflights.enter(About::new("me", "a"), board(2, None)).is_err());
         preflights.enter(About::new("me", "b"), board(2, None)).unwrap();
-        drop(Finish(first));
+        drop(Finish(first, Clock::default()));
         preflights.enter(About::new("me", "a"), board(3, None)).unwrap();
         assert_eq!(preflights.last("me", "a").unwrap().started_at, 3);
     }
@@ -349,7 +350,7 @@ mod tests {
     fn a_run_that_is_broken_off_leaves_nothing_waiting() {
         let board = board(1, None);
         board.write(|run| run.event.push(Tick::waiting("x")));
-        drop(Finish(board.clone()));
+        drop(Finish(board.clone(), Clock::default()));
         assert_eq!(board.0.lock().count(Mark::Skipped), 1);
         assert!(!board.0.lock().is_running());
     }

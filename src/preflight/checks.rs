@@ -4,7 +4,7 @@ use super::{Board, Mark, Tick, public_url};
 use crate::catalog::attendee;
 use crate::catalog::event::{Event, Shut};
 use crate::catalog::resource::ResourceType;
-use crate::clock::{in_words, now_ms};
+use crate::clock::in_words;
 use crate::proxy::plane::DataPlane;
 
 const STEPS: [&str; 5] = ["Open at its start", "Resources", "Attendees", "Caps", "Public address"];
@@ -23,7 +23,7 @@ pub async fn run(board: &Board, plane: &DataPlane, event: &Event) {
     let set = |at: usize, (mark, said): (Mark, String)| {
         board.write(|run| run.event[at] = Tick::found(STEPS[at], mark, said));
     };
-    set(0, opening(event, now_ms()));
+    set(0, opening(event, plane.clock.now_ms()));
     set(1, resources(event));
     set(2, attendees(plane, event).await);
     set(3, caps(event));

@@ -4,12 +4,12 @@ pub mod restore;
 
 use askama::Template;
 use axum::extract::State;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::backup::{self, BackupTurn, Error};
 use crate::catalog::{Noun, audit};
+use crate::clock;
 use crate::identity::local::Refusal;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
@@ -75,7 +75,7 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
     if problems.is_empty() {
         match make(&site, &me, &typed.passphrase, with_figures).await {
             Ok((file, turn)) => {
-                let today = Timestamp::now().strftime("%Y-%m-%d");
+                let today = clock::date(site.clock.now_ms());
                 let name = format!("ai-proxy-{}-{today}.backup", me.owner.name);
                 return Ok(download::held(&name, "application/octet-stream", file, turn));
             }
