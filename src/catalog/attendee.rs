@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::digest::hex;
 use super::seal::{self, Place, Vault};
 use super::validate::number;
@@ -176,7 +176,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<(
         .bind(i64::from(active))
         .execute(&mut *tx)
         .await?;
-    finish(tx, by, id, if active { "activated" } else { "deactivated" }, &who).await
+    finish(tx, by, id, if active { Action::Activated } else { Action::Deactivated }, &who).await
 }
 
 /// Gives an attendee a daily request cap of their own, or the event's again.
@@ -193,7 +193,7 @@ pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<
         .await?;
     let cap = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
     let detail = format!("{who}: {cap}");
-    finish(tx, by, id, "updated", &detail).await
+    finish(tx, by, id, Action::Updated, &detail).await
 }
 
 /// Gives an attendee a new key; the old one stops at once.
@@ -205,7 +205,7 @@ pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<Sec
     let who = own(&mut tx, by, id).await?;
     refuse_by_code(&who)?;
     let key = replace_key(&mut tx, vault, id).await?;
-    finish(tx, by, id, "new key", &who).await?;
+    finish(tx, by, id, Action::MadeNewKey, &who).await?;
     Ok(key)
 }
 
@@ -232,7 +232,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str, today: u32) -> Result<()> {
     {
         sqlx::query(statement).bind(id).execute(&mut *tx).await?;
     }
-    finish(tx, by, id, "deleted", &who).await
+    finish(tx, by, id, Action::Deleted, &who).await
 }
 
 /// An attendee's key, to be shown to them or their organiser.
@@ -276,7 +276,7 @@ async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<String> {
     Ok(format!("{} of {}", row.text("user_id")?, row.text("name")?))
 }
 
-async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+async fn finish(mut tx: Tx, by: &Actor, id: &str, action: Action, detail: &str) -> Result<()> {
     change::record(&mut tx, Noun::Attendee, id).await?;
     audit::record(&mut tx, by, action, Noun::Attendee, id, detail).await?;
     tx.commit().await?;

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::resource::{self, Resource};
 use super::seal::{Place, Vault};
 use super::validate::{invalid, quoted};
@@ -331,7 +331,8 @@ async fn write_in(
     .await?;
     link(tx, &id, &draft.resources).await?;
     change::record(tx, Noun::Event, &id).await?;
-    audit::record(tx, by, outcome.as_str(), Noun::Event, &id, &valid.name).await?;
+    let action = if outcome == Outcome::Created { Action::Created } else { Action::Updated };
+    audit::record(tx, by, action, Noun::Event, &id, &valid.name).await?;
     Ok(Saved { id, outcome })
 }
 
@@ -346,7 +347,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let name = name(&mut tx, &by.owner_id, id).await?;
     purge::mark(&mut tx, id, by.at).await?;
     change::record(&mut tx, Noun::Event, id).await?;
-    audit::record(&mut tx, by, "deleted", Noun::Event, id, &name).await?;
+    audit::record(&mut tx, by, Action::Deleted, Noun::Event, id, &name).await?;
     tx.commit().await?;
     Ok(())
 }

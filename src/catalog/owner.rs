@@ -13,7 +13,7 @@ pub mod token;
 
 use sqlx::any::AnyRow;
 
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::validate::line;
 use super::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -68,7 +68,7 @@ pub async fn local(db: &Db, name: &str, now_ms: i64) -> Result<Owner> {
     if let Some(owner) = insert(&mut tx, &name, Role::Owner, now_ms).await? {
         change::record(&mut tx, Noun::Owner, &owner.id).await?;
         let by = owner.actor(now_ms);
-        audit::record(&mut tx, &by, "created", Noun::Owner, &owner.id, &name).await?;
+        audit::record(&mut tx, &by, Action::Created, Noun::Owner, &owner.id, &name).await?;
     }
     tx.commit().await?;
     find(db, &name).await?.ok_or(Error::NotFound { noun: Noun::Owner, name })

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
 use super::{Owner, token};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::validate::{invalid, line};
 use crate::catalog::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -90,7 +90,7 @@ pub async fn create(db: &Db, by: &Actor, name: &str, days: Option<u32>) -> Resul
     .bind(days.map(|days| by.at + i64::from(days) * DAY_MS))
     .execute(&mut *tx)
     .await?;
-    note(&mut tx, by, "made an API token", &name).await?;
+    note(&mut tx, by, Action::MadeApiToken, &name).await?;
     tx.commit().await?;
     Ok(token)
 }
@@ -131,7 +131,7 @@ pub async fn revoke(db: &Db, by: &Actor, id: &str) -> Result<String> {
             .await?;
     let missing = || Error::NotFound { noun: Noun::Owner, name: id.to_owned() };
     let name = name.ok_or_else(missing)?;
-    note(&mut tx, by, "revoked an API token", &name).await?;
+    note(&mut tx, by, Action::RevokedApiToken, &name).await?;
     tx.commit().await?;
     Ok(name)
 }
@@ -169,6 +169,6 @@ pub async fn holder(db: &Db, token: &SecretString, now_ms: i64) -> Result<Option
     Ok(Some(Holder { owner: Owner::read(&row)?, token_name: row.text("token_name")? }))
 }
 
-async fn note(tx: &mut Tx, by: &Actor, action: &str, name: &str) -> Result<()> {
+async fn note(tx: &mut Tx, by: &Actor, action: Action, name: &str) -> Result<()> {
     audit::record(tx, by, action, Noun::Owner, &by.owner_id, name).await
 }

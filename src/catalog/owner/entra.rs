@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::link::{self, For};
 use super::{LOCAL, Owner, Role, insert, token};
+use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
-use crate::catalog::{Error, Noun, Result, audit, change};
+use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
 /// A person in a tenant. Names and e-mail addresses change hands; these ids
@@ -58,7 +59,7 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
     let name = free_name(&mut tx, account, name).await?;
     let owner = insert(&mut tx, &name, Role::Owner, now_ms).await?;
     let owner = owner.ok_or_else(|| invalid("name", "is another owner's"))?;
-    keep_account(&mut tx, account, &owner, "became owner", now_ms).await?;
+    keep_account(&mut tx, account, &owner, Action::BecameOwner, now_ms).await?;
     tx.commit().await?;
     Ok(owner)
 }
@@ -87,7 +88,7 @@ pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Resu
         .execute(&mut *tx)
         .await?;
     link::use_up(&mut tx, token, now_ms).await?;
-    keep_account(&mut tx, account, &owner, "linked a Microsoft account to", now_ms).await?;
+    keep_account(&mut tx, account, &owner, Action::LinkedAccount, now_ms).await?;
     tx.commit().await?;
     Ok(Some(owner))
 }
@@ -125,7 +126,7 @@ async fn keep_account(
     tx: &mut Tx,
     account: Account,
     owner: &Owner,
-    action: &str,
+    action: Action,
     now_ms: i64,
 ) -> Result<()> {
     sqlx::query(

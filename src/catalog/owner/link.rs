@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, Row};
 
 use super::{Owner, find, token};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Db, Tx};
 
@@ -58,7 +58,7 @@ pub async fn renew(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
     }
     let mut tx = change::write(db).await?;
     let link = insert(&mut tx, Some(&owner.id), by.at).await?;
-    audit::record(&mut tx, by, "made a link for", Noun::Owner, &owner.id, &owner.name).await?;
+    audit::record(&mut tx, by, Action::MadeLink, Noun::Owner, &owner.id, &owner.name).await?;
     tx.commit().await?;
     Ok(link)
 }

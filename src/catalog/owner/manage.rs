@@ -5,7 +5,7 @@
 
 use super::link::{self, SetupLink};
 use super::{BY_ID, Owner, Role, api_token, find, find_row, insert, line, session};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
@@ -76,7 +76,7 @@ pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
         return Err(invalid("name", "is another owner's"));
     };
     let link = link::insert(&mut tx, Some(&owner.id), by.at).await?;
-    note(&mut tx, by, "invited", &owner.id, &name).await?;
+    note(&mut tx, by, Action::Invited, &owner.id, &name).await?;
     tx.commit().await?;
     Ok(link)
 }
@@ -92,8 +92,8 @@ pub async fn set_role(db: &Db, by: &Actor, owner: &Owner, role: Role) -> Result<
         .await?;
     keep_an_administrator(&mut tx).await?;
     let action = match role {
-        Role::Administrator => "made administrator",
-        Role::Owner => "made plain owner",
+        Role::Administrator => Action::MadeAdministrator,
+        Role::Owner => Action::MadePlainOwner,
     };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)
@@ -115,7 +115,7 @@ pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Res
     session::end_all_in(&mut tx, &owner.id).await?;
     link::void_all(&mut tx, &owner.id).await?;
     api_token::revoke_all_in(&mut tx, &owner.id).await?;
-    let action = if active { "reactivated" } else { "deactivated" };
+    let action = if active { Action::Reactivated } else { Action::Deactivated };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)
 }
@@ -134,7 +134,7 @@ async fn keep_an_administrator(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-async fn note(tx: &mut Tx, by: &Actor, action: &str, id: &str, name: &str) -> Result<()> {
+async fn note(tx: &mut Tx, by: &Actor, action: Action, id: &str, name: &str) -> Result<()> {
     change::record(tx, Noun::Owner, id).await?;
     audit::record(tx, by, action, Noun::Owner, id, name).await
 }

@@ -3,8 +3,9 @@
 
 use super::link::{self, For};
 use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line};
+use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
-use crate::catalog::{Noun, Result, audit, change};
+use crate::catalog::{Noun, Result, change};
 use crate::db::{Db, Tx};
 
 /// What a link is good for.
@@ -45,10 +46,10 @@ pub async fn redeem(
     let mut tx = change::write(db).await?;
     let (id, action) = match link::find_live(&mut tx, token, now_ms).await? {
         None => return Ok(None),
-        Some(For::Owner(id)) => (id, "set password"),
+        Some(For::Owner(id)) => (id, Action::SetPassword),
         Some(For::FirstAdministrator) => {
             let name = line("name", name, 64)?;
-            (administrator(&mut tx, &name, now_ms).await?, "became administrator")
+            (administrator(&mut tx, &name, now_ms).await?, Action::BecameAdministrator)
         }
     };
     let row = sqlx::query(

@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::backup::{self, BackupTurn, Error};
-use crate::catalog::{Noun, audit};
+use crate::catalog::Noun;
+use crate::catalog::audit::{self, Action};
 use crate::clock;
 use crate::identity::local::Refusal;
 use crate::portal::error::PageError;
@@ -108,6 +109,6 @@ async fn make(
     let (events, attendees) = (archive.events.len(), archive.attendees.len());
     let detail = format!("events: {events}, attendees: {attendees}, with all their keys");
     let file = site.backups.seal(&turn, archive, passphrase).await?;
-    audit::note(&site.db, &me.actor(), "backed up", Noun::Owner, owner_id, &detail).await?;
+    audit::note(&site.db, &me.actor(), Action::BackedUp, Noun::Owner, owner_id, &detail).await?;
     Ok((file, turn))
 }
