@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use self::entra::Entra;
 use self::password::Hasher;
-use self::throttle::{Bucket, Throttle, Wait};
+use self::throttle::{AttemptThrottle, Bucket, Wait};
 use crate::catalog::seal::Vault;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -27,7 +27,7 @@ use crate::db::Db;
 pub struct Identity {
     db: Arc<Db>,
     vault: Arc<Vault>,
-    throttle: Throttle,
+    throttle: AttemptThrottle,
     hasher: Hasher,
     entra: Option<Entra>,
     clock: Clock,
@@ -36,7 +36,7 @@ pub struct Identity {
 impl Identity {
     /// `entra`: where people may sign in with Microsoft.
     pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
-        let (throttle, hasher) = (Throttle::default(), Hasher::default());
+        let (throttle, hasher) = (AttemptThrottle::default(), Hasher::default());
         Self { db, vault, throttle, hasher, entra, clock }
     }
 

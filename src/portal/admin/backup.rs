@@ -11,7 +11,7 @@ use crate::backup::{self, BackupTurn, Error};
 use crate::catalog::Noun;
 use crate::catalog::audit::{self, Action};
 use crate::clock;
-use crate::identity::local::Refusal;
+use crate::identity::local::SignInRefusal;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -68,8 +68,8 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
     } else if site.identity.has_password(&me.owner).await? {
         match site.identity.confirm(&me.owner, &typed.current).await {
             Ok(()) => {}
-            Err(Refusal::Wrong) => problems.add("current", "is not right"),
-            Err(Refusal::Catalog(error)) => return Err(error.into()),
+            Err(SignInRefusal::Wrong) => problems.add("current", "is not right"),
+            Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
             Err(refusal) => problems.add("current", format!("was not compared: {refusal}")),
         }
     }

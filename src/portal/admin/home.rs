@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect};
 
 use crate::catalog::event::{self, Event};
 use crate::catalog::usage::overview::{self, AtCap};
-use crate::catalog::usage::{self, Live};
+use crate::catalog::usage::{self, LiveFigures};
 use crate::clock::day_of;
 use crate::health::{Health, Verdict};
 use crate::portal::Site;
@@ -30,7 +30,7 @@ struct Home {
 /// An event that is open, and how it stands.
 struct Open {
     event: Event,
-    figures: Live,
+    figures: LiveFigures,
 }
 
 /// Something about an event that its people will run into.
