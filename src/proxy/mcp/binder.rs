@@ -10,7 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection};
 use tokio::sync::oneshot;
 
-use crate::catalog::mcp_session::{Issued, Session};
+use crate::catalog::mcp_session::{Issued, McpSession};
 use crate::catalog::{self, mcp_session};
 use crate::clock;
 use crate::proxy::error::ProxyError;
@@ -74,7 +74,7 @@ impl Order {
     }
 }
 
-fn sessions(orders: &[Order]) -> Vec<Session> {
+fn sessions(orders: &[Order]) -> Vec<McpSession> {
     orders.iter().map(|order| order.issued.session.clone()).collect()
 }
 
@@ -158,7 +158,7 @@ mod tests {
     fn a_batch_names_no_session_twice() {
         let order = |id: &str| {
             let digest = Digest::sha256(id.as_bytes());
-            let session = Session { endpoint: digest, id: digest, attendee_id: "ada".into() };
+            let session = McpSession { endpoint: digest, id: digest, attendee_id: "ada".into() };
             let issued = session.into();
             Order { issued, change: Change::Bind, answer: oneshot::channel().0 }
         };

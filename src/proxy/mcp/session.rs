@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
 use crate::catalog::mcp_session::changes::Key;
-use crate::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
+use crate::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
 use crate::catalog::{Digest, session_mark};
 use crate::clock;
 use crate::net::affinity::{self, TooLarge};
@@ -45,16 +45,16 @@ pub type Sessions =
 
 /// Affinity cookies that the store does not have yet. Some load balancers send new ones
 /// with each answer, so they are written once a second.
-pub type Renewed = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+pub type Renewed = Mutex<HashMap<Key, (McpSession, Option<HeaderValue>)>>;
 
 /// The result of looking up a presented session id, before anything is written.
 pub enum Looked {
     /// Everybody has this session: it is nobody's.
     Constant,
     /// The caller's, as this replica knows.
-    Known(Session, Arc<Binding>),
+    Known(McpSession, Arc<Binding>),
     /// The caller's as the store knows, or to be claimed.
-    InStore(Session),
+    InStore(McpSession),
 }
 
 /// How sure it is that the backend accepts the session.
@@ -71,7 +71,7 @@ enum Standing {
 /// very request is released on drop if the request was not [sent](Held::sent).
 pub struct Held {
     plane: Arc<DataPlane>,
-    session: Session,
+    session: McpSession,
     affinity: Option<HeaderValue>,
     standing: Standing,
     /// Whether a claim outlives the request.
@@ -175,15 +175,15 @@ pub fn drop_empty(headers: &mut HeaderMap) {
     }
 }
 
-fn session(caller: &Caller, target: &Target, id: Digest) -> Session {
-    Session {
+fn session(caller: &Caller, target: &Target, id: Digest) -> McpSession {
+    McpSession {
         endpoint: target.resource.endpoint.origin_digest,
         id,
         attendee_id: caller.live.attendee_id.clone(),
     }
 }
 
-fn key(session: &Session) -> Key {
+fn key(session: &McpSession) -> Key {
     (session.endpoint, session.id)
 }
 
@@ -276,14 +276,14 @@ impl DataPlane {
 
     fn held(
         self: &Arc<Self>,
-        session: Session,
+        session: McpSession,
         affinity: Option<HeaderValue>,
         standing: Standing,
     ) -> Held {
         Held { plane: self.clone(), session, affinity, standing, is_kept: false }
     }
 
-    fn open_affinity(&self, session: &Session, sealed: Option<String>) -> Option<HeaderValue> {
+    fn open_affinity(&self, session: &McpSession, sealed: Option<String>) -> Option<HeaderValue> {
         let opened = session.open_affinity(&self.vault, &sealed?);
         let opened = opened.inspect_err(|error| {
             tracing::warn!(%error, "the affinity cookies of a session could not be opened");
@@ -338,7 +338,13 @@ impl DataPlane {
 
     /// Remembers a binding that was read or written at the revision `as_of`. If the revision has
     /// changed since, it is not kept: the session's end may already have been processed here.
-    fn remember(&self, session: &Session, as_of: i64, checked: i64, affinity: Option<HeaderValue>) {
+    fn remember(
+        &self,
+        session: &McpSession,
+        as_of: i64,
+        checked: i64,
+        affinity: Option<HeaderValue>,
+    ) {
         let attendee_id = session.attendee_id.clone();
         let binding = Binding { attendee_id, checked, affinity };
         self.sessions.insert(key(session), Arc::new(binding));
