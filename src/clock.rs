@@ -92,6 +92,12 @@ pub fn rfc3339(ms: i64) -> String {
     Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
 }
 
+/// The UTC date of an instant in milliseconds, such as `2026-11-28`.
+pub fn date(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms);
+    at.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()
+}
+
 /// An instant in milliseconds as the clocks of a zone show it, to the minute; in
 /// UTC where there is no such zone.
 pub fn wall_clock(ms: i64, time_zone: &str) -> String {

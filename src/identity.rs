@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use self::entra::Entra;
 use self::password::Hasher;
-use self::throttle::{Bucket, Throttle, Wait};
+use self::throttle::{AttemptThrottle, Bucket, Wait};
 use crate::catalog::seal::Vault;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -27,7 +27,7 @@ use crate::db::Db;
 pub struct Identity {
     db: Arc<Db>,
     vault: Arc<Vault>,
-    throttle: Throttle,
+    throttle: AttemptThrottle,
     hasher: Hasher,
     entra: Option<Entra>,
     clock: Clock,
@@ -36,7 +36,7 @@ pub struct Identity {
 impl Identity {
     /// `entra`: where people may sign in with Microsoft.
     pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
-        let (throttle, hasher) = (Throttle::default(), Hasher::default());
+        let (throttle, hasher) = (AttemptThrottle::default(), Hasher::default());
         Self { db, vault, throttle, hasher, entra, clock }
     }
 
@@ -47,11 +47,4 @@ impl Identity {
     pub fn wrong_card(&self, source: IpAddr) -> Result<(), Wait> {
         self.throttle.attempt(&[Bucket::card(source)], self.clock.now_ms())
     }
-}
-
-/// 64 hexadecimal digits that nobody can guess.
-fn new_token() -> Result<secrecy::SecretString, crate::catalog::Error> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| crate::catalog::seal::Error::Failed)?;
-    Ok(crate::catalog::digest::hex(&*bytes).into())
 }

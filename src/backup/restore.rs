@@ -10,7 +10,7 @@ use super::Error;
 use super::archive::Archive;
 use super::plan::{EventFate, Plan, ResourceFate};
 use crate::catalog::attendee::backup::{self as attendees, RestoreEntry};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup as figures;
@@ -109,7 +109,7 @@ async fn fill_and_reveal<'a>(
         purge::reveal(&mut tx, event_id, deadline.at, now_ms).await?;
     }
     let by = &Actor { at: now_ms, ..by.clone() };
-    audit::record(&mut tx, by, "restored", Noun::Owner, &by.owner_id, &detail).await?;
+    audit::record(&mut tx, by, Action::Restored, Noun::Owner, &by.owner_id, &detail).await?;
     tx.commit().await.map_err(catalog::Error::from)?;
     Ok(done)
 }

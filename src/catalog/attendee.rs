@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::limits::CAP;
 use super::seal::Vault;
 use super::validate::number;
@@ -160,7 +160,7 @@ async fn set_active_in(tx: &mut Tx, by: &Actor, id: &str, active: bool) -> Resul
         .bind(i64::from(active))
         .execute(&mut **tx)
         .await?;
-    note(tx, by, id, if active { "activated" } else { "deactivated" }, &who).await
+    note(tx, by, id, if active { Action::Activated } else { Action::Deactivated }, &who).await
 }
 
 /// Gives an attendee a daily request cap of their own, or the event's again.
@@ -183,7 +183,7 @@ async fn set_cap_in(tx: &mut Tx, by: &Actor, id: &str, cap: Option<u32>) -> Resu
         .await?;
     let cap = cap.map_or_else(|| "cap of the event".to_owned(), |cap| format!("cap {cap}"));
     let detail = format!("{who}: {cap}");
-    note(tx, by, id, "updated", &detail).await
+    note(tx, by, id, Action::Updated, &detail).await
 }
 
 /// Gives an attendee a new key; the old one stops at once.
@@ -195,7 +195,7 @@ pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<Sec
     let who = own(&mut tx, by, id).await?;
     refuse_by_code(&who)?;
     let key = replace_key(&mut tx, vault, id).await?;
-    finish(tx, by, id, "new key", &who).await?;
+    finish(tx, by, id, Action::MadeNewKey, &who).await?;
     Ok(key)
 }
 
@@ -222,7 +222,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str, today: u32) -> Result<()> {
     {
         sqlx::query(statement).bind(id).execute(&mut *tx).await?;
     }
-    finish(tx, by, id, "deleted", &who).await
+    finish(tx, by, id, Action::Deleted, &who).await
 }
 
 /// An attendee's key, to be shown to them or their organiser.
@@ -266,14 +266,14 @@ async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<String> {
     Ok(format!("{} of {}", row.text("user_id")?, row.text("name")?))
 }
 
-async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+async fn finish(mut tx: Tx, by: &Actor, id: &str, action: Action, detail: &str) -> Result<()> {
     note(&mut tx, by, id, action, detail).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Notes the change for every replica, and in the audit trail.
-async fn note(tx: &mut Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+async fn note(tx: &mut Tx, by: &Actor, id: &str, action: Action, detail: &str) -> Result<()> {
     change::record(tx, Noun::Attendee, id).await?;
     audit::record(tx, by, action, Noun::Attendee, id, detail).await
 }

@@ -1,6 +1,9 @@
 //! Who changed what, and when. Written in the transaction of the change; never
 //! holds a secret.
 
+mod action;
+
+pub use self::action::Action;
 use super::{Noun, Result, new_id};
 use crate::db::{Columns, Db, Tx};
 
@@ -14,12 +17,11 @@ pub struct Actor {
     pub at: i64,
 }
 
-/// Notes one change. `action` is a verb such as `create`; `detail` says more to
-/// a person.
+/// Notes one change. `detail` says more to a person.
 pub async fn record(
     tx: &mut Tx,
     actor: &Actor,
-    action: &str,
+    action: Action,
     noun: Noun,
     noun_id: &str,
     detail: &str,
@@ -32,7 +34,7 @@ pub async fn record(
     .bind(actor.at)
     .bind(&actor.owner_id)
     .bind(&actor.name)
-    .bind(action)
+    .bind(action.as_str())
     .bind(noun.as_str())
     .bind(noun_id)
     .bind(detail)
@@ -45,7 +47,7 @@ pub async fn record(
 pub async fn note(
     db: &Db,
     actor: &Actor,
-    action: &str,
+    action: Action,
     noun: Noun,
     noun_id: &str,
     detail: &str,

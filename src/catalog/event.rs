@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 
 use self::row::{WRITTEN, place, select};
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::columns::upsert;
 use super::resource::{self, Resource};
 use super::seal::Vault;
@@ -289,7 +289,8 @@ async fn write_in(
         .await?;
     link(tx, &id, &draft.resources).await?;
     change::record(tx, Noun::Event, &id).await?;
-    audit::record(tx, by, outcome.as_str(), Noun::Event, &id, &valid.name).await?;
+    let action = if outcome == Outcome::Created { Action::Created } else { Action::Updated };
+    audit::record(tx, by, action, Noun::Event, &id, &valid.name).await?;
     Ok(Saved { id, outcome })
 }
 
@@ -304,7 +305,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let name = name(&mut tx, &by.owner_id, id).await?;
     purge::mark(&mut tx, id, by.at).await?;
     change::record(&mut tx, Noun::Event, id).await?;
-    audit::record(&mut tx, by, "deleted", Noun::Event, id, &name).await?;
+    audit::record(&mut tx, by, Action::Deleted, Noun::Event, id, &name).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(super) const AFFINITY: &str = "affinity_sealed";
 
 /// A session, and the attendee who has it or is to get it.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct McpSession {
     /// Of the server's origin.
     pub endpoint: Digest,
     /// Of the session's id.
@@ -43,7 +43,7 @@ pub struct Session {
     pub attendee_id: Arc<str>,
 }
 
-impl Session {
+impl McpSession {
     /// Seals the cookies by which a load balancer knows the session.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Session {
 }
 
 /// `rekey` names the row in the same way.
-fn affinity_row(session: &Session) -> String {
+fn affinity_row(session: &McpSession) -> String {
     format!("{}.{}", session.endpoint.hex(), session.id.hex())
 }
 
@@ -106,7 +106,7 @@ pub enum Claim {
 }
 
 /// Looks who holds a session, without writing anything.
-pub async fn look(db: &Db, session: &Session, now: i64) -> Result<Found> {
+pub async fn look(db: &Db, session: &McpSession, now: i64) -> Result<Found> {
     let row = sqlx::query(
         "select attendee_id, last_seen_at, ended_at, proven, affinity_sealed from mcp_session
          where endpoint_digest = $1 and session_digest = $2",
@@ -142,7 +142,7 @@ pub async fn look(db: &Db, session: &Session, now: i64) -> Result<Found> {
 
 /// Notes that a session of the attendee's is in use, or claims one never seen
 /// before. If several claim one at once, exactly one gets `New`.
-pub async fn claim(db: &Db, session: &Session, now: i64) -> Result<Claim> {
+pub async fn claim(db: &Db, session: &McpSession, now: i64) -> Result<Claim> {
     loop {
         if let Some(mine) = touch(db, session, now).await? {
             return Ok(Claim::Mine(mine));
@@ -161,7 +161,7 @@ pub async fn claim(db: &Db, session: &Session, now: i64) -> Result<Claim> {
 }
 
 /// Notes the use of a live session of the attendee's, if it is one.
-async fn touch(db: &Db, session: &Session, now: i64) -> Result<Option<Mine>> {
+async fn touch(db: &Db, session: &McpSession, now: i64) -> Result<Option<Mine>> {
     let touched = sqlx::query(
         "update mcp_session
          set last_seen_at = case when last_seen_at < $4 then $4 else last_seen_at end
@@ -181,7 +181,7 @@ async fn touch(db: &Db, session: &Session, now: i64) -> Result<Option<Mine>> {
 
 /// Writes a claim, unless the id is in use at any origin. Claims are made one
 /// after the other, because no key of the table covers an id at two origins.
-async fn insert_claim(db: &Db, session: &Session, is_proven: bool, now: i64) -> Result<bool> {
+async fn insert_claim(db: &Db, session: &McpSession, is_proven: bool, now: i64) -> Result<bool> {
     let mut tx = db.write().await?;
     changes::lock(&mut tx).await?;
     sqlx::query(
@@ -220,7 +220,7 @@ async fn insert_claim(db: &Db, session: &Session, is_proven: bool, now: i64) -> 
 /// Notes that the backend has accepted a claimed session, also if the request that
 /// had made the claim has released it meanwhile. `false` if it has ended, or is
 /// somebody else's by now.
-pub async fn prove(db: &Db, session: &Session, now: i64) -> Result<bool> {
+pub async fn prove(db: &Db, session: &McpSession, now: i64) -> Result<bool> {
     let proven = sqlx::query(
         "update mcp_session set proven = 1
          where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
@@ -235,7 +235,7 @@ pub async fn prove(db: &Db, session: &Session, now: i64) -> Result<bool> {
 }
 
 /// Takes back a claim that was `New`, unless it has been proven since.
-pub async fn release(db: &Db, session: &Session) -> Result<()> {
+pub async fn release(db: &Db, session: &McpSession) -> Result<()> {
     sqlx::query(
         "delete from mcp_session
          where endpoint_digest = $1 and session_digest = $2 and attendee_id = $3
@@ -252,12 +252,12 @@ pub async fn release(db: &Db, session: &Session) -> Result<()> {
 /// A session that a backend has issued, with its load balancer's cookies, sealed.
 #[derive(Clone, Debug)]
 pub struct Issued {
-    pub session: Session,
+    pub session: McpSession,
     pub affinity: Option<String>,
 }
 
-impl From<Session> for Issued {
-    fn from(session: Session) -> Self {
+impl From<McpSession> for Issued {
+    fn from(session: McpSession) -> Self {
         Self { session, affinity: None }
     }
 }
@@ -327,7 +327,7 @@ async fn upsert(
 
 /// Ends attendees' sessions in one statement; what remains are tombstones. Every
 /// replica learns of it.
-pub async fn end(db: &mut AnyConnection, sessions: &[Session], now: i64) -> Result<()> {
+pub async fn end(db: &mut AnyConnection, sessions: &[McpSession], now: i64) -> Result<()> {
     let mut tx = db.begin().await?;
     let keys: Vec<_> = sessions.iter().map(|session| (session.endpoint, session.id)).collect();
     changes::record(&mut tx, &keys).await?;
@@ -370,7 +370,7 @@ pub async fn renew_affinity(db: &Db, renewed: &[Issued]) -> Result<()> {
 /// and as many rows of nobody as make up `rows`.
 fn bind_rows<'q>(
     mut query: AnyQuery<'q>,
-    mut sessions: Vec<(&Session, Option<String>)>,
+    mut sessions: Vec<(&McpSession, Option<String>)>,
     rows: usize,
     columns: usize,
 ) -> AnyQuery<'q> {

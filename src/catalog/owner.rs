@@ -1,22 +1,22 @@
-//! Owners: organisers, who see nothing of each other's; and the one-time links
-//! by which they set their password.
+//! Owners: organisers, who see nothing of each other's. Beside them stands what
+//! belongs to one: passwords, Microsoft accounts, one-time links, API tokens and the
+//! sessions of browsers, each with its SQL in a file of its own.
 
 pub mod api_token;
 pub mod entra;
+pub mod link;
 pub mod manage;
 pub mod password;
 pub mod redeem;
+pub mod session;
+pub mod token;
 
-use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 
-use super::digest::hex;
+use super::audit::{self, Action, Actor};
 use super::validate::line;
-use super::{Digest, Error, Noun, Result, change, new_id, seal};
-use crate::catalog::audit::{self, Actor};
+use super::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
-
-const LINK_VALID_MS: i64 = 3_600_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -65,23 +65,31 @@ pub async fn local(db: &Db, name: &str, now_ms: i64) -> Result<Owner> {
         return Ok(owner);
     }
     let mut tx = change::write(db).await?;
-    let id = new_id();
-    let inserted = sqlx::query(
-        "insert into owner (id, name, role, active, password_hash, created_at)
-         values ($1, $2, 'owner', 1, null, $3) on conflict (name) do nothing",
-    )
-    .bind(&id)
-    .bind(&name)
-    .bind(now_ms)
-    .execute(&mut *tx)
-    .await?;
-    if inserted.rows_affected() > 0 {
-        change::record(&mut tx, Noun::Owner, &id).await?;
-        let by = Actor { owner_id: id.clone(), name: name.clone(), at: now_ms };
-        audit::record(&mut tx, &by, "created", Noun::Owner, &id, &name).await?;
+    if let Some(owner) = insert(&mut tx, &name, Role::Owner, now_ms).await? {
+        change::record(&mut tx, Noun::Owner, &owner.id).await?;
+        let by = owner.actor(now_ms);
+        audit::record(&mut tx, &by, Action::Created, Noun::Owner, &owner.id, &name).await?;
     }
     tx.commit().await?;
     find(db, &name).await?.ok_or(Error::NotFound { noun: Noun::Owner, name })
+}
+
+/// Adds an owner, who has no password yet; `None` where the name is another's. The
+/// caller notes the change.
+async fn insert(tx: &mut Tx, name: &str, role: Role, now_ms: i64) -> Result<Option<Owner>> {
+    let id = new_id();
+    let inserted = sqlx::query(
+        "insert into owner (id, name, role, active, password_hash, created_at)
+         values ($1, $2, $3, 1, null, $4) on conflict (name) do nothing",
+    )
+    .bind(&id)
+    .bind(name)
+    .bind(role.as_str())
+    .bind(now_ms)
+    .execute(&mut **tx)
+    .await?;
+    let owner = Owner { id, name: name.to_owned(), role, active: true };
+    Ok((inserted.rows_affected() > 0).then_some(owner))
 }
 
 /// The owner whose rows commands write who name none. The first administrator
@@ -107,63 +115,4 @@ const BY_NAME: &str = "select id, name, role, active, password_hash from owner w
 
 async fn find_row(db: &Db, select: &'static str, key: &str) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(select).bind(key).fetch_optional(db.pool()).await?)
-}
-
-/// What lets one person set a password, once, until it expires.
-#[derive(Debug)]
-pub struct SetupLink {
-    /// 64 hexadecimal digits; only its digest is stored.
-    pub token: SecretString,
-    /// UTC milliseconds.
-    pub expires_at: i64,
-}
-
-impl SetupLink {
-    /// The link itself, on a portal that is reached at `base`.
-    pub fn url(&self, base: &str) -> String {
-        format!("{}/admin/setup/{}", base.trim_end_matches('/'), self.token.expose_secret())
-    }
-}
-
-/// Makes the link that lets whoever holds it become the first administrator.
-pub async fn setup_link(db: &Db, now_ms: i64) -> Result<SetupLink> {
-    let mut tx = change::write(db).await?;
-    let link = new_link(&mut tx, None, now_ms).await?;
-    tx.commit().await?;
-    Ok(link)
-}
-
-/// Makes a link by which the owner `name` sets a new password. Earlier ones of
-/// theirs stop working.
-///
-/// # Errors
-/// [`Error::NotFound`] where there is no such owner.
-pub async fn reset(db: &Db, name: &str, now_ms: i64) -> Result<SetupLink> {
-    let not_found = || Error::NotFound { noun: Noun::Owner, name: name.to_owned() };
-    let owner = find(db, name.trim()).await?.ok_or_else(not_found)?;
-    manage::reset(db, &owner.actor(now_ms), &owner).await
-}
-
-/// Stores a new link; for an owner it takes the place of their earlier ones.
-async fn new_link(tx: &mut Tx, owner_id: Option<&str>, now: i64) -> Result<SetupLink> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
-    let token = hex(&*bytes);
-    let expires_at = now + LINK_VALID_MS;
-    sqlx::query("delete from setup_link where expires_at < $1 or owner_id = $2")
-        .bind(now)
-        .bind(owner_id)
-        .execute(&mut **tx)
-        .await?;
-    sqlx::query(
-        "insert into setup_link (digest, owner_id, created_at, expires_at, used_at)
-         values ($1, $2, $3, $4, null)",
-    )
-    .bind(Digest::sha256(token.as_bytes()).hex())
-    .bind(owner_id)
-    .bind(now)
-    .bind(expires_at)
-    .execute(&mut **tx)
-    .await?;
-    Ok(SetupLink { token: token.into(), expires_at })
 }

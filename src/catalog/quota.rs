@@ -11,9 +11,9 @@ use sqlx::AssertSqlSafe;
 use super::Result;
 use crate::db::{Columns, Db, Parameters};
 
-/// What a lease led to.
+/// What an attendee has of a day after a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct Grant {
     /// Requests of the day that all replicas hold or have spent, these included.
     pub granted: u32,
     /// Requests of the day that replicas have reported as spent.
@@ -30,7 +30,7 @@ pub async fn lease(
     day: u32,
     n: u32,
     cap: u32,
-) -> Result<Option<Lease>> {
+) -> Result<Option<Grant>> {
     let leased = lease_many(db, day, cap, &[(attendee_id, n)]).await?;
     Ok(leased.into_values().next())
 }
@@ -44,7 +44,7 @@ pub async fn lease_many(
     day: u32,
     cap: u32,
     asked: &[(&str, u32)],
-) -> Result<HashMap<String, Lease>> {
+) -> Result<HashMap<String, Grant>> {
     // In one order, so that replicas do not wait for each other's rows in a circle.
     let mut asked = asked.to_vec();
     asked.sort_unstable();
@@ -75,7 +75,7 @@ pub async fn lease_many(
     let rows = query.fetch_all(&mut *connection).await?;
     rows.iter()
         .map(|row| {
-            let lease = Lease { granted: row.count("granted")?, spent: row.count("spent")? };
+            let lease = Grant { granted: row.count("granted")?, spent: row.count("spent")? };
             Ok((row.text("attendee_id")?, lease))
         })
         .collect()

@@ -10,7 +10,7 @@ use sqlx::AnyConnection;
 
 use self::row::{WRITTEN, place, select};
 
-use super::audit::{self, Actor};
+use super::audit::{self, Action, Actor};
 use super::columns::upsert;
 use super::seal::Vault;
 use super::validate::invalid;
@@ -248,7 +248,8 @@ pub async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> R
         .execute(&mut **tx)
         .await?;
     change::record(tx, Noun::Resource, &id).await?;
-    audit::record(tx, by, outcome.as_str(), Noun::Resource, &id, &valid.deployment).await?;
+    let action = if outcome == Outcome::Created { Action::Created } else { Action::Updated };
+    audit::record(tx, by, action, Noun::Resource, &id, &valid.deployment).await?;
     Ok(Saved { id, outcome })
 }
 
@@ -274,7 +275,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
         .bind(by.at)
         .execute(&mut *tx)
         .await?;
-    let action = if active { "switched on" } else { "switched off" };
+    let action = if active { Action::SwitchedOn } else { Action::SwitchedOff };
     change::record(&mut tx, Noun::Resource, id).await?;
     audit::record(&mut tx, by, action, Noun::Resource, id, &row.text("deployment")?).await?;
     tx.commit().await?;
@@ -325,7 +326,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
         return Err(not_found(id));
     };
     change::record(&mut tx, Noun::Resource, id).await?;
-    audit::record(&mut tx, by, "deleted", Noun::Resource, id, &deployment).await?;
+    audit::record(&mut tx, by, Action::Deleted, Noun::Resource, id, &deployment).await?;
     tx.commit().await?;
     Ok(())
 }

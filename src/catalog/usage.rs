@@ -25,7 +25,7 @@ mod totals;
 
 pub use flush::{flush, forget_batches};
 pub use latency::Latency;
-pub use live::{Live, live};
+pub use live::{LiveFigures, live};
 
 /// Upper bounds of the latency buckets in milliseconds; slower calls fall into
 /// one more.
@@ -170,7 +170,7 @@ impl Batch {
 
 /// An attendee's figures by resource and by operation and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct OperationUsage {
     /// The resource's deployment name.
     pub deployment: String,
     pub operation: String,
@@ -181,7 +181,7 @@ pub struct Line {
     pub completion_tokens: u64,
 }
 
-impl Line {
+impl OperationUsage {
     fn read(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             deployment: row.text("deployment")?,
@@ -196,7 +196,7 @@ impl Line {
 }
 
 /// An attendee's figures of one UTC day (days since 1970).
-pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Line>> {
+pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<OperationUsage>> {
     let start = i64::from(day) * DAY_MS;
     let rows = sqlx::query(
         "select coalesce(resource.deployment, '(deleted)') as deployment, operation, usage.name,
@@ -213,5 +213,5 @@ pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<Lin
     .bind(start + DAY_MS)
     .fetch_all(db.pool())
     .await?;
-    rows.iter().map(Line::read).collect()
+    rows.iter().map(OperationUsage::read).collect()
 }

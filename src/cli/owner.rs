@@ -6,7 +6,7 @@ use url::Url;
 
 use super::output::{self, Json, instant};
 use crate::app::open_store;
-use crate::catalog::owner::{self, SetupLink};
+use crate::catalog::owner::link::{self, SetupLink};
 use crate::clock::now_ms;
 use crate::config::{StoreArgs, values};
 
@@ -51,11 +51,11 @@ impl Owner {
         match self {
             Owner::SetupLink(args) => {
                 let (db, _) = open_store(&args.store).await?;
-                args.print(&owner::setup_link(&db, now_ms()).await?)
+                args.print(&link::first(&db, now_ms()).await?)
             }
             Owner::Reset(Reset { name, link: args }) => {
                 let (db, _) = open_store(&args.store).await?;
-                args.print(&owner::reset(&db, &name, now_ms()).await?)
+                args.print(&link::reset(&db, &name, now_ms()).await?)
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::catalog::owner::api_token::{self, Holder};
 
 /// Why a token is not taken.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum TokenRefusal {
     /// It is no token, or not any more.
     Unknown,
     /// As above, and too many such came from there.
@@ -27,15 +27,15 @@ impl Identity {
         &self,
         token: &SecretString,
         source: IpAddr,
-    ) -> Result<Holder, Refusal> {
+    ) -> Result<Holder, TokenRefusal> {
         let now = self.clock.now_ms();
         match api_token::holder(&self.db, token, now).await {
             Ok(Some(holder)) => Ok(holder),
             Ok(None) => Err(match self.throttle.attempt(&[Bucket::token(source)], now) {
-                Ok(()) => Refusal::Unknown,
-                Err(wait) => Refusal::TooMany(wait),
+                Ok(()) => TokenRefusal::Unknown,
+                Err(wait) => TokenRefusal::TooMany(wait),
             }),
-            Err(error) => Err(Refusal::Catalog(error)),
+            Err(error) => Err(TokenRefusal::Catalog(error)),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! guesses: it holds a token that only this proxy can make (OWASP calls it a
 //! device cookie). The token opens nothing; it only earns a count of its own.
 
-use super::new_token;
 use super::throttle::Bucket;
+use crate::catalog::owner::token;
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Result};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 /// The token for this browser, once the owner has signed in.
 pub fn issue(vault: &Vault, owner_id: &str) -> Result<String> {
-    let nonce = new_token()?;
+    let nonce = token::random()?;
     let nonce = &nonce.expose_secret()[..32];
     Ok(format!("{nonce}.{}", vault.digest(&text(owner_id, nonce)).hex()))
 }

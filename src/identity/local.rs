@@ -8,12 +8,13 @@ use super::password::Asker;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, device, password};
 use crate::catalog;
+use crate::catalog::owner::link::{self, SetupLink};
 use crate::catalog::owner::redeem::{Pending, pending, redeem};
-use crate::catalog::owner::{self, Owner, SetupLink};
+use crate::catalog::owner::{self, Owner};
 
 /// Why nobody was signed in.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum SignInRefusal {
     /// Which of the two is wrong is not told.
     #[error("This name and password do not match")]
     Wrong,
@@ -42,13 +43,13 @@ impl Identity {
         if owner::password::is_any_set(&self.db).await? {
             return Ok(None);
         }
-        Ok(Some(owner::setup_link(&self.db, self.clock.now_ms()).await?))
+        Ok(Some(link::first(&self.db, self.clock.now_ms()).await?))
     }
 
     /// The owner with this name and password.
-    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, Refusal> {
+    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, SignInRefusal> {
         if !self.takes_passwords() {
-            return Err(Refusal::SwitchedOff);
+            return Err(SignInRefusal::SwitchedOff);
         }
         let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
         let browser = known
@@ -57,14 +58,14 @@ impl Identity {
             .and_then(|((owner, _), token)| device::recognise(&self.vault, &owner.id, token));
         let strange = [Bucket::account(attempt.name), Bucket::address(attempt.source)];
         let buckets = browser.as_ref().map_or(&strange[..], std::slice::from_ref);
-        self.throttle.attempt(buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(buckets, self.clock.now_ms()).map_err(SignInRefusal::Throttled)?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
         let asker = if browser.is_some() { Asker::Known } else { Asker::Stranger };
         if !self.hasher.is_right(attempt.password, hash, asker).await? {
-            return Err(Refusal::Wrong);
+            return Err(SignInRefusal::Wrong);
         }
         self.throttle.forgive(buckets);
-        let Some((owner, Some(hash))) = known else { return Err(Refusal::Wrong) };
+        let Some((owner, Some(hash))) = known else { return Err(SignInRefusal::Wrong) };
         if password::is_outdated(&hash) {
             let new = self.hasher.hash(attempt.password).await?;
             owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
@@ -86,14 +87,18 @@ impl Identity {
     /// Asks an owner who is signed in once more who they are: the browser may have been left alone.
     ///
     /// # Errors
-    /// [`Refusal::Wrong`]: it is not the password.
-    pub async fn confirm(&self, owner: &Owner, password: &SecretString) -> Result<(), Refusal> {
+    /// [`SignInRefusal::Wrong`]: it is not the password.
+    pub async fn confirm(
+        &self,
+        owner: &Owner,
+        password: &SecretString,
+    ) -> Result<(), SignInRefusal> {
         let buckets = [Bucket::Owner(owner.id.clone())];
-        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(Refusal::Throttled)?;
+        self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(SignInRefusal::Throttled)?;
         let known = owner::password::hash_of(&self.db, &owner.name).await?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
         if !self.hasher.is_right(password, hash, Asker::Known).await? {
-            return Err(Refusal::Wrong);
+            return Err(SignInRefusal::Wrong);
         }
         self.throttle.forgive(&buckets);
         Ok(())
@@ -102,13 +107,13 @@ impl Identity {
     /// Replaces an owner's password by another. Their sessions stay.
     ///
     /// # Errors
-    /// [`Refusal::Wrong`]: `current` is not the password.
+    /// [`SignInRefusal::Wrong`]: `current` is not the password.
     pub async fn change_password(
         &self,
         owner: &Owner,
         current: &SecretString,
         new: &SecretString,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SignInRefusal> {
         self.confirm(owner, current).await?;
         let hash = self.hasher.hash(new).await?;
         Ok(owner::password::set(&self.db, owner, &hash, self.clock.now_ms()).await?)
@@ -126,7 +131,7 @@ impl Identity {
         token: &SecretString,
         name: &str,
         password: &SecretString,
-    ) -> Result<Option<Owner>, Refusal> {
+    ) -> Result<Option<Owner>, SignInRefusal> {
         // First, so that nobody makes this machine hash without holding a link.
         if self.pending(token).await?.is_none() {
             return Ok(None);

@@ -59,7 +59,8 @@ impl Bucket {
     }
 }
 
-pub struct Throttle {
+/// Attempts at passwords, tokens and card codes, counted by who makes them.
+pub struct AttemptThrottle {
     /// Under one lock, so that several counters are looked at and counted up as one.
     tables: Mutex<Tables>,
 }
@@ -76,7 +77,7 @@ struct Tables {
 
 const WINDOW_MS: i64 = 10 * 60_000;
 
-impl Default for Throttle {
+impl Default for AttemptThrottle {
     fn default() -> Self {
         let of = |limit| Counters::new(limit, WINDOW_MS);
         // A room shares one address.
@@ -133,7 +134,7 @@ impl fmt::Display for Wait {
     }
 }
 
-impl Throttle {
+impl AttemptThrottle {
     /// Counts an attempt before it is known whether it is right, so that many at
     /// once do not pass together. One that a bucket refuses is counted in none: a source at
     /// its limit cannot use up the attempts of an account.
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_11th_guess_at_an_account_waits_from_wherever_it_comes() {
-        let throttle = Throttle::default();
+        let throttle = AttemptThrottle::default();
         let account = Bucket::account("Ada");
         for n in 0..10_u8 {
             let from = Bucket::address([192, 0, 2, n].into());
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_is_not_counted() {
-        let throttle = Throttle::default();
+        let throttle = AttemptThrottle::default();
         let from = Bucket::address(at(1));
         for n in 0..60 {
             let account = Bucket::account(&format!("made up {n}"));
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn made_up_names_and_addresses_keep_out_no_known_browser_and_nobody_of_microsofts() {
-        let throttle = Throttle::default();
+        let throttle = AttemptThrottle::default();
         for n in 0..700_000 {
             let made_up = [Bucket::account(&n.to_string()), Bucket::address(at(n))];
             let _ = throttle.attempt(&made_up, 0);
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_was_right_is_not_held_against_anybody() {
-        let throttle = Throttle::default();
+        let throttle = AttemptThrottle::default();
         let room = [Bucket::address([192, 0, 2, 1].into())];
         for _ in 0..1000 {
             assert_eq!(throttle.attempt(&room, 0), Ok(()));

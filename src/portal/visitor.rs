@@ -16,10 +16,11 @@ use super::flash::Flash;
 use super::intake::{Crowd, OwnersTurn, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
+use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
 use crate::config::Config;
 use crate::identity::entra::ticket;
-use crate::identity::session::{LONGEST_SECONDS, Session};
+use crate::identity::session::LONGEST_SECONDS;
 use crate::net;
 use crate::net::base_url::{BaseUrl, Fallback};
 
@@ -166,7 +167,7 @@ where
 /// The owner who is signed in; a visitor who is not is asked to sign in.
 pub struct SignedIn {
     pub owner: Owner,
-    session: Session,
+    session: OwnerSession,
     /// When the request came, UTC milliseconds.
     at: i64,
     flash: Option<Flash>,
@@ -179,7 +180,7 @@ impl SignedIn {
         self.owner.actor(self.at)
     }
 
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &OwnerSession {
         &self.session
     }
 

@@ -8,7 +8,6 @@ mod resources;
 mod tokens;
 
 use ai_proxy::catalog::owner::{self, api_token};
-use ai_proxy::clock::now_ms;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -49,9 +48,10 @@ impl Answer {
 impl Program {
     /// Made for the owner `name`, who is made as well.
     async fn of(portal: &Portal, name: &str) -> Self {
-        let owner = owner::local(&portal.app.db, name, now_ms()).await.unwrap();
+        let now = portal.app.clock.now_ms();
+        let owner = owner::local(&portal.app.db, name, now).await.unwrap();
         let token =
-            api_token::create(&portal.app.db, &owner.actor(now_ms()), "CI", Some(1)).await.unwrap();
+            api_token::create(&portal.app.db, &owner.actor(now), "CI", Some(1)).await.unwrap();
         Self { url: portal.url.clone(), token: token.expose_secret().to_owned() }
     }
 

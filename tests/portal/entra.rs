@@ -67,7 +67,7 @@ async fn an_account_is_one_owners_and_a_new_link_moves_an_owner_to_another_accou
     let first = site.portal.visitor();
     first.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
     site.portal.owner("Bob").await;
-    let link = owner::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
+    let link = owner::link::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let begin = format!("{link}/entra");
 
     let refused = site.portal.visitor().sign_in_with_microsoft(&begin).await;
@@ -76,7 +76,8 @@ async fn an_account_is_one_owners_and_a_new_link_moves_an_owner_to_another_accou
 
     site.now_is(eve());
     site.portal.visitor().sign_in_with_microsoft(&begin).await.redirects_to("/admin");
-    let link = owner::reset(&site.portal.app.db, "Ada Lovelace", now_ms()).await.unwrap().url("");
+    let link =
+        owner::link::reset(&site.portal.app.db, "Ada Lovelace", now_ms()).await.unwrap().url("");
     let mut bea = eve();
     bea.object = "00000000-0000-4000-8000-00000000bea1".to_owned();
     site.now_is(bea);
@@ -227,7 +228,7 @@ async fn where_passwords_are_switched_off_microsoft_is_the_only_way_in() {
 async fn an_owner_with_a_password_keeps_it() {
     let site = Site::of(eve()).await;
     site.portal.owner("Bob").await;
-    let link = owner::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
+    let link = owner::link::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let bob = site.portal.visitor();
     bob.sign_in_with_microsoft(&format!("{link}/entra")).await.redirects_to("/admin");
     let account = bob.get("/admin/account").await;

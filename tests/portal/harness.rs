@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ai_proxy::app::App;
 use ai_proxy::catalog::owner;
-use ai_proxy::clock::now_ms;
 use ai_proxy::config::Config;
 use ai_proxy::server::{self, Running};
 use clap::Parser;
@@ -54,6 +53,11 @@ impl Portal {
         Self { app, url, _running: running, _folder: folder }
     }
 
+    /// Moves the portal's clock on.
+    pub fn pass(&self, ms: i64) {
+        self.app.clock.set(self.app.clock.now_ms() + ms);
+    }
+
     /// A browser that was never here.
     pub fn visitor(&self) -> Visitor {
         let jar = Arc::new(Jar::default());
@@ -67,7 +71,7 @@ impl Portal {
 
     /// The path of a link that makes an administrator.
     pub async fn first_link(&self) -> String {
-        let link = owner::setup_link(&self.app.db, now_ms()).await.unwrap();
+        let link = owner::link::first(&self.app.db, self.app.clock.now_ms()).await.unwrap();
         link.url("")
     }
 
@@ -82,8 +86,8 @@ impl Portal {
 
     /// A browser in which `name`, who is not an administrator, is signed in.
     pub async fn owner(&self, name: &str) -> Visitor {
-        owner::local(&self.app.db, name, now_ms()).await.unwrap();
-        let link = owner::reset(&self.app.db, name, now_ms()).await.unwrap();
+        owner::local(&self.app.db, name, self.app.clock.now_ms()).await.unwrap();
+        let link = owner::link::reset(&self.app.db, name, self.app.clock.now_ms()).await.unwrap();
         let visitor = self.visitor();
         let fields = [("password", PASSWORD), ("again", PASSWORD)];
         visitor.post(&link.url(""), &fields).await.redirects_to("/admin");

@@ -26,5 +26,6 @@ mod resources;
 mod room;
 mod set_up;
 mod sign_in;
+mod time;
 mod turns;
 mod workshop;

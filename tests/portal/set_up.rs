@@ -68,7 +68,7 @@ async fn what_is_wrong_is_said_beside_the_field_and_the_link_stays_good() {
 async fn a_reset_sets_another_password_and_ends_what_was_signed_in() {
     let portal = Portal::start().await;
     let before = portal.owner("Bob").await;
-    let link = owner::reset(&portal.app.db, "Bob", now_ms()).await.unwrap();
+    let link = owner::link::reset(&portal.app.db, "Bob", now_ms()).await.unwrap();
     let path = link.url("");
     let visitor = portal.visitor();
     assert_eq!(visitor.get(&path).await.text("h1"), "Welcome, Bob");

@@ -7,7 +7,6 @@ use ai_proxy::catalog::audit::Actor;
 use ai_proxy::catalog::event::{self, Draft};
 use ai_proxy::catalog::resource::{self, KeyChange};
 use ai_proxy::catalog::{audit, owner};
-use ai_proxy::clock::now_ms;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::Portal;
@@ -24,7 +23,7 @@ impl<'p> Workshop<'p> {
     /// Of an owner whom the portal knows.
     pub async fn of(portal: &'p Portal, name: &str) -> Self {
         let owner = owner::find(&portal.app.db, name).await.unwrap().unwrap();
-        Self { portal, by: owner.actor(now_ms()) }
+        Self { portal, by: owner.actor(portal.app.clock.now_ms()) }
     }
 
     /// An MCP server that is registered; its id.

@@ -47,7 +47,7 @@ async fn a_token_ends_when_it_expires_or_its_owner_is_deactivated(store: Store) 
 
     let token = api_token::create(db, &ada.actor(now_ms()), "lasting", None).await.unwrap();
     assert!(api_token::holder(db, &token, now_ms()).await.unwrap().is_some());
-    let link = owner::setup_link(db, now_ms()).await.unwrap();
+    let link = owner::link::first(db, now_ms()).await.unwrap();
     let redeemed =
         owner::redeem::redeem(db, link.token.expose_secret(), "Root", "hash", now_ms()).await;
     let root = redeemed.unwrap().unwrap();

@@ -60,7 +60,7 @@ async fn a_link_gives_an_account_to_its_owner_once(store: Store) {
     assert_eq!(grace.name, "Grace");
     assert!(entra::redeem(&store.db, token, account(2), now_ms()).await.unwrap().is_none());
     // Her next link moves her to another account.
-    let link = owner::reset(&store.db, "Grace", now_ms()).await.unwrap();
+    let link = owner::link::reset(&store.db, "Grace", now_ms()).await.unwrap();
     entra::redeem(&store.db, link.token.expose_secret(), account(3), now_ms())
         .await
         .unwrap()
@@ -73,7 +73,7 @@ async fn a_link_gives_an_account_to_its_owner_once(store: Store) {
 }
 
 async fn a_link_of_nobody_or_of_a_deactivated_owner_gives_nothing(store: Store) {
-    let first = owner::setup_link(&store.db, now_ms()).await.unwrap();
+    let first = owner::link::first(&store.db, now_ms()).await.unwrap();
     let redeemed =
         entra::redeem(&store.db, first.token.expose_secret(), account(1), now_ms()).await;
     assert!(redeemed.unwrap().is_none(), "the first administrator has a password");

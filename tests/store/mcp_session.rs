@@ -1,7 +1,7 @@
 //! A session belongs to the attendee who opened it, on all replicas.
 
 use ai_proxy::catalog::mcp_session::changes::{self, Since};
-use ai_proxy::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
+use ai_proxy::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Digest, attendee, event};
 use ai_proxy::catalog::{resource, session_mark};
@@ -41,8 +41,8 @@ fn digest(text: &str) -> Digest {
 }
 
 /// The session of that id, for that attendee.
-fn session(id: &str, attendee_id: &str) -> Session {
-    Session { endpoint: digest("e"), id: digest(id), attendee_id: attendee_id.into() }
+fn session(id: &str, attendee_id: &str) -> McpSession {
+    McpSession { endpoint: digest("e"), id: digest(id), attendee_id: attendee_id.into() }
 }
 
 async fn claim(store: &Store, id: &str, who: &str, now: i64) -> Claim {
@@ -103,7 +103,7 @@ async fn a_claim_lasts_until_it_is_released(store: Store) {
 }
 
 async fn of_one_id_at_two_origins_nobody_has_what_another_holds(store: Store) {
-    let at = |origin: &str, who: &str| Session { endpoint: digest(origin), ..session("s", who) };
+    let at = |origin: &str, who: &str| McpSession { endpoint: digest(origin), ..session("s", who) };
     let claim =
         async |origin, who| mcp_session::claim(&store.db, &at(origin, who), NOW).await.unwrap();
     assert_eq!(claim("localhost", "ada").await, Claim::New);
@@ -118,7 +118,7 @@ async fn of_one_id_at_two_origins_nobody_has_what_another_holds(store: Store) {
     // At once, by two replicas.
     let replica = store.replica().await;
     for round in 0..10 {
-        let session = |origin: &str, who: &str| Session {
+        let session = |origin: &str, who: &str| McpSession {
             endpoint: digest(origin),
             ..session(&format!("contested {round}"), who)
         };
@@ -255,7 +255,7 @@ async fn affinity_is_kept_with_the_session_and_renewed(store: Store) {
     assert_eq!(kept().await.as_deref(), Some("lb=1"));
     let renew = async |who: &str, cookies: Option<&str>| {
         let affinity = cookies.map(|text| session.seal_affinity(&store.vault, text).unwrap());
-        let session = Session { attendee_id: who.into(), ..session.clone() };
+        let session = McpSession { attendee_id: who.into(), ..session.clone() };
         mcp_session::renew_affinity(&store.db, &[Issued { session, affinity }]).await.unwrap();
     };
     renew("bob", Some("lb=3")).await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ai_proxy::catalog::Error;
-use ai_proxy::catalog::quota::{self, Lease};
+use ai_proxy::catalog::quota::{self, Grant};
 use ai_proxy::catalog::usage::{self, Batch};
 use ai_proxy::clock::now_ms;
 
@@ -24,7 +24,7 @@ async fn what_cannot_be_written_is_a_store_error_until_the_store_is_back(store: 
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 
     store.bring_back().await;
-    assert_eq!(lease().await.unwrap(), Some(Lease { granted: 2, spent: 0 }));
+    assert_eq!(lease().await.unwrap(), Some(Grant { granted: 2, spent: 0 }));
     usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     assert_eq!(quota::used(&store.db, "ada", 1).await.unwrap(), 1);
 }

@@ -39,7 +39,7 @@ async fn a_local_owner_is_made_once(store: Store) {
 }
 
 async fn a_setup_link_is_stored_hashed_and_expires(store: Store) {
-    let link = owner::setup_link(&store.db, now_ms()).await.unwrap();
+    let link = owner::link::first(&store.db, now_ms()).await.unwrap();
     let (digest, created_at, expires_at): (String, i64, i64) =
         sqlx::query_as("select digest, created_at, expires_at from setup_link")
             .fetch_one(store.db.pool())
@@ -51,19 +51,19 @@ async fn a_setup_link_is_stored_hashed_and_expires(store: Store) {
     assert!(!format!("{link:?}").contains(link.token.expose_secret()));
 
     store.execute("update setup_link set expires_at = 1").await;
-    owner::setup_link(&store.db, now_ms()).await.unwrap();
+    owner::link::first(&store.db, now_ms()).await.unwrap();
     assert_eq!(store.number("select count(*) from setup_link").await, 1, "the expired one went");
 }
 
 async fn a_reset_ends_the_owners_earlier_links_only(store: Store) {
-    owner::setup_link(&store.db, now_ms()).await.unwrap();
+    owner::link::first(&store.db, now_ms()).await.unwrap();
     store.another_owner().await;
-    owner::reset(&store.db, "another", now_ms()).await.unwrap();
-    let first = owner::reset(&store.db, "local", now_ms()).await.unwrap();
-    let second = owner::reset(&store.db, "local", now_ms()).await.unwrap();
+    owner::link::reset(&store.db, "another", now_ms()).await.unwrap();
+    let first = owner::link::reset(&store.db, "local", now_ms()).await.unwrap();
+    let second = owner::link::reset(&store.db, "local", now_ms()).await.unwrap();
     assert_ne!(first.token.expose_secret(), second.token.expose_secret());
     assert_eq!(store.number("select count(*) from setup_link").await, 3);
-    let missing = owner::reset(&store.db, "nobody", now_ms()).await.unwrap_err();
+    let missing = owner::link::reset(&store.db, "nobody", now_ms()).await.unwrap_err();
     assert_eq!(missing.to_string(), "there is no owner \"nobody\"");
 }
 
@@ -71,12 +71,12 @@ async fn who_is_deactivated_gets_no_link(store: Store) {
     become_administrator(&store, "Ada").await.unwrap();
     let bob = owner::local(&store.db, "Bob", now_ms()).await.unwrap();
     manage::set_active(&store.db, &store.by, &bob, false).await.unwrap();
-    let refused = owner::reset(&store.db, "Bob", now_ms()).await.unwrap_err();
+    let refused = owner::link::reset(&store.db, "Bob", now_ms()).await.unwrap_err();
     assert_eq!(refused.to_string(), "Bob is deactivated; reactivate them first");
 }
 
 async fn become_administrator(store: &Store, name: &str) -> Result<owner::Owner, Error> {
-    let link = owner::setup_link(&store.db, now_ms()).await.unwrap();
+    let link = owner::link::first(&store.db, now_ms()).await.unwrap();
     let owner = redeem(&store.db, link.token.expose_secret(), name, "a hash", now_ms()).await?;
     Ok(owner.expect("the link is good"))
 }

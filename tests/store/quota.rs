@@ -1,6 +1,6 @@
 //! Leases never pass the cap, and reach it.
 
-use ai_proxy::catalog::quota::{self, Lease};
+use ai_proxy::catalog::quota::{self, Grant};
 use ai_proxy::catalog::usage::{self, Batch};
 use ai_proxy::clock::now_ms;
 
@@ -52,10 +52,10 @@ async fn the_first_lease_of_a_day_respects_the_cap_as_well(store: Store) {
     let lease = |day, n, cap| quota::lease(&store.db, "ada", day, n, cap);
     assert_eq!(lease(DAY, 3, 2).await.unwrap(), None);
     assert_eq!(store.number("select count(*) from quota").await, 0);
-    assert_eq!(lease(DAY, 2, 2).await.unwrap(), Some(Lease { granted: 2, spent: 0 }));
+    assert_eq!(lease(DAY, 2, 2).await.unwrap(), Some(Grant { granted: 2, spent: 0 }));
     assert_eq!(lease(DAY, 1, 2).await.unwrap(), None);
     let tomorrow = lease(DAY + 1, 1, 2).await.unwrap();
-    assert_eq!(tomorrow, Some(Lease { granted: 1, spent: 0 }), "each day starts anew");
+    assert_eq!(tomorrow, Some(Grant { granted: 1, spent: 0 }), "each day starts anew");
 }
 
 async fn a_cap_lowered_during_the_day_admits_nobody_and_raises_nothing(store: Store) {
@@ -63,7 +63,7 @@ async fn a_cap_lowered_during_the_day_admits_nobody_and_raises_nothing(store: St
     lease(16, 100).await.unwrap().unwrap();
     assert_eq!(lease(1, 10).await.unwrap(), None);
     assert_eq!(store.number("select granted from quota").await, 16);
-    assert_eq!(lease(4, 20).await.unwrap(), Some(Lease { granted: 20, spent: 0 }));
+    assert_eq!(lease(4, 20).await.unwrap(), Some(Grant { granted: 20, spent: 0 }));
 }
 
 /// Leases and batches that give some back, all at once: what is held at the

@@ -43,7 +43,7 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
     store.event().await;
     let issued = store.issue(&event, 250).await;
     let both = Arc::new(Vault::new(&master_key(2), Some(&master_key(1))));
-    let session = mcp_session::Session {
+    let session = mcp_session::McpSession {
         endpoint: Digest::sha256(b"origin"),
         id: Digest::sha256(b"session"),
         attendee_id: "ada".into(),
@@ -167,7 +167,7 @@ async fn without_the_old_key_nothing_is_touched(store: Store) {
 async fn a_session_that_cannot_be_opened_keeps_no_other_and_ends_the_run(store: Store) {
     let both = Vault::new(&master_key(2), Some(&master_key(1)));
     for n in 0..205_u8 {
-        let session = mcp_session::Session {
+        let session = mcp_session::McpSession {
             endpoint: Digest::sha256(b"origin"),
             id: Digest::sha256(&[n]),
             attendee_id: "ada".into(),

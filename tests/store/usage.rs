@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_proxy::catalog::usage::{self, Batch, Figures, Line, Live, UsageKey};
+use ai_proxy::catalog::usage::{self, Batch, Figures, LiveFigures, OperationUsage, UsageKey};
 use ai_proxy::catalog::{attendee, event, quota};
 use ai_proxy::clock::now_ms;
 
@@ -101,7 +101,7 @@ async fn an_attendee_sees_their_day_by_tool(store: Store) {
         (key(&event.id, "bob", "echo", MIDNIGHT), calls(&[1])),
     ];
     flush_usage(&store, usage).await;
-    let line = |name: &str, requests, errors| Line {
+    let line = |name: &str, requests, errors| OperationUsage {
         deployment: "mcp-demo".into(),
         operation: "tools/call".into(),
         name: name.into(),
@@ -295,7 +295,7 @@ async fn what_goes_on_now_is_told_of_the_last_minute_and_of_people(store: Store)
     .into();
     usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     let live = usage::live(&store.db, &store.by.owner_id, &event.id, now).await.unwrap();
-    let expected = Live {
+    let expected = LiveFigures {
         active: 2,
         // Three quarters of the minute before: of four calls, and of one error, rounded up.
         calls: 3 + 5,
@@ -308,5 +308,5 @@ async fn what_goes_on_now_is_told_of_the_last_minute_and_of_people(store: Store)
     assert_eq!(live.stuck(), 2);
     let other = store.another_owner().await;
     let foreign = usage::live(&store.db, &other.owner_id, &event.id, now).await.unwrap();
-    assert_eq!(foreign, Live::default());
+    assert_eq!(foreign, LiveFigures::default());
 }

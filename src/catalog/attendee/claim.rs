@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::row::{Attendee, select};
 use super::{not_found, refuse_by_code, replace_key};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Parameters};
@@ -166,7 +166,7 @@ pub async fn make_cards(
         For::One(id) => (Noun::Attendee, id, String::new()),
         _ => (Noun::Event, event_id, format!("{} cards", cards.len())),
     };
-    audit::record(&mut tx, by, "made cards", noun, id, &detail).await?;
+    audit::record(&mut tx, by, Action::MadeCards, noun, id, &detail).await?;
     tx.commit().await?;
     Ok(cards)
 }
@@ -203,7 +203,7 @@ pub async fn claim(db: &Db, vault: &Vault, typed: &str, now_ms: i64) -> Result<C
     let key = replace_key(&mut tx, vault, &attendee.id).await?;
     change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
     let by = Actor { owner_id: owner_id.clone(), name, at: now_ms };
-    audit::record(&mut tx, &by, "claimed a card", Noun::Attendee, &attendee.id, "").await?;
+    audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;
     tx.commit().await?;
     Ok(Claim::Key { attendee, owner_id, key })
 }

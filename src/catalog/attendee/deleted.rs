@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row};
 use super::key::new_api_key;
 use super::not_found;
 use super::row::{Attendee, NewAttendee, insert};
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -127,7 +127,7 @@ pub async fn let_in_again(
     // Replicas remember by the user id that nobody is to be admitted.
     change::record_all(&mut tx, Noun::Attendee, &[user_id, &id]).await?;
     let detail = format!("{user_id} of {}", tombstone.text("name")?);
-    audit::record(&mut tx, by, "let in again", Noun::Attendee, &id, &detail).await?;
+    audit::record(&mut tx, by, Action::LetInAgain, Noun::Attendee, &id, &detail).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use secrecy::SecretString;
 
-use super::Actor;
 use super::key::new_api_key;
 use super::row::{Attendee, NewAttendee, insert};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::PERSON;
 use crate::catalog::seal::Vault;
 use crate::catalog::validate::{invalid, number, optional_line};
-use crate::catalog::{Error, Noun, Result, audit, change, event, new_id};
+use crate::catalog::{Error, Noun, Result, change, event, new_id};
 use crate::db::Db;
 
 /// Most keys that are issued in one transaction.
@@ -77,7 +77,7 @@ pub async fn issue(
     let ids: Vec<&str> = issued.iter().map(|new| new.attendee_id.as_str()).collect();
     change::record_all(&mut tx, Noun::Attendee, &ids).await?;
     let detail = format!("{count} keys");
-    audit::record(&mut tx, by, "issued", Noun::Event, event_id, &detail).await?;
+    audit::record(&mut tx, by, Action::IssuedKeys, Noun::Event, event_id, &detail).await?;
     tx.commit().await?;
     Ok(issued)
 }

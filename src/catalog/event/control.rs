@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 
 use super::window::Window;
-use crate::catalog::audit::{self, Actor};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::LARGEST_CAP;
 use crate::catalog::{Error, Noun, Outcome, Result, change};
 use crate::db::{Columns, Db, Tx};
@@ -46,7 +46,7 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
         .bind(by.at)
         .execute(&mut *tx)
         .await?;
-    let action = if active { "resumed" } else { "paused" };
+    let action = if active { Action::Resumed } else { Action::Paused };
     finish(tx, by, id, action, &row.text("name")?).await?;
     Ok(Outcome::Updated)
 }
@@ -81,7 +81,7 @@ pub async fn extend(
         .execute(&mut *tx)
         .await?;
     let detail = format!("{}: to {} {zone}", row.text("name")?, window.end_local);
-    finish(tx, by, id, "extended", &detail).await?;
+    finish(tx, by, id, Action::Extended, &detail).await?;
     Ok(Extended { end_local: window.end_local, ends_at: window.ends_at })
 }
 
@@ -138,7 +138,7 @@ pub async fn raise_cap(
     let ids: Vec<&str> = attendees.iter().map(String::as_str).collect();
     change::record_all(&mut tx, Noun::Attendee, &ids).await?;
     let detail = format!("{}: from {cap} to {raised} a day", row.text("name")?);
-    finish(tx, by, id, "raised the cap", &detail).await?;
+    finish(tx, by, id, Action::RaisedCap, &detail).await?;
     Ok(Raised { cap: raised, attendees: attendees.len() })
 }
 
@@ -156,7 +156,7 @@ pub async fn set_registration(db: &Db, by: &Actor, id: &str, open: bool) -> Resu
     if !changed {
         return Ok(Outcome::Unchanged);
     }
-    let action = if open { "reopened registration" } else { "closed registration" };
+    let action = if open { Action::ReopenedRegistration } else { Action::ClosedRegistration };
     finish(tx, by, id, action, &row.text("name")?).await?;
     Ok(Outcome::Updated)
 }
@@ -177,7 +177,7 @@ pub async fn stop_registration_in(tx: &mut Tx, id: &str, now_ms: i64) -> Result<
 /// Notes that the event's pre-flight was run, which may have called tools.
 pub async fn note_preflight(db: &Db, by: &Actor, id: &str, detail: &str) -> Result<()> {
     let mut tx = db.write().await?;
-    audit::record(&mut tx, by, "ran the pre-flight of", Noun::Event, id, detail).await?;
+    audit::record(&mut tx, by, Action::RanPreflight, Noun::Event, id, detail).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -194,7 +194,7 @@ async fn own(tx: &mut Tx, by: &Actor, id: &str) -> Result<AnyRow> {
     row.ok_or_else(|| Error::NotFound { noun: Noun::Event, name: id.to_owned() })
 }
 
-async fn finish(mut tx: Tx, by: &Actor, id: &str, action: &str, detail: &str) -> Result<()> {
+async fn finish(mut tx: Tx, by: &Actor, id: &str, action: Action, detail: &str) -> Result<()> {
     change::record(&mut tx, Noun::Event, id).await?;
     audit::record(&mut tx, by, action, Noun::Event, id, detail).await?;
     tx.commit().await?;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{HOUR_MS, IDLE_MS, Session, changes};
+use super::{HOUR_MS, IDLE_MS, McpSession, changes};
 use crate::catalog::{Digest, Result};
 use crate::db::{Columns, Db, Parameters};
 
@@ -74,7 +74,7 @@ async fn end_some(db: &Db, now: i64) -> Result<usize> {
 /// Ends what the attendees have left idle for longest, where one has a live
 /// session too many besides the one just made. Runs after those are committed,
 /// so of several at once the last sees them all.
-pub async fn make_room(db: &Db, made: &[Session], now: i64) -> Result<()> {
+pub async fn make_room(db: &Db, made: &[McpSession], now: i64) -> Result<()> {
     for session in crowded(db, made).await? {
         let surplus = sqlx::query(
             "select endpoint_digest, session_digest from mcp_session
@@ -153,7 +153,7 @@ async fn named(
 
 /// Those of the sessions whose attendees have too many. Only read, which waits
 /// for no writer: nearly nobody has.
-async fn crowded<'made>(db: &Db, made: &'made [Session]) -> Result<Vec<&'made Session>> {
+async fn crowded<'made>(db: &Db, made: &'made [McpSession]) -> Result<Vec<&'made McpSession>> {
     let mut connection = db.pool().acquire().await?;
     let mut parameters = Parameters::on(&connection);
     let rows = made.len().next_power_of_two();

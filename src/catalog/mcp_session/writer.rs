@@ -4,7 +4,7 @@
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
 
-use super::{Issued, Session};
+use super::{Issued, McpSession};
 use crate::catalog::Result;
 use crate::db::Db;
 
@@ -31,7 +31,7 @@ impl Writer {
     ///
     /// # Errors
     /// The store did not take them.
-    pub async fn end(&mut self, sessions: &[Session], now: i64) -> Result<()> {
+    pub async fn end(&mut self, sessions: &[McpSession], now: i64) -> Result<()> {
         super::end(&mut self.0, sessions, now).await
     }
 }

@@ -1,19 +1,16 @@
 //! Tokens of the JSON API: by one of these a program acts for the owner who
 //! made it, until it expires or is revoked.
 //!
-//! A token cannot be guessed, so its SHA-256 is what is stored and looked for:
-//! how long a look-up takes tells nothing of a token that would be right. A
-//! forgotten password, redeemed by a one-time link, and the deactivation of an
+//! A forgotten password, redeemed by a one-time link, and the deactivation of an
 //! owner revoke all of theirs; ending sessions does not.
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
-use super::Owner;
-use crate::catalog::audit::{self, Actor};
-use crate::catalog::digest::hex;
+use super::{Owner, token};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::validate::{invalid, line};
-use crate::catalog::{Digest, Error, Noun, Result, change, new_id, seal};
+use crate::catalog::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
@@ -64,9 +61,7 @@ pub async fn create(db: &Db, by: &Actor, name: &str, days: Option<u32>) -> Resul
     if days.is_some_and(|days| !(1..=3650).contains(&days)) {
         return Err(invalid("days", "must be from 1 to 3650"));
     }
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
-    let token = SecretString::from(format!("{PREFIX}{}", hex(&*bytes)));
+    let token = SecretString::from(format!("{PREFIX}{}", token::random()?.expose_secret()));
     let mut tx = change::write(db).await?;
     let known = sqlx::query(
         "select count(*) as n, count(case when name = $2 then 1 end) as namesakes
@@ -90,12 +85,12 @@ pub async fn create(db: &Db, by: &Actor, name: &str, days: Option<u32>) -> Resul
     .bind(new_id())
     .bind(&by.owner_id)
     .bind(&name)
-    .bind(digest(&token))
+    .bind(token::digest(token.expose_secret()))
     .bind(by.at)
     .bind(days.map(|days| by.at + i64::from(days) * DAY_MS))
     .execute(&mut *tx)
     .await?;
-    note(&mut tx, by, "made an API token", &name).await?;
+    note(&mut tx, by, Action::MadeApiToken, &name).await?;
     tx.commit().await?;
     Ok(token)
 }
@@ -136,7 +131,7 @@ pub async fn revoke(db: &Db, by: &Actor, id: &str) -> Result<String> {
             .await?;
     let missing = || Error::NotFound { noun: Noun::Owner, name: id.to_owned() };
     let name = name.ok_or_else(missing)?;
-    note(&mut tx, by, "revoked an API token", &name).await?;
+    note(&mut tx, by, Action::RevokedApiToken, &name).await?;
     tx.commit().await?;
     Ok(name)
 }
@@ -158,7 +153,7 @@ pub async fn holder(db: &Db, token: &SecretString, now_ms: i64) -> Result<Option
          from api_token t join owner o on o.id = t.owner_id
          where t.digest = $1 and (t.expires_at is null or t.expires_at > $2) and o.active = 1",
     )
-    .bind(digest(token))
+    .bind(token::digest(token.expose_secret()))
     .bind(now_ms)
     .fetch_optional(db.pool())
     .await?;
@@ -174,10 +169,6 @@ pub async fn holder(db: &Db, token: &SecretString, now_ms: i64) -> Result<Option
     Ok(Some(Holder { owner: Owner::read(&row)?, token_name: row.text("token_name")? }))
 }
 
-async fn note(tx: &mut Tx, by: &Actor, action: &str, name: &str) -> Result<()> {
+async fn note(tx: &mut Tx, by: &Actor, action: Action, name: &str) -> Result<()> {
     audit::record(tx, by, action, Noun::Owner, &by.owner_id, name).await
-}
-
-fn digest(token: &SecretString) -> String {
-    Digest::sha256(token.expose_secret().as_bytes()).hex()
 }

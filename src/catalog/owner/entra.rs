@@ -3,12 +3,13 @@
 
 use std::fmt;
 
-use sqlx::Row;
 use uuid::Uuid;
 
-use super::redeem::LIVE;
-use super::{LOCAL, Owner, Role};
-use crate::catalog::{Digest, Error, Noun, Result, audit, change, new_id};
+use super::link::{self, For};
+use super::{LOCAL, Owner, Role, insert, token};
+use crate::catalog::audit::{self, Action};
+use crate::catalog::validate::invalid;
+use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
 /// A person in a tenant. Names and e-mail addresses change hands; these ids
@@ -55,18 +56,10 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
     if let Some(owner) = owner_in(&mut tx, account).await? {
         return Ok(owner);
     }
-    let (id, name) = (new_id(), free_name(&mut tx, account, name).await?);
-    sqlx::query(
-        "insert into owner (id, name, role, active, password_hash, created_at)
-         values ($1, $2, 'owner', 1, null, $3)",
-    )
-    .bind(&id)
-    .bind(&name)
-    .bind(now_ms)
-    .execute(&mut *tx)
-    .await?;
-    let owner = Owner { id, name, role: Role::Owner, active: true };
-    link(&mut tx, account, &owner, "became owner", now_ms).await?;
+    let name = free_name(&mut tx, account, name).await?;
+    let owner = insert(&mut tx, &name, Role::Owner, now_ms).await?;
+    let owner = owner.ok_or_else(|| invalid("name", "is another owner's"))?;
+    keep_account(&mut tx, account, &owner, Action::BecameOwner, now_ms).await?;
     tx.commit().await?;
     Ok(owner)
 }
@@ -77,11 +70,10 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
 /// # Errors
 /// [`Error::Conflict`]: the account is another owner's. The link stays good.
 pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Result<Option<Owner>> {
-    let digest = Digest::sha256(token.as_bytes()).hex();
     let mut tx = change::write(db).await?;
-    let row = sqlx::query(LIVE).bind(&digest).bind(now_ms).fetch_optional(&mut *tx).await?;
-    let Some(row) = row else { return Ok(None) };
-    let Some(id) = row.try_get::<Option<String>, _>("owner_id")? else { return Ok(None) };
+    let Some(For::Owner(id)) = link::find_live(&mut tx, token, now_ms).await? else {
+        return Ok(None);
+    };
     let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")
         .bind(&id)
         .fetch_optional(&mut *tx)
@@ -95,12 +87,8 @@ pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Resu
         .bind(&owner.id)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("update setup_link set used_at = $2 where digest = $1")
-        .bind(&digest)
-        .bind(now_ms)
-        .execute(&mut *tx)
-        .await?;
-    link(&mut tx, account, &owner, "linked a Microsoft account to", now_ms).await?;
+    link::use_up(&mut tx, token, now_ms).await?;
+    keep_account(&mut tx, account, &owner, Action::LinkedAccount, now_ms).await?;
     tx.commit().await?;
     Ok(Some(owner))
 }
@@ -117,7 +105,7 @@ pub async fn spend(db: &Db, state: &str, expires_at: i64, now_ms: i64) -> Result
         "insert into entra_state (digest, expires_at) values ($1, $2)
          on conflict (digest) do nothing",
     )
-    .bind(Digest::sha256(state.as_bytes()).hex())
+    .bind(token::digest(state))
     .bind(expires_at)
     .execute(&mut *tx)
     .await?;
@@ -134,11 +122,11 @@ async fn owner_in(tx: &mut Tx, account: Account) -> Result<Option<Owner>> {
     row.as_ref().map(Owner::read).transpose()
 }
 
-async fn link(
+async fn keep_account(
     tx: &mut Tx,
     account: Account,
     owner: &Owner,
-    action: &str,
+    action: Action,
     now_ms: i64,
 ) -> Result<()> {
     sqlx::query(

@@ -1,13 +1,13 @@
-//! What administrators do with owners: invite them, give them new links and
-//! roles, switch them off. That `by` is an administrator is the caller's to
-//! know. There is always an administrator left who has a password, so that one
-//! can sign in while Microsoft cannot be reached.
+//! What administrators do with owners: invite them, give them roles, switch them off.
+//! That `by` is an administrator is the caller's to know. There is always an
+//! administrator left who has a password, so that one can sign in while Microsoft cannot
+//! be reached.
 
-use super::api_token;
-use super::{BY_ID, Owner, Role, SetupLink, find, find_row, line, new_link};
-use crate::catalog::audit::{self, Actor};
+use super::link::{self, SetupLink};
+use super::{BY_ID, Owner, Role, api_token, find, find_row, insert, line, session};
+use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::validate::invalid;
-use crate::catalog::{Error, Noun, Result, change, new_id};
+use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
 /// An owner as administrators see one.
@@ -72,37 +72,11 @@ pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
         return Err(invalid("name", "is another owner's"));
     }
     let mut tx = change::write(db).await?;
-    let id = new_id();
-    let inserted = sqlx::query(
-        "insert into owner (id, name, role, active, password_hash, created_at)
-         values ($1, $2, 'owner', 1, null, $3) on conflict (name) do nothing",
-    )
-    .bind(&id)
-    .bind(&name)
-    .bind(by.at)
-    .execute(&mut *tx)
-    .await?;
-    if inserted.rows_affected() == 0 {
+    let Some(owner) = insert(&mut tx, &name, Role::Owner, by.at).await? else {
         return Err(invalid("name", "is another owner's"));
-    }
-    let link = new_link(&mut tx, Some(&id), by.at).await?;
-    note(&mut tx, by, "invited", &id, &name).await?;
-    tx.commit().await?;
-    Ok(link)
-}
-
-/// Makes a link by which the owner sets a new password.
-///
-/// # Errors
-/// [`Error::Conflict`]: the owner is deactivated, so that no link of theirs works.
-pub async fn reset(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
-    if !owner.active {
-        let reason = format!("{} is deactivated; reactivate them first", owner.name);
-        return Err(Error::Conflict { reason });
-    }
-    let mut tx = change::write(db).await?;
-    let link = new_link(&mut tx, Some(&owner.id), by.at).await?;
-    audit::record(&mut tx, by, "made a link for", Noun::Owner, &owner.id, &owner.name).await?;
+    };
+    let link = link::insert(&mut tx, Some(&owner.id), by.at).await?;
+    note(&mut tx, by, Action::Invited, &owner.id, &name).await?;
     tx.commit().await?;
     Ok(link)
 }
@@ -118,8 +92,8 @@ pub async fn set_role(db: &Db, by: &Actor, owner: &Owner, role: Role) -> Result<
         .await?;
     keep_an_administrator(&mut tx).await?;
     let action = match role {
-        Role::Administrator => "made administrator",
-        Role::Owner => "made plain owner",
+        Role::Administrator => Action::MadeAdministrator,
+        Role::Owner => Action::MadePlainOwner,
     };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)
@@ -138,14 +112,10 @@ pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Res
         .execute(&mut *tx)
         .await?;
     keep_an_administrator(&mut tx).await?;
-    for ended in [
-        "delete from owner_session where owner_id = $1",
-        "delete from setup_link where owner_id = $1",
-    ] {
-        sqlx::query(ended).bind(&owner.id).execute(&mut *tx).await?;
-    }
+    session::end_all_in(&mut tx, &owner.id).await?;
+    link::void_all(&mut tx, &owner.id).await?;
     api_token::revoke_all_in(&mut tx, &owner.id).await?;
-    let action = if active { "reactivated" } else { "deactivated" };
+    let action = if active { Action::Reactivated } else { Action::Deactivated };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)
 }
@@ -164,7 +134,7 @@ async fn keep_an_administrator(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-async fn note(tx: &mut Tx, by: &Actor, action: &str, id: &str, name: &str) -> Result<()> {
+async fn note(tx: &mut Tx, by: &Actor, action: Action, id: &str, name: &str) -> Result<()> {
     change::record(tx, Noun::Owner, id).await?;
     audit::record(tx, by, action, Noun::Owner, id, name).await
 }

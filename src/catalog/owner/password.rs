@@ -4,7 +4,8 @@
 use sqlx::Row;
 
 use super::{BY_NAME, Owner, find_row};
-use crate::catalog::{Noun, Result, audit, change};
+use crate::catalog::audit::{self, Action};
+use crate::catalog::{Noun, Result, change};
 use crate::db::{Columns, Db};
 
 /// The active owner `name`, and the hash of the password where one was set.
@@ -34,7 +35,7 @@ pub async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> 
         .execute(&mut *tx)
         .await?;
     let (by, id) = (owner.actor(now_ms), &owner.id);
-    audit::record(&mut tx, &by, "changed password", Noun::Owner, id, &owner.name).await?;
+    audit::record(&mut tx, &by, Action::ChangedPassword, Noun::Owner, id, &owner.name).await?;
     Ok(tx.commit().await?)
 }
 

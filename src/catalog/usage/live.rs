@@ -10,7 +10,7 @@ const ACTIVE_MS: i64 = 5 * MINUTE_MS;
 
 /// An event at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Live {
+pub struct LiveFigures {
     /// Attendees who called within five minutes.
     pub active: u64,
     /// Calls and failed ones of the last minute.
@@ -24,7 +24,7 @@ pub struct Live {
     pub succeeded: u64,
 }
 
-impl Live {
+impl LiveFigures {
     /// Attendees who have called, and for whom nothing has worked yet.
     pub fn stuck(&self) -> u64 {
         self.connected.saturating_sub(self.succeeded)
@@ -33,7 +33,7 @@ impl Live {
 
 /// How an owner's event stands at `now` (UTC milliseconds). Of another owner's
 /// event, and of none, it holds nothing.
-pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<Live> {
+pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<LiveFigures> {
     let people = sqlx::query(
         "select count(*) as registered, count(attendee.last_seen_at) as connected,
             count(case when attendee.last_seen_at >= $3 then 1 end) as active,
@@ -62,12 +62,12 @@ pub async fn live(db: &Db, owner_id: &str, event_id: &str, now: i64) -> Result<L
     .fetch_all(db.pool())
     .await?;
     let count = |column| Ok::<_, sqlx::Error>(people.int(column)?.unsigned_abs());
-    let mut live = Live {
+    let mut live = LiveFigures {
         active: count("active")?,
         registered: count("registered")?,
         connected: count("connected")?,
         succeeded: count("succeeded")?,
-        ..Live::default()
+        ..LiveFigures::default()
     };
     for row in &calls {
         // Of the minute before this one, the part that is within the last 60 s; a single

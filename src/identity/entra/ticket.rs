@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog;
+use crate::catalog::owner::token;
 use crate::catalog::seal::{Place, Vault};
-use crate::identity::new_token;
 
 /// How long a sign-in may take, in seconds: what its cookie says as well.
 pub const VALID_SECONDS: i64 = 600;
@@ -38,7 +38,7 @@ impl Ticket {
         invitation: Option<&SecretString>,
         now_ms: i64,
     ) -> catalog::Result<Self> {
-        let token = || Ok::<_, catalog::Error>(new_token()?.expose_secret().to_owned());
+        let token = || Ok::<_, catalog::Error>(token::random()?.expose_secret().to_owned());
         Ok(Self {
             state: token()?,
             nonce: token()?,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::setup;
 use crate::catalog::owner::{self, api_token};
-use crate::identity::local::Refusal;
+use crate::identity::local::SignInRefusal;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -61,14 +61,14 @@ pub async fn change_password(
     Form(typed): Form<NewPassword>,
 ) -> Answer {
     if !site.identity.takes_passwords() {
-        return Err(PageError::Refused(Refusal::SwitchedOff.to_string()));
+        return Err(PageError::Refused(SignInRefusal::SwitchedOff.to_string()));
     }
     let mut problems = setup::refuse(&me.owner.name, &typed.password, &typed.again);
     if problems.is_empty() {
         match site.identity.change_password(&me.owner, &typed.current, &typed.password).await {
             Ok(()) => {}
-            Err(Refusal::Wrong) => problems.add("current", "is not right"),
-            Err(Refusal::Catalog(error)) => return Err(error.into()),
+            Err(SignInRefusal::Wrong) => problems.add("current", "is not right"),
+            Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
             Err(refusal) => problems.add("current", format!("was not compared: {refusal}")),
         }
     }

@@ -4,13 +4,14 @@ pub mod restore;
 
 use askama::Template;
 use axum::extract::State;
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::backup::{self, BackupTurn, Error};
-use crate::catalog::{Noun, audit};
-use crate::identity::local::Refusal;
+use crate::catalog::Noun;
+use crate::catalog::audit::{self, Action};
+use crate::clock;
+use crate::identity::local::SignInRefusal;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -67,15 +68,15 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
     } else if site.identity.has_password(&me.owner).await? {
         match site.identity.confirm(&me.owner, &typed.current).await {
             Ok(()) => {}
-            Err(Refusal::Wrong) => problems.add("current", "is not right"),
-            Err(Refusal::Catalog(error)) => return Err(error.into()),
+            Err(SignInRefusal::Wrong) => problems.add("current", "is not right"),
+            Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
             Err(refusal) => problems.add("current", format!("was not compared: {refusal}")),
         }
     }
     if problems.is_empty() {
         match make(&site, &me, &typed.passphrase, with_figures).await {
             Ok((file, turn)) => {
-                let today = Timestamp::now().strftime("%Y-%m-%d");
+                let today = clock::date(site.clock.now_ms());
                 let name = format!("ai-proxy-{}-{today}.backup", me.owner.name);
                 return Ok(download::held(&name, "application/octet-stream", file, turn));
             }
@@ -108,6 +109,6 @@ async fn make(
     let (events, attendees) = (archive.events.len(), archive.attendees.len());
     let detail = format!("events: {events}, attendees: {attendees}, with all their keys");
     let file = site.backups.seal(&turn, archive, passphrase).await?;
-    audit::note(&site.db, &me.actor(), "backed up", Noun::Owner, owner_id, &detail).await?;
+    audit::note(&site.db, &me.actor(), Action::BackedUp, Noun::Owner, owner_id, &detail).await?;
     Ok((file, turn))
 }

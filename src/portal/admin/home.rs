@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Redirect};
 
 use crate::catalog::event::{self, Event};
 use crate::catalog::usage::overview::{self, AtCap};
-use crate::catalog::usage::{self, Live};
-use crate::clock::{day_of, now_ms};
+use crate::catalog::usage::{self, LiveFigures};
+use crate::clock::day_of;
 use crate::health::{Health, Verdict};
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -30,7 +30,7 @@ struct Home {
 /// An event that is open, and how it stands.
 struct Open {
     event: Event,
-    figures: Live,
+    figures: LiveFigures,
 }
 
 /// Something about an event that its people will run into.
@@ -42,7 +42,7 @@ struct Concern {
 
 pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     let events = event::list(&site.db, &site.vault, &me.owner.id).await?;
-    let now = now_ms();
+    let now = site.clock.now_ms();
     let is_empty = events.is_empty();
     let mut concerns: Vec<_> =
         events.iter().flat_map(|event| concerns(&site.health, event, now)).collect();

@@ -4,8 +4,9 @@ use askama::Template;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 
+use crate::catalog::owner::link::{self, SetupLink};
 use crate::catalog::owner::manage::{self, Listed};
-use crate::catalog::owner::{Owner, Role, SetupLink};
+use crate::catalog::owner::{Owner, Role};
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -72,7 +73,7 @@ pub async fn link(
     Path(id): Path<String>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
-    let link = manage::reset(&site.db, &me.actor(), &owner).await?;
+    let link = link::renew(&site.db, &me.actor(), &owner).await?;
     let text = format!("{} has a new link; earlier ones stopped working.", owner.name);
     hand_over(&site, &me, &visitor, &text, &link).await
 }

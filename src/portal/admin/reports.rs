@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 use self::sort::{Column, Sort};
 use crate::catalog::usage::breakdown::Sum;
 use crate::catalog::usage::overview::{Overview, overview};
-use crate::clock::{now_ms, rfc3339, wall_clock};
+use crate::clock::{date, rfc3339};
 use crate::portal::error::PageError;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -138,7 +138,6 @@ pub async fn file(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
             completion_tokens.to_string(),
         ]
     });
-    let today = wall_clock(now_ms(), "UTC");
-    let day = today.split(' ').next().unwrap_or_default();
+    let day = date(site.clock.now_ms());
     Ok(download::csv(&format!("events-{day}.csv"), spreadsheet::csv(headings, rows)))
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::sign_in;
 use crate::catalog;
 use crate::catalog::owner::redeem::Pending;
-use crate::identity::local::Refusal;
+use crate::identity::local::SignInRefusal;
 use crate::identity::password;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -58,7 +58,7 @@ pub async fn submit(
 ) -> Answer {
     let Some(pending) = site.identity.pending(&token).await? else { return over() };
     if matches!(pending, Pending::Password(_)) && !site.identity.takes_passwords() {
-        return Err(PageError::Refused(Refusal::SwitchedOff.to_string()));
+        return Err(PageError::Refused(SignInRefusal::SwitchedOff.to_string()));
     }
     let name = match &pending {
         Pending::Administrator => typed.name.clone(),
@@ -71,11 +71,11 @@ pub async fn submit(
     let owner = match site.identity.redeem(&token, &typed.name, &typed.password).await {
         Ok(Some(owner)) => owner,
         Ok(None) => return over(),
-        Err(Refusal::Catalog(error @ catalog::Error::Invalid { .. })) => {
+        Err(SignInRefusal::Catalog(error @ catalog::Error::Invalid { .. })) => {
             let problems = Problems::from_error(error)?;
             return page::unprocessable(&setup(&site, &pending, &token, &typed.name, problems));
         }
-        Err(Refusal::Catalog(error)) => return Err(error.into()),
+        Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
     };
     let cookies = sign_in::welcome(&site, visitor, &owner).await?;

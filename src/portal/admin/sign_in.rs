@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::catalog;
 use crate::catalog::owner::Owner;
 use crate::identity::device;
-use crate::identity::local::{Attempt, Refusal};
+use crate::identity::local::{Attempt, SignInRefusal};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::form::Form;
@@ -90,20 +90,20 @@ pub async fn submit(
             let cookies = welcome(&site, visitor, &owner).await?;
             return Ok((cookies, Redirect::to(local(&typed.next))).into_response());
         }
-        Err(Refusal::Catalog(error)) => return Err(error.into()),
+        Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => refusal,
     };
     let problem = format!("{refusal}.");
     let name = page::shown_again(&typed.name);
     let page = SignIn { name, next: local(&typed.next), problem, ..SignIn::of(&site) };
     match refusal {
-        Refusal::Throttled(Wait(seconds)) => {
+        SignInRefusal::Throttled(Wait(seconds)) => {
             let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
             Ok(answer)
         }
-        Refusal::SwitchedOff => page::with_status(StatusCode::FORBIDDEN, &page),
-        Refusal::Busy(_) => page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page),
+        SignInRefusal::SwitchedOff => page::with_status(StatusCode::FORBIDDEN, &page),
+        SignInRefusal::Busy(_) => page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page),
         _ => page::unprocessable(&page),
     }
 }

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::catalog::owner::api_token::{self, ApiToken};
-use crate::clock::{now_ms, rfc3339};
+use crate::clock::rfc3339;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -55,7 +55,7 @@ impl Tokens {
     ) -> Result<Self, PageError> {
         let tokens = api_token::list(&site.db, &me.owner.id).await?;
         let frame = me.frame(Section::Account);
-        Ok(Self { frame, tokens, now: now_ms(), typed, problems })
+        Ok(Self { frame, tokens, now: site.clock.now_ms(), typed, problems })
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::ApiError;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
 use crate::catalog::owner::api_token::Holder;
-use crate::identity::api_token::Refusal;
+use crate::identity::api_token::TokenRefusal;
 use crate::net;
 use crate::portal::Site;
 use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};
@@ -55,9 +55,9 @@ impl FromRequestParts<Site> for Caller {
                 let turn = owners_turn(parts, &holder.owner.id, Crowd::Programs).await?;
                 Ok(Self { holder, at: site.clock.now_ms(), _turn: turn })
             }
-            Err(Refusal::Unknown) => Err(ApiError::invalid_token()),
-            Err(Refusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),
-            Err(Refusal::Catalog(error)) => Err(error.into()),
+            Err(TokenRefusal::Unknown) => Err(ApiError::invalid_token()),
+            Err(TokenRefusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),
+            Err(TokenRefusal::Catalog(error)) => Err(error.into()),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::error::{ApiError, Problem};
 use crate::catalog::usage::breakdown::{self, Sum};
 use crate::catalog::usage::series::Span;
 use crate::catalog::{event, usage};
-use crate::clock::now_ms;
 use crate::portal::Site;
 
 const EVER: Span = Span { from: 0, to: i64::MAX };
@@ -56,7 +55,7 @@ pub async fn read(
 ) -> Result<Json<Usage>, ApiError> {
     let owner_id = caller.owner_id();
     let event = event::get(&site.db, &site.vault, owner_id, &id).await?;
-    let live = usage::live(&site.db, owner_id, &id, now_ms()).await?;
+    let live = usage::live(&site.db, owner_id, &id, site.clock.now_ms()).await?;
     let mut answer = Usage { registered: live.registered, active: live.active, ..Usage::default() };
     for line in breakdown::by_operation(&site.db, &event, EVER, u32::MAX).await? {
         let Sum { requests, errors, prompt_tokens, completion_tokens } = line.sum;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::catalog::mcp_session::writer::Writer;
-use crate::catalog::mcp_session::{Issued, Session};
+use crate::catalog::mcp_session::{Issued, McpSession};
 use crate::catalog::{self, mcp_session};
 use crate::clock::Clock;
 use crate::proxy::control::{Control, STORE_PATIENCE, StoreFailure};
@@ -74,7 +74,7 @@ impl Order {
     }
 }
 
-fn sessions(orders: &[Order]) -> Vec<Session> {
+fn sessions(orders: &[Order]) -> Vec<McpSession> {
     orders.iter().map(|order| order.issued.session.clone()).collect()
 }
 
@@ -159,7 +159,7 @@ mod tests {
     fn a_batch_names_no_session_twice() {
         let order = |id: &str| {
             let digest = Digest::sha256(id.as_bytes());
-            let session = Session { endpoint: digest, id: digest, attendee_id: "ada".into() };
+            let session = McpSession { endpoint: digest, id: digest, attendee_id: "ada".into() };
             let issued = session.into();
             Order { issued, change: Change::Bind, answer: oneshot::channel().0 }
         };

@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
 use crate::catalog::mcp_session::changes::Key;
-use crate::catalog::mcp_session::{self, Claim, Found, Issued, Mine, Session};
+use crate::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
 use crate::clock::Clock;
@@ -49,7 +49,7 @@ pub struct Binding {
 
 type Bindings = Cache<Key, Arc<Binding>, quick_cache::UnitWeighter, foldhash::fast::RandomState>;
 
-type Renewals = Mutex<HashMap<Key, (Session, Option<HeaderValue>)>>;
+type Renewals = Mutex<HashMap<Key, (McpSession, Option<HeaderValue>)>>;
 
 /// The sessions that this replica knows, and the way to those that the store knows.
 pub struct Sessions {
@@ -71,9 +71,9 @@ pub enum Ownership {
     /// Everybody has this session: it is nobody's.
     Constant,
     /// The caller's, as this replica knows.
-    Known(Session, Arc<Binding>),
+    Known(McpSession, Arc<Binding>),
     /// The caller's as the store knows, or to be claimed.
-    InStore(Session),
+    InStore(McpSession),
 }
 
 /// How sure it is that the backend accepts the session.
@@ -90,7 +90,7 @@ enum Standing {
 /// very request is released on drop if the request was not [sent](SessionHold::sent).
 pub struct SessionHold {
     sessions: Arc<Sessions>,
-    session: Session,
+    session: McpSession,
     affinity: Option<HeaderValue>,
     standing: Standing,
     /// Whether a claim outlives the request.
@@ -194,15 +194,15 @@ pub fn drop_empty(headers: &mut HeaderMap) {
     }
 }
 
-fn session(caller: &Caller, target: &CallTarget, id: Digest) -> Session {
-    Session {
+fn session(caller: &Caller, target: &CallTarget, id: Digest) -> McpSession {
+    McpSession {
         endpoint: target.resource.endpoint.origin_digest,
         id,
         attendee_id: caller.live.attendee_id.clone(),
     }
 }
 
-fn key(session: &Session) -> Key {
+fn key(session: &McpSession) -> Key {
     (session.endpoint, session.id)
 }
 
@@ -321,14 +321,14 @@ impl Sessions {
 
     fn held(
         self: &Arc<Self>,
-        session: Session,
+        session: McpSession,
         affinity: Option<HeaderValue>,
         standing: Standing,
     ) -> SessionHold {
         SessionHold { sessions: self.clone(), session, affinity, standing, is_kept: false }
     }
 
-    fn open_affinity(&self, session: &Session, sealed: Option<String>) -> Option<HeaderValue> {
+    fn open_affinity(&self, session: &McpSession, sealed: Option<String>) -> Option<HeaderValue> {
         let opened = session.open_affinity(&self.control.vault, &sealed?);
         let opened = opened.inspect_err(|error| {
             tracing::warn!(%error, "the affinity cookies of a session could not be opened");
@@ -383,7 +383,13 @@ impl Sessions {
 
     /// Remembers a binding that was read or written at the revision `as_of`. If the revision has
     /// changed since, it is not kept: the session's end may already have been processed here.
-    fn remember(&self, session: &Session, as_of: i64, checked: i64, affinity: Option<HeaderValue>) {
+    fn remember(
+        &self,
+        session: &McpSession,
+        as_of: i64,
+        checked: i64,
+        affinity: Option<HeaderValue>,
+    ) {
         let attendee_id = session.attendee_id.clone();
         let binding = Binding { attendee_id, checked, affinity };
         self.bindings.insert(key(session), Arc::new(binding));

@@ -76,3 +76,13 @@ async fn nobody_else_sees_or_revokes_it() {
     let stranger = portal.visitor();
     stranger.post(&path, &[]).await.redirects_to("/admin/sign-in");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_works_as_long_as_it_was_made_for() {
+    let portal = Portal::start().await;
+    let program = Program::of(&portal, "Ada").await;
+    portal.pass(24 * 3_600_000 - 60_000);
+    program.get("/owner").await.done();
+    portal.pass(60_000);
+    assert_eq!(program.get("/owner").await.status, 401);
+}

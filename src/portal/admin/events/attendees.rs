@@ -59,7 +59,7 @@ impl Attendees<'_> {
     }
 
     fn day(&self, day: &u32) -> String {
-        clock::wall_clock(i64::from(*day) * 86_400_000, "UTC").chars().take(10).collect()
+        clock::date(i64::from(*day) * 86_400_000)
     }
 
     fn moment(&self, ms: &i64) -> String {
@@ -101,7 +101,7 @@ async fn list<'a>(
 ) -> Result<Attendees<'a>, PageError> {
     let event = event::get(&site.db, &site.vault, &me.owner.id, id).await?;
     let page = asked.page.parse().unwrap_or(1_u32).clamp(1, 10_000);
-    let (owner, today) = (&me.owner.id, clock::day_of(clock::now_ms()));
+    let (owner, today) = (&me.owner.id, clock::day_of(site.clock.now_ms()));
     let rows = ((page - 1) * ROWS, ROWS);
     let part = listing::page(&site.db, owner, id, today, &asked.q, rows).await?;
     Ok(Attendees {

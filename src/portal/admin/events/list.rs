@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::Tab;
 use crate::catalog::event::{self, Event};
 use crate::catalog::{Noun, Rows, Unreadable, attendee};
-use crate::clock::now_ms;
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
@@ -95,7 +94,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
         event::all(&site.db, &site.vault, &me.owner.id).await?;
     unreadable.retain(|row| row.noun == Noun::Event);
     let counts = attendee::counts(&site.db, &me.owner.id).await?;
-    let now = now_ms();
+    let now = site.clock.now_ms();
     let row = |event: Event| Row {
         attendees: counts.get(&event.id).copied().unwrap_or_default(),
         phase: Phase::of(&event, now),

@@ -17,7 +17,6 @@ use crate::catalog::event::{self, Event};
 use crate::catalog::usage::Latency;
 use crate::catalog::usage::breakdown::{self, ByAttendee, ByOperation, ByResource};
 use crate::catalog::usage::series::{self, Point};
-use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::filters;
@@ -63,7 +62,7 @@ pub async fn show(
     Query(asked): Query<Asked>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let now = clock::now_ms();
+    let now = site.clock.now_ms();
     let view = view(&site, &event, asked.by, now).await?;
     let mut points = points(&site, &event, &view).await?;
     let charts = chart::of(&view, &points);

@@ -96,7 +96,7 @@ struct Switch {
 
 pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let now = clock::now_ms();
+    let now = site.clock.now_ms();
     page::ok(&Room {
         frame: me.frame(Section::Events),
         tabs: Tabs::of(&event, Tab::Room),

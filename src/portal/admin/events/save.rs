@@ -26,7 +26,7 @@ pub struct Asked {
 
 pub async fn blank(State(site): State<Site>, me: SignedIn, Query(asked): Query<Asked>) -> Answer {
     let zone = defaults::zone(&asked.zone);
-    let (start, end) = defaults::week(Timestamp::now(), &zone);
+    let (start, end) = defaults::week(now(&site)?, &zone);
     let draft = Draft {
         organizer_name: me.owner.name.clone(),
         time_zone: defaults::zone_name(&zone),
@@ -38,6 +38,10 @@ pub async fn blank(State(site): State<Site>, me: SignedIn, Query(asked): Query<A
     page::ok(&Page::new(&site, &me, &typed, None, Problems::none()).await?)
 }
 
+fn now(site: &Site) -> Result<Timestamp, PageError> {
+    Timestamp::from_millisecond(site.clock.now_ms()).map_err(PageError::internal)
+}
+
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let typed = Typed::from(&Draft::from(&stored));
@@ -47,7 +51,7 @@ pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
 /// A new event that begins as a copy: off, later, and with no way in that is known to others.
 pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let copied = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let (start, end) = defaults::moved(&copied, Timestamp::now());
+    let (start, end) = defaults::moved(&copied, now(&site)?);
     let draft = Draft {
         id: None,
         name: copied.name.chars().take(NAME - " (copy)".len()).collect::<String>() + " (copy)",

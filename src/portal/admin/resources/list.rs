@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::health::Cell;
 use crate::catalog::resource::{self, Resource};
 use crate::catalog::{Rows, Unreadable};
-use crate::clock::now_ms;
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
@@ -52,7 +51,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
     let Rows { read: resources, unreadable } =
         resource::all(&site.db, &site.vault, &me.owner.id).await?;
     let mut users = resource::users(&site.db, &me.owner.id).await?;
-    let now = now_ms();
+    let now = site.clock.now_ms();
     let row = |resource: Resource| Row {
         health: Cell::of(&resource, site.health.of(&resource), now),
         events: users.remove(&resource.id).unwrap_or_default(),

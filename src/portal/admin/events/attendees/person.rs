@@ -53,7 +53,7 @@ async fn own(
     me: &SignedIn,
     (event, id): (&str, &str),
 ) -> Result<listing::Listed, PageError> {
-    let today = clock::day_of(clock::now_ms());
+    let today = clock::day_of(site.clock.now_ms());
     Ok(listing::one(&site.db, &me.owner.id, event, today, id).await?)
 }
 

@@ -7,7 +7,7 @@ use crate::catalog::event::{self, Event};
 use crate::catalog::usage::Latency;
 use crate::catalog::usage::breakdown::{self, Sum};
 use crate::catalog::usage::series::Span;
-use crate::clock::{now_ms, rfc3339};
+use crate::clock::rfc3339;
 use crate::db::Db;
 use crate::portal::error::PageError;
 use crate::portal::page::Answer;
@@ -25,7 +25,7 @@ pub async fn download(
     Query(asked): Query<Asked>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let view = view(&site, &event, asked.by, now_ms()).await?;
+    let view = view(&site, &event, asked.by, site.clock.now_ms()).await?;
     let csv = match &*table {
         "over-time.csv" => {
             let points = points(&site, &event, &view).await?;

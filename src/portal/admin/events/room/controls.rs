@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::catalog::event::{self, Event, Shut, control};
 use crate::catalog::{self, Outcome, resource as catalog_resource};
-use crate::clock;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -63,7 +62,7 @@ pub async fn activity(
     let (event, active) = (own(&site, &me, &id).await?, to.on()?);
     let name = &event.name;
     let outcome = control::set_active(&site.db, &me.actor(), &id, active).await?;
-    let now = clock::now_ms();
+    let now = site.clock.now_ms();
     let is_in_window = (event.starts_at..=event.ends_at).contains(&now);
     let text = match (active, outcome) {
         (true, Outcome::Unchanged) => format!("{name} was not paused."),

@@ -1,0 +1,85 @@
+//! What the audit trail says was done, in the words that are stored and shown: a row of
+//! an earlier release and one of today read alike, so a word never changes.
+
+/// A change, or something handed out, as a verb about a noun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Created,
+    Updated,
+    Deleted,
+
+    Paused,
+    Resumed,
+    Extended,
+    RaisedCap,
+    ClosedRegistration,
+    ReopenedRegistration,
+    RanPreflight,
+    IssuedKeys,
+
+    SwitchedOn,
+    SwitchedOff,
+
+    Activated,
+    Deactivated,
+    MadeNewKey,
+    MadeCards,
+    ClaimedCard,
+    LetInAgain,
+
+    Invited,
+    MadeLink,
+    BecameOwner,
+    BecameAdministrator,
+    MadeAdministrator,
+    MadePlainOwner,
+    Reactivated,
+    SetPassword,
+    ChangedPassword,
+    LinkedAccount,
+    MadeApiToken,
+    RevokedApiToken,
+    BackedUp,
+    Restored,
+}
+
+impl Action {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Created => "created",
+            Action::Updated => "updated",
+            Action::Deleted => "deleted",
+            Action::Paused => "paused",
+            Action::Resumed => "resumed",
+            Action::Extended => "extended",
+            Action::RaisedCap => "raised the cap",
+            Action::ClosedRegistration => "closed registration",
+            Action::ReopenedRegistration => "reopened registration",
+            Action::RanPreflight => "ran the pre-flight of",
+            Action::IssuedKeys => "issued",
+            Action::SwitchedOn => "switched on",
+            Action::SwitchedOff => "switched off",
+            Action::Activated => "activated",
+            Action::Deactivated => "deactivated",
+            Action::MadeNewKey => "new key",
+            Action::MadeCards => "made cards",
+            Action::ClaimedCard => "claimed a card",
+            Action::LetInAgain => "let in again",
+            Action::Invited => "invited",
+            Action::MadeLink => "made a link for",
+            Action::BecameOwner => "became owner",
+            Action::BecameAdministrator => "became administrator",
+            Action::MadeAdministrator => "made administrator",
+            Action::MadePlainOwner => "made plain owner",
+            Action::Reactivated => "reactivated",
+            Action::SetPassword => "set password",
+            Action::ChangedPassword => "changed password",
+            Action::LinkedAccount => "linked a Microsoft account to",
+            Action::MadeApiToken => "made an API token",
+            Action::RevokedApiToken => "revoked an API token",
+            Action::BackedUp => "backed up",
+            Action::Restored => "restored",
+        }
+    }
+}

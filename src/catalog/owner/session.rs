@@ -1,0 +1,181 @@
+//! The rows of browsers in which owners are signed in, each found by the digest of a
+//! token that only the browser holds. How long a session lasts is `identity`'s business.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Row;
+
+use super::{Owner, token};
+use crate::catalog::Result;
+use crate::catalog::seal::{Place, Vault};
+use crate::db::{Columns, Db, Tx};
+
+/// How far what is stored of the last request may lag behind.
+const LAG_MS: i64 = 60_000;
+
+/// A browser that is signed in.
+#[derive(Clone, Debug)]
+pub struct OwnerSession {
+    pub owner: Owner,
+    digest: String,
+    flash_sealed: Option<String>,
+}
+
+impl OwnerSession {
+    /// What its row is found by. It reveals nothing about the token.
+    pub fn id(&self) -> &str {
+        &self.digest
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { table: "owner_session", row: &self.digest, column: "flash" }
+    }
+}
+
+/// Sessions last used or begun before these times (UTC milliseconds) have ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Cutoff {
+    pub last_seen_at: i64,
+    pub created_at: i64,
+}
+
+/// Stores a new session of `owner`, and removes those that have ended and the one of
+/// the token `replaced`. Returns its token.
+pub async fn start(
+    db: &Db,
+    owner: &Owner,
+    replaced: Option<&SecretString>,
+    cutoff: Cutoff,
+    now_ms: i64,
+) -> Result<SecretString> {
+    let token = token::random()?;
+    let mut tx = db.write().await?;
+    sqlx::query(
+        "delete from owner_session where digest = $1 or last_seen_at < $2 or created_at < $3",
+    )
+    .bind(replaced.map(digest))
+    .bind(cutoff.last_seen_at)
+    .bind(cutoff.created_at)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "insert into owner_session (digest, owner_id, created_at, last_seen_at, flash_sealed)
+         values ($1, $2, $3, $3, null)",
+    )
+    .bind(digest(&token))
+    .bind(&owner.id)
+    .bind(now_ms)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(token)
+}
+
+/// The session with this token, where it has not ended and its owner is active; it
+/// counts as used now.
+pub async fn find(
+    db: &Db,
+    token: &SecretString,
+    cutoff: Cutoff,
+    now_ms: i64,
+) -> Result<Option<OwnerSession>> {
+    let digest = digest(token);
+    let row = sqlx::query(
+        "select o.id as id, o.name as name, o.role as role, o.active as active,
+                s.last_seen_at as last_seen_at, s.flash_sealed as flash_sealed
+         from owner_session s join owner o on o.id = s.owner_id
+         where s.digest = $1 and s.last_seen_at >= $2 and s.created_at >= $3 and o.active = 1",
+    )
+    .bind(&digest)
+    .bind(cutoff.last_seen_at)
+    .bind(cutoff.created_at)
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.int("last_seen_at")? < now_ms - LAG_MS {
+        sqlx::query("update owner_session set last_seen_at = $2 where digest = $1")
+            .bind(&digest)
+            .bind(now_ms)
+            .execute(db.writer())
+            .await?;
+    }
+    let flash_sealed = row.try_get("flash_sealed")?;
+    Ok(Some(OwnerSession { owner: Owner::read(&row)?, digest, flash_sealed }))
+}
+
+/// Ends the session with this token.
+pub async fn end(db: &Db, token: &SecretString) -> Result<()> {
+    sqlx::query("delete from owner_session where digest = $1")
+        .bind(digest(token))
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}
+
+/// Ends every session of the owner but this one; how many there were.
+pub async fn end_others(db: &Db, session: &OwnerSession) -> Result<u64> {
+    let ended = sqlx::query("delete from owner_session where owner_id = $1 and digest <> $2")
+        .bind(&session.owner.id)
+        .bind(&session.digest)
+        .execute(db.writer())
+        .await?;
+    Ok(ended.rows_affected())
+}
+
+const END_ALL: &str = "delete from owner_session where owner_id = $1";
+
+/// Ends every session of the owner.
+pub async fn end_all(db: &Db, owner_id: &str) -> Result<()> {
+    sqlx::query(END_ALL).bind(owner_id).execute(db.writer()).await?;
+    Ok(())
+}
+
+/// As [`end_all`], as a part of a transaction.
+pub(super) async fn end_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
+    sqlx::query(END_ALL).bind(owner_id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Other browsers in which the owner is signed in.
+pub async fn count_others(db: &Db, session: &OwnerSession, cutoff: Cutoff) -> Result<u64> {
+    let row = sqlx::query(
+        "select count(*) as n from owner_session
+         where owner_id = $1 and digest <> $2 and last_seen_at >= $3 and created_at >= $4",
+    )
+    .bind(&session.owner.id)
+    .bind(&session.digest)
+    .bind(cutoff.last_seen_at)
+    .bind(cutoff.created_at)
+    .fetch_one(db.pool())
+    .await?;
+    Ok(row.count("n")?.into())
+}
+
+/// Leaves a text that [`take_flash`] finds once. It may hold a secret.
+pub async fn leave_flash(db: &Db, vault: &Vault, session: &OwnerSession, text: &str) -> Result<()> {
+    set_flash(db, session, Some(vault.seal(session.place(), text)?)).await
+}
+
+/// The text that was left when this session was looked up; gone after that.
+pub async fn take_flash(
+    db: &Db,
+    vault: &Vault,
+    session: &mut OwnerSession,
+) -> Result<Option<SecretString>> {
+    let Some(sealed) = session.flash_sealed.take() else { return Ok(None) };
+    set_flash(db, session, None).await?;
+    // What an earlier master key sealed is not worth an error page.
+    Ok(vault.open(session.place(), &sealed).ok())
+}
+
+async fn set_flash(db: &Db, session: &OwnerSession, sealed: Option<String>) -> Result<()> {
+    sqlx::query("update owner_session set flash_sealed = $2 where digest = $1")
+        .bind(&session.digest)
+        .bind(sealed)
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}
+
+fn digest(token: &SecretString) -> String {
+    token::digest(token.expose_secret())
+}

@@ -1,0 +1,121 @@
+//! What ends or begins by itself: sign-ins, links, tokens, waits and windows, on a clock
+//! that the tests move.
+
+use ai_proxy::catalog::owner;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+use crate::harness::{PASSWORD, Portal};
+use crate::workshop::Workshop;
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+const SIGN_IN: &str = "/admin/sign-in?next=%2Fadmin";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_ends_after_eight_hours_without_a_request() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    portal.pass(8 * HOUR - MINUTE);
+    assert_eq!(ada.get("/admin").await.status, StatusCode::OK);
+    portal.pass(8 * HOUR - MINUTE);
+    assert_eq!(ada.get("/admin").await.status, StatusCode::OK, "the last request counts");
+    portal.pass(8 * HOUR + 1);
+    ada.get("/admin").await.redirects_to(SIGN_IN);
+    ada.sign_in("Ada", PASSWORD).await.redirects_to("/admin");
+    assert_eq!(ada.get("/admin").await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_ends_after_seven_days_however_much_it_is_used() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    // 24 times 7 hours are seven days.
+    for hours in (7..7 * 24).step_by(7) {
+        portal.pass(7 * HOUR);
+        assert_eq!(ada.get("/admin").await.status, StatusCode::OK, "{hours} hours");
+    }
+    portal.pass(7 * HOUR + 1);
+    ada.get("/admin").await.redirects_to(SIGN_IN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_that_have_ended_are_not_counted_as_other_browsers() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let other = portal.visitor();
+    other.sign_in("Ada", PASSWORD).await.redirects_to("/admin");
+    portal.pass(4 * HOUR);
+    let account = ada.get("/admin/account").await.text("main");
+    assert!(account.contains("in one other browser"), "{account}");
+    portal.pass(5 * HOUR);
+    let account = ada.get("/admin/account").await.text("main");
+    assert!(account.contains("You are signed in nowhere else."), "{account}");
+    other.get("/admin").await.redirects_to(SIGN_IN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_good_for_an_hour() {
+    let portal = Portal::start().await;
+    portal.administrator("Ada").await;
+    let now = || portal.app.clock.now_ms();
+    owner::local(&portal.app.db, "Bob", now()).await.unwrap();
+    let link = owner::link::reset(&portal.app.db, "Bob", now()).await.unwrap().url("");
+    portal.pass(HOUR - MINUTE);
+    let bob = portal.visitor();
+    assert_eq!(bob.get(&link).await.text("h1"), "Welcome, Bob");
+    portal.pass(MINUTE);
+    assert_eq!(bob.get(&link).await.status, StatusCode::GONE);
+    let fields = [("password", PASSWORD), ("again", PASSWORD)];
+    assert_eq!(bob.post(&link, &fields).await.status, StatusCode::GONE);
+    assert_eq!(bob.session(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guessed_passwords_may_try_again_after_ten_minutes() {
+    let portal = Portal::start().await;
+    portal.administrator("Ada").await;
+    let stranger = portal.visitor();
+    for _ in 0..10 {
+        stranger.sign_in("Ada", "not the password").await;
+    }
+    portal.pass(9 * MINUTE);
+    let page = stranger.sign_in("Ada", PASSWORD).await;
+    assert_eq!(page.status, StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = page.headers[RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    portal.pass(MINUTE);
+    stranger.sign_in("Ada", PASSWORD).await.redirects_to("/admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_an_event_follow_its_window() {
+    let portal = Portal::start().await;
+    let start = "2031-05-04T09:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    portal.app.clock.set(start - MINUTE);
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop
+        .event(&[], |draft| {
+            draft.time_zone = "UTC".into();
+            draft.start = "2031-05-04T09:00".into();
+            draft.end = "2031-05-04T11:00".into();
+        })
+        .await;
+    for (at, in_list, in_room, until) in [
+        (start - MINUTE, "next", "not started", "from 2031-05-04 09:00 to 2031-05-04 11:00 (UTC)"),
+        (start, "live", "open", "until 2031-05-04 11:00 (UTC)"),
+        (start + 2 * HOUR - MINUTE, "live", "open", "until 2031-05-04 11:00 (UTC)"),
+        (start + 2 * HOUR + 1, "ended", "ended", "ended 2031-05-04 11:00 (UTC)"),
+    ] {
+        portal.app.clock.set(at);
+        let list = ada.get("/admin/events").await;
+        assert_eq!(list.text("td[data-label=Time]"), in_list, "{until}");
+        let room = ada.get(&format!("/admin/events/{event}/room")).await;
+        assert_eq!(room.text(".state .badge"), in_room, "{until}");
+        assert!(room.text(".state").contains(until), "{}", room.text(".state"));
+        let home = ada.get("/admin").await;
+        assert_eq!(home.all("#live article").len(), usize::from(in_list == "live"), "{until}");
+    }
+}
