@@ -24,12 +24,15 @@
 pub mod admin;
 pub mod api;
 pub mod assets;
+pub mod body;
 pub mod claim;
 pub mod download;
 pub mod error;
+mod fallback;
 pub mod filters;
 pub mod flash;
 pub mod form;
+mod html;
 pub mod intake;
 pub mod markdown;
 pub mod page;
@@ -46,7 +49,7 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Handle;
 
-use self::visitor::Peer;
+use self::intake::Peer;
 use crate::app::App;
 use crate::proxy::received::Received;
 

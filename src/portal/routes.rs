@@ -14,11 +14,14 @@ use super::admin::{
     account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
     tokens,
 };
+use super::api::error::ApiError;
+use super::error::PageError;
 use super::intake::{self, Crowd, Door, Gate};
-use super::{Site, api, assets, claim, error, page};
+use super::{Site, api, assets, claim, fallback, page};
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
-    let mut same_site = CsrfLayer::new().with_rejection_response(error::cross_site as fn(_) -> _);
+    let mut same_site =
+        CsrfLayer::new().with_rejection_response(fallback::cross_site as fn(_) -> _);
     if let Some(url) = &site.config.public_url {
         let origin = url.origin().ascii_serialization();
         same_site = same_site.add_trusted_origin(origin).context("--public-url")?;
@@ -110,18 +113,21 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .route("/admin/owners/{id}/reactivate", post(owners::reactivate))
         .layer(intake::owners_form());
     let gate = Arc::new(Gate::default());
-    let door = |crowd| from_fn_with_state(Door::new(&site, &gate, crowd), intake::admit);
+    let door = |crowd| Door::new(&site, &gate, crowd);
+    let visitors_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<PageError>);
+    let owners_door = from_fn_with_state(door(Crowd::Owners), intake::admit::<PageError>);
+    let programs_door = from_fn_with_state(door(Crowd::Programs), intake::admit::<ApiError>);
     let router = visitors
-        .route_layer(door(Crowd::Visitors))
-        .merge(owners.route_layer(door(Crowd::Owners)))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(CatchPanicLayer::custom(error::panicked))
+        .route_layer(visitors_door)
+        .merge(owners.route_layer(owners_door))
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(CatchPanicLayer::custom(fallback::panicked))
         .layer(same_site)
         // After what guards cookies: it takes none.
-        .nest(api::BASE, api::router().route_layer(door(Crowd::Programs)))
+        .nest(api::BASE, api::router().route_layer(programs_door))
         .route("/api/admin/{*rest}", any(api::error::not_found))
-        .layer(axum::middleware::from_fn(error::without_nul))
+        .layer(axum::middleware::from_fn(fallback::without_nul))
         .layer(from_fn_with_state(site.clone(), page::finish))
         .with_state(site);
     Ok(router)
@@ -142,8 +148,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_page_that_tells_nothing_of_it() {
-        let router =
-            Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(error::panicked));
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(fallback::panicked));
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = TowerToHyperService::new(router).call(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
-use super::intake::{Crowd, OwnersTurn, owners_turn};
+use super::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::{Owner, Role};
@@ -21,10 +21,6 @@ use crate::config::Config;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, Session};
 use crate::proxy::throttle;
-
-/// The address at the other end of the socket.
-#[derive(Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// A browser, whoever sits before it.
 pub struct Visitor {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::List;
+use super::answer::List;
 use super::bearer::Caller;
 use super::body::Query;
 use super::error::{ApiError, Problem};

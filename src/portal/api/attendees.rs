@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 
-use super::List;
+use super::answer::List;
 use super::bearer::Caller;
 use super::body::{Body, Path, Query, given};
 use super::error::{ApiError, Problem};

@@ -11,8 +11,7 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
 use crate::identity::api_token::Refusal;
 use crate::portal::Site;
-use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};
-use crate::portal::visitor::Peer;
+use crate::portal::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use crate::proxy::throttle;
 
 /// An owner, acting by a token.

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 
 use crate::catalog;
 use crate::identity::throttle::Wait;
+use crate::portal::body::Unread;
 use crate::portal::error::BUSY_SECONDS;
-use crate::portal::intake::Unread;
 use crate::turns::Full;
 
 /// Characters of a field's name that are repeated.

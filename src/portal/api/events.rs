@@ -6,10 +6,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::answer::{List, Saved};
 use super::bearer::Caller;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
-use super::{List, Saved};
 use crate::catalog::event::{self, Draft, control};
 use crate::catalog::{Noun, Outcome, Rows, change};
 use crate::clock::rfc3339;

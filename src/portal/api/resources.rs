@@ -6,10 +6,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::answer::{List, Saved};
 use super::bearer::Caller;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
-use super::{List, Saved};
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
 use crate::catalog::{Rows, change};
 use crate::health;
