@@ -36,6 +36,7 @@ mod html;
 pub mod intake;
 pub mod markdown;
 pub mod page;
+mod route;
 mod routes;
 pub mod visitor;
 
@@ -44,7 +45,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Handle;
@@ -55,6 +56,11 @@ use crate::proxy::received::Received;
 
 /// What handlers share.
 pub type Site = Arc<App>;
+
+/// Each method and path of the portal, pages and API. A parameter of a path stands in braces.
+pub fn routes() -> Vec<(Method, String)> {
+    routes::all()
+}
 
 /// The portal as `server` serves it.
 #[derive(Clone)]
