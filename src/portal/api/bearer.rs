@@ -14,13 +14,13 @@ use crate::portal::Site;
 use crate::portal::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use crate::proxy::throttle;
 
-/// An owner, acting by a token.
-pub struct Caller {
+/// A program that acts for an owner, by a token of theirs.
+pub struct Program {
     holder: Holder,
     _turn: OwnersTurn,
 }
 
-impl Caller {
+impl Program {
     /// Who writes, as the catalog asks it.
     pub fn actor(&self) -> Actor {
         self.holder.actor()
@@ -39,7 +39,7 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Site> for Caller {
+impl FromRequestParts<Site> for Program {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{List, Saved};
-use super::bearer::Caller;
+use super::bearer::Program;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use crate::catalog::event::{self, Draft, control};
@@ -132,7 +132,10 @@ impl From<&event::Event> for Event {
 #[utoipa::path(get, path = "/events", tag = "events", responses(
     (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
-pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<Event>>, ApiError> {
+pub async fn list(
+    State(site): State<Site>,
+    caller: Program,
+) -> Result<Json<List<Event>>, ApiError> {
     let all = event::all(&site.db, &site.vault, caller.owner_id()).await?;
     let unreadable = all.unreadable.iter().filter(|row| row.noun == Noun::Event);
     let unreadable = unreadable.map(Into::into).collect();
@@ -146,7 +149,7 @@ pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Event>, ApiError> {
     let found = event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
@@ -159,7 +162,7 @@ pub async fn read(
 ))]
 pub async fn create(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Body(fields): Body<EventFields>,
 ) -> Result<(StatusCode, Json<Saved<Event>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
@@ -173,7 +176,7 @@ pub async fn create(
 ))]
 pub async fn update(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(fields): Body<EventFields>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
@@ -185,7 +188,7 @@ pub async fn update(
 
 async fn save(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: Option<&str>,
     fields: EventFields,
 ) -> Result<Saved<Event>, ApiError> {
@@ -223,7 +226,7 @@ async fn save(
 ))]
 pub async fn remove(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     event::delete(&site.db, &caller.actor(), &id).await?;
@@ -237,7 +240,7 @@ pub async fn remove(
 ))]
 pub async fn pause(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, false).await?;
@@ -250,7 +253,7 @@ pub async fn pause(
 ))]
 pub async fn resume(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, true).await?;
@@ -274,7 +277,7 @@ pub struct Extension {
 ))]
 pub async fn extend(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(by): Body<Extension>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
@@ -295,7 +298,7 @@ pub async fn extend(
 
 async fn as_it_is(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: &str,
     outcome: Outcome,
 ) -> Result<Json<Saved<Event>>, ApiError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{List, Saved};
-use super::bearer::Caller;
+use super::bearer::Program;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
 use crate::catalog::resource::{self, Draft, KeyChange, ResourceType};
@@ -104,7 +104,7 @@ impl From<&resource::Resource> for Resource {
 ))]
 pub async fn list(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
 ) -> Result<Json<List<Resource>>, ApiError> {
     let all = resource::all(&site.db, &site.vault, caller.owner_id()).await?;
     let unreadable = all.unreadable.iter().map(Into::into).collect();
@@ -118,7 +118,7 @@ pub async fn list(
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Resource>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
@@ -131,7 +131,7 @@ pub async fn read(
 ))]
 pub async fn create(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Body(fields): Body<ResourceFields>,
 ) -> Result<(StatusCode, Json<Saved<Resource>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
@@ -145,7 +145,7 @@ pub async fn create(
 ))]
 pub async fn update(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(fields): Body<ResourceFields>,
 ) -> Result<Json<Saved<Resource>>, ApiError> {
@@ -154,7 +154,7 @@ pub async fn update(
 
 async fn save(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: Option<&str>,
     fields: ResourceFields,
 ) -> Result<Saved<Resource>, ApiError> {
@@ -190,7 +190,7 @@ async fn save(
 ))]
 pub async fn remove(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     resource::delete(&site.db, &caller.actor(), &id).await?;
@@ -222,7 +222,7 @@ pub struct Tested {
 ))]
 pub async fn test(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Tested>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;

@@ -38,7 +38,7 @@ struct Choice {
 
 #[derive(Template)]
 #[template(path = "admin/events/edit.html")]
-pub struct Page<'a> {
+pub struct EventPage<'a> {
     frame: Frame,
     title: String,
     action: String,
@@ -66,7 +66,7 @@ struct Opening {
     notes: Vec<String>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> EventPage<'a> {
     pub async fn new(
         site: &Site,
         me: &SignedIn,
