@@ -21,24 +21,24 @@
 //! destroys asks first, on a page of its own that `data-dialog` on the link shows as
 //! a dialog.
 
-pub mod admin;
-pub mod api;
-pub mod assets;
-pub mod body;
-pub mod claim;
-pub mod download;
-pub mod error;
+mod admin;
+pub(crate) mod api;
+mod assets;
+mod body;
+mod claim;
+mod download;
+mod error;
 mod fallback;
-pub mod filters;
-pub mod flash;
-pub mod form;
+mod filters;
+mod flash;
+mod form;
 mod html;
-pub mod intake;
-pub mod markdown;
-pub mod page;
+mod intake;
+mod markdown;
+mod page;
 mod route;
 mod routes;
-pub mod visitor;
+mod visitor;
 
 use std::net::IpAddr;
 use std::sync::Arc;

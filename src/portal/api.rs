@@ -2,20 +2,20 @@
 //!
 //! It is asked with a token and knows nothing of cookies, so a browser cannot be
 //! tricked into a call. Handlers stand in one file a noun, take a
-//! [`bearer::Caller`], and answer values that are both what is sent and what
+//! [`bearer::Program`], and answer values that are both what is sent and what
 //! [`openapi`] describes; [`error::ApiError`] is the only map from what went wrong
 //! to a response.
 
-pub mod account;
-pub mod answer;
-pub mod attendees;
-pub mod bearer;
-pub mod body;
+mod account;
+mod answer;
+mod attendees;
+mod bearer;
+mod body;
 pub mod error;
-pub mod events;
-pub mod openapi;
-pub mod resources;
-pub mod usage;
+mod events;
+mod openapi;
+mod resources;
+mod usage;
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Extension, Router};

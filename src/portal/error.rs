@@ -155,7 +155,7 @@ struct DeadEnd<'a> {
 }
 
 /// A page that leads nowhere else.
-pub(super) fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
+pub fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
     let page = DeadEnd { status: status.as_u16(), title, text };
     html::rendered(status, &page).unwrap_or_else(|error| {
         tracing::error!(%error, "a page could not be made");

@@ -110,7 +110,7 @@ impl ApiError {
         Self { retry_after: Some(BUSY_SECONDS), ..error }
     }
 
-    pub fn incomplete() -> Self {
+    fn incomplete() -> Self {
         let message = "The body ended before all of it had come. Send it again.";
         Self::new(StatusCode::BAD_REQUEST, "incomplete", message)
     }
