@@ -7,7 +7,7 @@
 //! plane whether it can be used, [`health`] does so now and then, [`preflight`] from inside of it. [`portal`] is the pages of owners, who sign in by
 //! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
 //!
-//! Arrows point down only: `cli → server → portal → app → proxy → catalog → db`,
+//! Arrows point down only: `server → portal → app → proxy → catalog → db`,
 //! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] are below all.
 
 pub mod app;

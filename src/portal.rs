@@ -21,37 +21,46 @@
 //! destroys asks first, on a page of its own that `data-dialog` on the link shows as
 //! a dialog.
 
-pub mod admin;
-pub mod api;
-pub mod assets;
-pub mod claim;
-pub mod download;
-pub mod error;
-pub mod filters;
-pub mod flash;
-pub mod form;
-pub mod intake;
-pub mod markdown;
-pub mod page;
+mod admin;
+pub(crate) mod api;
+mod assets;
+mod body;
+mod claim;
+mod download;
+mod error;
+mod fallback;
+mod filters;
+mod flash;
+mod form;
+mod html;
+mod intake;
+mod markdown;
+mod page;
+mod route;
 mod routes;
-pub mod visitor;
+mod visitor;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Handle;
 
-use self::visitor::Peer;
+use self::intake::Peer;
 use crate::app::App;
 use crate::proxy::client_body::ClientBody;
 
 /// What handlers share.
 pub type Site = Arc<App>;
+
+/// Each method and path of the portal, pages and API. A parameter of a path stands in braces.
+pub fn routes() -> Vec<(Method, String)> {
+    routes::all()
+}
 
 /// The portal as `server` serves it.
 #[derive(Clone)]

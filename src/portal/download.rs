@@ -29,19 +29,19 @@ pub fn held(
     content: Vec<u8>,
     until_sent: impl Send + Unpin + 'static,
 ) -> Response {
-    file(name, kind, Body::new(Held { content: content.into(), _until_sent: until_sent }))
+    file(name, kind, Body::new(HeldFile { content: content.into(), _until_sent: until_sent }))
 }
 
 /// Bytes that are handed over at once. Whatever is handed over leaves this process's hands
 /// only when the client reads it, so a client that does not read holds what is left.
 const PIECE: usize = 64 * 1024;
 
-struct Held<T> {
+struct HeldFile<T> {
     content: Bytes,
     _until_sent: T,
 }
 
-impl<T: Unpin> HttpBody for Held<T> {
+impl<T: Unpin> HttpBody for HeldFile<T> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,18 +1,13 @@
 //! What is answered where there is no page to show: the only such map.
 
-use std::any::Any;
-
 use askama::Template;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tower_http::csrf::ProtectionError;
 
-use super::intake::Unread;
-use super::{api, page};
+use super::body::Unread;
+use super::html;
 use crate::catalog;
 use crate::turns::Full;
 
@@ -159,9 +154,13 @@ struct DeadEnd<'a> {
     text: &'a str,
 }
 
-fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
+/// A page that leads nowhere else.
+pub fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
     let page = DeadEnd { status: status.as_u16(), title, text };
-    page::with_status(status, &page).unwrap_or_else(|_| status.into_response())
+    html::rendered(status, &page).unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be made");
+        status.into_response()
+    })
 }
 
 fn busy() -> Response {
@@ -170,37 +169,4 @@ fn busy() -> Response {
     let mut response = dead_end(StatusCode::SERVICE_UNAVAILABLE, "Too busy right now", text);
     response.headers_mut().insert(RETRY_AFTER, BUSY_SECONDS.into());
     response
-}
-
-/// Nothing has a NUL in its id or name, and PostgreSQL takes none in a text.
-pub async fn without_nul(request: Request, next: Next) -> Response {
-    let uri = request.uri();
-    if !uri.path_and_query().is_some_and(|target| target.as_str().contains("%00")) {
-        return next.run(request).await;
-    }
-    match uri.path().starts_with(api::BASE) {
-        true => api::error::not_found().await.into_response(),
-        false => PageError::NotFound.into_response(),
-    }
-}
-
-pub async fn not_found() -> PageError {
-    PageError::NotFound
-}
-
-pub async fn method_not_allowed() -> Response {
-    let text = "This address cannot be opened in that way. Go back and use the page's own buttons.";
-    dead_end(StatusCode::METHOD_NOT_ALLOWED, "Not like this", text)
-}
-
-/// A form that another site's page sent.
-pub fn cross_site(_: ProtectionError) -> Response {
-    let text = "The form was sent from another site. If it was this one, open it at the address \
-                that the organiser gave, and try again.";
-    dead_end(StatusCode::FORBIDDEN, "Not from here", text)
-}
-
-/// A handler panicked: the message is logged where it happened.
-pub fn panicked(_: Box<dyn Any + Send>) -> Response {
-    PageError::Internal.into_response()
 }

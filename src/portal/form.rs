@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
+use super::body;
 use super::error::PageError;
-use super::intake;
 use crate::catalog;
 
 /// The fields of a POST. Use `String` for what people type, `Vec<String>` with
@@ -22,7 +22,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
         let (head, body) = request.into_parts();
-        let fields = intake::read(Request::from_parts(head.clone(), body)).await?;
+        let fields = body::read(Request::from_parts(head.clone(), body)).await?;
         if has_nul(&fields) {
             return Err(PageError::Nul);
         }

@@ -6,13 +6,13 @@ use std::time::Instant;
 use askama::Template;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
-use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
+use super::{Site, html};
 use crate::proxy::logged;
 
 /// What a handler answers.
@@ -30,9 +30,7 @@ pub fn unprocessable(page: &impl Template) -> Answer {
 
 /// A page under any other status.
 pub fn with_status(status: StatusCode, page: &impl Template) -> Answer {
-    let html = page.render().map_err(PageError::internal)?;
-    let kind = HeaderValue::from_static("text/html; charset=utf-8");
-    Ok((status, [(CONTENT_TYPE, kind)], html).into_response())
+    html::rendered(status, page).map_err(PageError::internal)
 }
 
 /// The beginning of what a visitor typed, as much as a page repeats: nobody signed in, so

@@ -1,11 +1,12 @@
-//! Every path of the portal, on one screen.
+//! Every path of the portal, on one screen. The router serves these and no others, so that a
+//! test can try each of them.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post};
+use http::Method;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 
@@ -14,114 +15,135 @@ use super::admin::{
     account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
     tokens,
 };
+use super::api::error::ApiError;
+use super::error::PageError;
 use super::intake::{self, Crowd, Door, Gate};
-use super::{Site, api, assets, claim, error, page};
+use super::route::{self, Route, at};
+use super::{Site, api, assets, claim, fallback, page};
+
+/// For anybody.
+fn visitors() -> Vec<Route> {
+    vec![
+        at("/").get(home::landing),
+        at("/assets/{name}").get(assets::serve),
+        at("/claim").get(claim::show).post(claim::submit),
+        // Who a person is
+        at("/admin/sign-in").get(sign_in::show).post(sign_in::submit),
+        at("/admin/sign-in/entra").get(entra::begin),
+        at("/admin/sign-in/entra/callback").get(entra::callback),
+        at("/admin/setup/{token}").get(setup::show).post(setup::submit),
+        at("/admin/setup/{token}/entra").get(entra::begin_invited),
+    ]
+}
+
+/// For owners who are signed in.
+fn owners() -> Vec<Route> {
+    vec![
+        at("/admin/sign-out").post(sign_in::sign_out),
+        at("/admin/tokens").get(tokens::show).post(tokens::create),
+        at("/admin/tokens/{id}/revoke").get(tokens::ask_revoke).post(tokens::revoke),
+        at("/admin/account").get(account::show),
+        at("/admin/account/password").post(account::change_password),
+        at("/admin/account/sessions").post(account::end_others),
+        at("/admin").get(home::show),
+        at("/admin/audit").get(audit::show),
+        at("/admin/backup").get(backup::show),
+        at("/admin/backup/file").post(backup::download),
+        at("/admin/backup/restore")
+            .post(backup::restore::upload)
+            .limit(backup::restore::upload_limit()),
+        at("/admin/backup/restore/{id}")
+            .get(backup::restore::preview)
+            .post(backup::restore::confirm),
+        at("/admin/backup/restore/{id}/discard").post(backup::restore::discard),
+        at("/admin/resources").get(resources::show),
+        at("/admin/resources/new").get(resources::blank).post(resources::create),
+        at("/admin/resources/test").post(resources::test),
+        at("/admin/resources/{id}").get(resources::edit).post(resources::update),
+        at("/admin/resources/{id}/duplicate").get(resources::duplicate),
+        at("/admin/resources/{id}/active").post(resources::set_active),
+        at("/admin/resources/{id}/delete").get(resources::ask_delete).post(resources::delete),
+        at("/admin/capacity").get(capacity::show),
+        // Events
+        at("/admin/events").get(events::show),
+        at("/admin/events/new").get(events::blank).post(events::create),
+        at("/admin/events/preview").post(events::preview),
+        at("/admin/events/{id}").get(events::edit).post(events::update),
+        at("/admin/events/{id}/duplicate").get(events::duplicate),
+        at("/admin/events/{id}/delete").get(events::ask_delete).post(events::delete),
+        // One event
+        at("/admin/events/{id}/attendees")
+            .get(attendees::show)
+            .post(attendees::issue)
+            .limit(attendees::upload_limit()),
+        at("/admin/events/{id}/attendees/cards").post(attendees::cards::make),
+        at("/admin/events/{id}/attendees/cards.csv").post(attendees::cards::csv),
+        at("/admin/events/{id}/attendees/deleted").post(attendees::deleted::let_in_again),
+        at("/admin/events/{id}/attendees/{attendee}").get(attendees::person::show),
+        at("/admin/events/{id}/attendees/{attendee}/activity").post(attendees::person::activity),
+        at("/admin/events/{id}/attendees/{attendee}/key").post(attendees::person::new_key),
+        at("/admin/events/{id}/attendees/{attendee}/cap").post(attendees::person::cap),
+        at("/admin/events/{id}/attendees/{attendee}/delete")
+            .get(attendees::person::ask_delete)
+            .post(attendees::person::delete),
+        at("/admin/events/{id}/preflight").get(preflight::show).post(preflight::start),
+        at("/admin/events/{id}/room").get(room::show),
+        at("/admin/events/{id}/room/activity").post(room::activity),
+        at("/admin/events/{id}/room/end").post(room::end),
+        at("/admin/events/{id}/room/cap").post(room::cap),
+        at("/admin/events/{id}/room/registration").post(room::registration),
+        at("/admin/events/{id}/room/resources/{resource_id}").post(room::resource),
+        at("/admin/events/{id}/metrics").get(metrics::show),
+        at("/admin/events/{id}/metrics/{table}").get(metrics::download),
+        // All events
+        at("/admin/reports").get(reports::show),
+        at("/admin/reports/events.csv").get(reports::file),
+        // For administrators
+        at("/admin/owners").get(owners::show).post(owners::invite),
+        at("/admin/owners/{id}/link").post(owners::link),
+        at("/admin/owners/{id}/role").post(owners::set_role),
+        at("/admin/owners/{id}/deactivate").get(owners::ask_deactivate).post(owners::deactivate),
+        at("/admin/owners/{id}/reactivate").post(owners::reactivate),
+    ]
+}
+
+/// Beside the API, where programs find nothing and are told so in its own shape.
+fn beside_api() -> Vec<Route> {
+    vec![at("/api/admin/{*rest}").any(api::error::not_found)]
+}
+
+/// Each method and path that the router serves.
+pub fn all() -> Vec<(Method, String)> {
+    let calls =
+        api::routes().into_iter().map(|(method, path)| (method, api::BASE.to_owned() + &path));
+    let pages = [visitors(), owners(), beside_api()].into_iter().flatten();
+    pages.flat_map(Route::list).chain(calls).collect()
+}
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
-    let mut same_site = CsrfLayer::new().with_rejection_response(error::cross_site as fn(_) -> _);
+    let mut same_site =
+        CsrfLayer::new().with_rejection_response(fallback::cross_site as fn(_) -> _);
     if let Some(url) = &site.config.public_url {
         let origin = url.origin().ascii_serialization();
         same_site = same_site.add_trusted_origin(origin).context("--public-url")?;
     }
-    let visitors = Router::new()
-        .route("/", get(home::landing))
-        .route("/assets/{name}", get(assets::serve))
-        .route("/claim", get(claim::show).post(claim::submit))
-        // Who a person is
-        .route("/admin/sign-in", get(sign_in::show).post(sign_in::submit))
-        .route("/admin/sign-in/entra", get(entra::begin))
-        .route("/admin/sign-in/entra/callback", get(entra::callback))
-        .route("/admin/setup/{token}", get(setup::show).post(setup::submit))
-        .route("/admin/setup/{token}/entra", get(entra::begin_invited));
-    let owners = Router::new()
-        .route("/admin/sign-out", post(sign_in::sign_out))
-        .route("/admin/tokens", get(tokens::show).post(tokens::create))
-        .route("/admin/tokens/{id}/revoke", get(tokens::ask_revoke).post(tokens::revoke))
-        .route("/admin/account", get(account::show))
-        .route("/admin/account/password", post(account::change_password))
-        .route("/admin/account/sessions", post(account::end_others))
-        .route("/admin", get(home::show))
-        .route("/admin/audit", get(audit::show))
-        .route("/admin/backup", get(backup::show))
-        .route("/admin/backup/file", post(backup::download))
-        .route(
-            "/admin/backup/restore",
-            post(backup::restore::upload).layer(backup::restore::upload_limit()),
-        )
-        .route(
-            "/admin/backup/restore/{id}",
-            get(backup::restore::preview).post(backup::restore::confirm),
-        )
-        .route("/admin/backup/restore/{id}/discard", post(backup::restore::discard))
-        .route("/admin/resources", get(resources::show))
-        .route("/admin/resources/new", get(resources::blank).post(resources::create))
-        .route("/admin/resources/test", post(resources::test))
-        .route("/admin/resources/{id}", get(resources::edit).post(resources::update))
-        .route("/admin/resources/{id}/duplicate", get(resources::duplicate))
-        .route("/admin/resources/{id}/active", post(resources::set_active))
-        .route("/admin/resources/{id}/delete", get(resources::ask_delete).post(resources::delete))
-        .route("/admin/capacity", get(capacity::show))
-        // Events
-        .route("/admin/events", get(events::show))
-        .route("/admin/events/new", get(events::blank).post(events::create))
-        .route("/admin/events/preview", post(events::preview))
-        .route("/admin/events/{id}", get(events::edit).post(events::update))
-        .route("/admin/events/{id}/duplicate", get(events::duplicate))
-        .route("/admin/events/{id}/delete", get(events::ask_delete).post(events::delete))
-        // One event
-        .route(
-            "/admin/events/{id}/attendees",
-            get(attendees::show).post(attendees::issue).layer(attendees::upload_limit()),
-        )
-        .route("/admin/events/{id}/attendees/cards", post(attendees::cards::make))
-        .route("/admin/events/{id}/attendees/cards.csv", post(attendees::cards::csv))
-        .route("/admin/events/{id}/attendees/deleted", post(attendees::deleted::let_in_again))
-        .route("/admin/events/{id}/attendees/{attendee}", get(attendees::person::show))
-        .route(
-            "/admin/events/{id}/attendees/{attendee}/activity",
-            post(attendees::person::activity),
-        )
-        .route("/admin/events/{id}/attendees/{attendee}/key", post(attendees::person::new_key))
-        .route("/admin/events/{id}/attendees/{attendee}/cap", post(attendees::person::cap))
-        .route(
-            "/admin/events/{id}/attendees/{attendee}/delete",
-            get(attendees::person::ask_delete).post(attendees::person::delete),
-        )
-        .route("/admin/events/{id}/preflight", get(preflight::show).post(preflight::start))
-        .route("/admin/events/{id}/room", get(room::show))
-        .route("/admin/events/{id}/room/activity", post(room::activity))
-        .route("/admin/events/{id}/room/end", post(room::end))
-        .route("/admin/events/{id}/room/cap", post(room::cap))
-        .route("/admin/events/{id}/room/registration", post(room::registration))
-        .route("/admin/events/{id}/room/resources/{resource_id}", post(room::resource))
-        .route("/admin/events/{id}/metrics", get(metrics::show))
-        .route("/admin/events/{id}/metrics/{table}", get(metrics::download))
-        // All events
-        .route("/admin/reports", get(reports::show))
-        .route("/admin/reports/events.csv", get(reports::file))
-        // For administrators
-        .route("/admin/owners", get(owners::show).post(owners::invite))
-        .route("/admin/owners/{id}/link", post(owners::link))
-        .route("/admin/owners/{id}/role", post(owners::set_role))
-        .route(
-            "/admin/owners/{id}/deactivate",
-            get(owners::ask_deactivate).post(owners::deactivate),
-        )
-        .route("/admin/owners/{id}/reactivate", post(owners::reactivate))
-        .layer(intake::owners_form());
     let gate = Arc::new(Gate::default());
-    let door = |crowd| from_fn_with_state(Door::new(&site, &gate, crowd), intake::admit);
-    let router = visitors
-        .route_layer(door(Crowd::Visitors))
-        .merge(owners.route_layer(door(Crowd::Owners)))
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
-        .layer(CatchPanicLayer::custom(error::panicked))
+    let door = |crowd| Door::new(&site, &gate, crowd);
+    let visitors_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<PageError>);
+    let owners_door = from_fn_with_state(door(Crowd::Owners), intake::admit::<PageError>);
+    let programs_door = from_fn_with_state(door(Crowd::Programs), intake::admit::<ApiError>);
+    let owners = route::router(owners()).layer(intake::owners_form());
+    let router = route::router(visitors())
+        .route_layer(visitors_door)
+        .merge(owners.route_layer(owners_door))
+        .fallback(fallback::not_found)
+        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(CatchPanicLayer::custom(fallback::panicked))
         .layer(same_site)
         // After what guards cookies: it takes none.
-        .nest(api::BASE, api::router().route_layer(door(Crowd::Programs)))
-        .route("/api/admin/{*rest}", any(api::error::not_found))
-        .layer(axum::middleware::from_fn(error::without_nul))
+        .nest(api::BASE, api::router()?.route_layer(programs_door))
+        .merge(route::router(beside_api()))
+        .layer(axum::middleware::from_fn(fallback::without_nul))
         .layer(from_fn_with_state(site.clone(), page::finish))
         .with_state(site);
     Ok(router)
@@ -130,6 +152,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
+    use axum::routing::get;
     use http::{Request, StatusCode};
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
@@ -142,8 +165,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_page_that_tells_nothing_of_it() {
-        let router =
-            Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(error::panicked));
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(fallback::panicked));
         let request = Request::get("/").body(Body::empty()).unwrap();
         let response = TowerToHyperService::new(router).call(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

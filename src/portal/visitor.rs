@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
-use super::intake::{Crowd, OwnersTurn, owners_turn};
+use super::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
@@ -23,10 +23,6 @@ use crate::identity::entra::ticket;
 use crate::identity::session::LONGEST_SECONDS;
 use crate::net;
 use crate::net::base_url::{BaseUrl, Fallback};
-
-/// The address at the other end of the socket.
-#[derive(Clone, Copy)]
-pub struct Peer(pub IpAddr);
 
 /// A browser, whoever sits before it.
 pub struct Visitor {

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from journeys import fastmcp_client
+from journeys import admitted, fastmcp_client, open_event
 from playwright.sync_api import Browser, Page, sync_playwright
 from portal import ADA, Portal
 from programs import EXAMPLE, Client, Server
@@ -75,3 +75,16 @@ def fastmcp() -> Iterator[Client]:
     """A FastMCP client that attendees use."""
     with fastmcp_client() as client:
         yield client
+
+
+@pytest.fixture
+def room_with_demo(request: pytest.FixtureRequest, portal: Portal, echo: Server) -> Callable[..., tuple[str, list[str]]]:
+    """Opens an event with the guide's server and people in it; its name, which is this run's own, and their keys."""
+    run = f" {request.node.callspec.id}" if hasattr(request.node, "callspec") else ""
+
+    def room(name: str, people: int = 1, **fields: object) -> tuple[str, list[str]]:
+        event = name + run
+        open_event(portal, event, echo, **fields)
+        return event, admitted(portal, event, echo, people)
+
+    return room

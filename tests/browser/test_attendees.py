@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from journeys import admitted, changes, comes_to, comes_to_show, fares, told, open_event, reach, tool_call, visit
+from journeys import changes, comes_to, comes_to_show, fares, told, open_event, reach, tool_call, visit
 from playwright.sync_api import Page, expect
 from proxy import issue
 
@@ -58,10 +58,8 @@ def test_more_than_fit_on_a_page_are_on_the_next(portal, organiser, request):
     expect(organiser.get_by_role("rowheader").first).to_have_text("issued:1")
 
 
-def test_who_is_deactivated_is_refused_within_two_seconds_until_reactivated(portal, organiser, echo, fastmcp, request):
-    event = f"Switched {request.node.callspec.id}"
-    open_event(portal, event, echo)
-    [key, neighbour] = admitted(portal, event, echo, 2)
+def test_who_is_deactivated_is_refused_within_two_seconds_until_reactivated(portal, room_with_demo, organiser, echo, fastmcp):
+    event, [key, neighbour] = room_with_demo("Switched", 2)
     assert fastmcp.do("tools", reach(portal, key, echo), message="hi")["echo"] == "hi"
     person(organiser, event, "issued:1")
     comes_to_show(organiser.get_by_role("row", name="Used today"), "2 of 1,024")
@@ -83,10 +81,8 @@ def test_who_is_deactivated_is_refused_within_two_seconds_until_reactivated(port
     assert changes(organiser)[:2] == [f"activated issued:1 of {event}", f"deactivated issued:1 of {event}"]
 
 
-def test_a_new_key_works_at_once_and_the_old_one_stops(portal, organiser, echo, fastmcp, request):
-    event = f"Rekeyed {request.node.callspec.id}"
-    open_event(portal, event, echo)
-    [old] = admitted(portal, event, echo)
+def test_a_new_key_works_at_once_and_the_old_one_stops(portal, room_with_demo, organiser, echo, fastmcp):
+    event, [old] = room_with_demo("Rekeyed")
     person(organiser, event, "issued:1")
     clicked = time.monotonic()
     organiser.get_by_role("button", name="New key").click()
@@ -100,10 +96,8 @@ def test_a_new_key_works_at_once_and_the_old_one_stops(portal, organiser, echo, 
     assert changes(organiser)[0] == f"new key issued:1 of {event}"
 
 
-def test_somebody_at_their_cap_goes_on_with_one_of_their_own(portal, organiser, echo, request):
-    event = f"Capped {request.node.callspec.id}"
-    open_event(portal, event, echo, daily_request_cap=1)
-    [key] = admitted(portal, event, echo)
+def test_somebody_at_their_cap_goes_on_with_one_of_their_own(portal, room_with_demo, organiser, echo):
+    event, [key] = room_with_demo("Capped", daily_request_cap=1)
     assert tool_call(portal, key, echo) == "ok"
     assert tool_call(portal, key, echo) == "429 daily_cap_reached"
     person(organiser, event, "issued:1")

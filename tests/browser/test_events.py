@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 from clock import starting_at
-from journeys import admitted, comes_to, fares, open_event, told
+from journeys import comes_to, fares, told
 from playwright.sync_api import Page, expect
 from portal import ADA, Portal
 from programs import Server, environment
@@ -235,31 +235,27 @@ def test_resources_are_linked_in_the_order_of_their_numbers(portal, organiser, e
     expect(row.get_by_role("rowheader")).to_contain_text(f"Gamma-{n}, Beta-{n}, Alpha-{n}")
 
 
-def test_a_copy_has_the_settings_but_nobody_and_no_code(portal, organiser, echo, request):
-    n = request.node.callspec.id
-    open_event(portal, f"Original {n}", echo, shared_code="opensesame", daily_request_cap=77)
-    admitted(portal, f"Original {n}", echo)
+def test_a_copy_has_the_settings_but_nobody_and_no_code(room_with_demo, organiser, echo):
+    event, _ = room_with_demo("Original", shared_code="opensesame", daily_request_cap=77)
     organiser.goto("/admin/events")
-    organiser.get_by_role("link", name=f"Duplicate Original {n}").click()
+    organiser.get_by_role("link", name=f"Duplicate {event}").click()
     expect(organiser.get_by_text("none of its attendees and no shared code")).to_be_visible()
-    expect(organiser.locator("#name")).to_have_value(f"Original {n} (copy)")
+    expect(organiser.locator("#name")).to_have_value(f"{event} (copy)")
     expect(organiser.get_by_label("Daily request cap")).to_have_value("77")
     expect(organiser.get_by_label("Shared code")).to_have_value("")
     expect(organiser.get_by_label("Active", exact=True)).not_to_be_checked()
     expect(organiser.get_by_role("checkbox", name=re.compile(f" {echo.name}$"))).to_be_checked()
     save(organiser)
-    told(organiser, f"Original {n} (copy) is made")
+    told(organiser, f"{event} (copy) is made")
     organiser.goto("/admin/events")
-    copy = organiser.get_by_role("row", name=f"Original {n} (copy)")
+    copy = organiser.get_by_role("row", name=f"{event} (copy)")
     expect(copy.locator("[data-label=Attendees]")).to_have_text("0")
     expect(copy.locator("[data-label=State]")).to_have_text("inactive")
 
 
-def test_an_event_with_attendees_is_deleted_by_its_name_with_their_keys(portal, organiser, echo, request):
+def test_an_event_with_attendees_is_deleted_by_its_name_with_their_keys(portal, room_with_demo, organiser, echo, request):
     n = request.node.callspec.id
-    event = f"Over {n}"
-    open_event(portal, event, echo)
-    [key] = admitted(portal, event, echo)
+    event, [key] = room_with_demo("Over")
 
     def ask() -> Page:
         organiser.goto("/admin/events")

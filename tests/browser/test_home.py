@@ -2,18 +2,17 @@
 
 import re
 
-from journeys import IN_FORCE, admitted, comes_to_show, open_event, reach, told
+from journeys import IN_FORCE, comes_to_show, open_event, reach, told
 from playwright.sync_api import expect
 
 REFRESH = 10_000
 """How often the page looks, in milliseconds."""
 
 
-def test_what_is_live_and_what_needs_attention(portal, organiser, echo, fastmcp, request):
-    event, empty = f"On {request.node.callspec.id}", f"Empty {request.node.callspec.id}"
+def test_what_is_live_and_what_needs_attention(portal, room_with_demo, organiser, echo, fastmcp, request):
+    empty = f"Empty {request.node.callspec.id}"
     open_event(portal, empty)
-    open_event(portal, event, echo, daily_request_cap=2)
-    keys = admitted(portal, event, echo, 3)
+    event, keys = room_with_demo("On", 3, daily_request_cap=2)
     organiser.goto("/admin")
     card = organiser.get_by_role("article").filter(has=organiser.get_by_role("link", name=event, exact=True))
     expect(card).to_contain_text("live")

@@ -105,10 +105,9 @@ def test_calls_that_were_just_made_stand_in_every_table_chart_and_file(portal, o
     comes_to("4", echoes, seconds=LAG / 1000)
 
 
-def test_new_calls_show_by_themselves_around_what_somebody_holds(portal, ada, echo, fastmcp):
-    open_event(portal, "Live", echo)
-    [key] = admitted(portal, "Live", echo)
-    visit(ada, "Live", "Metrics")
+def test_new_calls_show_by_themselves_around_what_somebody_holds(portal, room_with_demo, ada, echo, fastmcp):
+    event, [key] = room_with_demo("Live")
+    visit(ada, event, "Metrics")
     comes_to_show(ada.get_by_role("main"), "CSV")
     ada.evaluate("window.stayed = true")
     saved(ada, "by resource")
@@ -124,12 +123,9 @@ def test_new_calls_show_by_themselves_around_what_somebody_holds(portal, ada, ec
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_reports_are_searched_sorted_and_saved_on_a_phone_too(portal, visitor, ada, echo, fastmcp, scripts):
-    quiet, lively = f"Quiet {scripts}", f"=Lively {scripts}"
-    open_event(portal, quiet, echo)
-    open_event(portal, lively, echo)
-    admitted(portal, quiet, echo)
-    [key] = admitted(portal, lively, echo)
+def test_reports_are_searched_sorted_and_saved_on_a_phone_too(portal, room_with_demo, visitor, ada, echo, fastmcp, scripts):
+    quiet, _ = room_with_demo("Quiet")
+    lively, [key] = room_with_demo("=Lively")
     fastmcp.do("tools", reach(portal, key, echo), message="hi")
     phone = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
     page = visitor(storage_state=portal.signed_in("ada"), java_script_enabled=scripts, **phone)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from journeys import admitted, changes, open_event, tool_call, visit
+from journeys import changes, open_event, tool_call, visit
 from playwright.sync_api import Locator, Page, expect
 from programs import HERE, SECONDS, Server
 from proxy import issue
@@ -180,12 +180,11 @@ def test_what_cannot_be_sent_is_said_beside_its_field_and_kept(portal, organiser
     expect(organiser.get_by_text("Not run yet")).to_be_visible()
 
 
-def test_its_calls_are_in_no_figures_and_use_nobodys_cap(portal, ada, echo):
-    open_event(portal, "Unseen", echo, daily_request_cap=1)
-    key = admitted(portal, "Unseen", echo)[0]
-    visit(ada, "Unseen", "Metrics")
+def test_its_calls_are_in_no_figures_and_use_nobodys_cap(portal, room_with_demo, ada, echo):
+    event, [key] = room_with_demo("Unseen", daily_request_cap=1)
+    visit(ada, event, "Metrics")
     for _ in range(2):
-        visit(ada, "Unseen", "Pre-flight")
+        visit(ada, event, "Pre-flight")
         choose(ada, echo.name, "echo", '{"message": "hi"}')
         begin(ada)
         finished(ada, scripts=True)
@@ -193,7 +192,7 @@ def test_its_calls_are_in_no_figures_and_use_nobodys_cap(portal, ada, echo):
     assert tool_call(portal, key, echo) == "ok"
     assert tool_call(portal, key, echo) == "429 daily_cap_reached"
     # Written once a second, in the order of the calls: what is there last brings along what was before.
-    visit(ada, "Unseen", "Metrics")
+    visit(ada, event, "Metrics")
     echoes = ada.locator("#by-operation tbody tr").filter(has_text="echo")
     deadline = time.monotonic() + SECONDS
     while not echoes.count():
@@ -201,5 +200,5 @@ def test_its_calls_are_in_no_figures_and_use_nobodys_cap(portal, ada, echo):
         ada.reload()
     assert echoes.get_by_role("cell").all_inner_texts()[1] == "1"
     assert ada.locator("#by-attendee tbody tr").count() == 1
-    visit(ada, "Unseen", "Attendees")
+    visit(ada, event, "Attendees")
     expect(ada.get_by_text("preflight")).to_have_count(0)

@@ -1,13 +1,11 @@
 """Closing an event to new people in its form: the shared code refuses them, and nobody is thrown out."""
 
-from journeys import IN_FORCE, admitted, comes_to, event_id, fares, open_event, told, visit
+from journeys import IN_FORCE, comes_to, event_id, fares, told, visit
 from playwright.sync_api import expect
 
 
-def test_an_event_that_is_closed_takes_nobody_new(portal, organiser, echo, request):
-    event = f"Full house {request.node.callspec.id}"
-    open_event(portal, event, echo, shared_code="Welcome2026")
-    issued = admitted(portal, event, echo)[0]
+def test_an_event_that_is_closed_takes_nobody_new(portal, room_with_demo, organiser, echo):
+    event, [issued] = room_with_demo("Full house", shared_code="Welcome2026")
     code = f"{event_id(organiser, event)}@Welcome2026"
     assert fares(portal, f"{code}/ada@example.org", echo) == "ok"
 

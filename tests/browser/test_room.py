@@ -3,18 +3,7 @@
 import re
 import time
 
-from journeys import (
-    admitted,
-    changes,
-    comes_to,
-    event_id,
-    fares,
-    told,
-    open_event,
-    reach,
-    tool_call,
-    visit,
-)
+from journeys import changes, comes_to, event_id, fares, told, open_event, reach, tool_call, visit
 from playwright.sync_api import Page, expect
 
 REFRESH = 5_000
@@ -28,10 +17,8 @@ def press(page: Page, button: str) -> float:
     return pressed
 
 
-def test_a_pause_refuses_every_key_until_the_event_goes_on(portal, organiser, echo, fastmcp, request):
-    event = f"Paused {request.node.callspec.id}"
-    open_event(portal, event, echo)
-    [key] = admitted(portal, event, echo)
+def test_a_pause_refuses_every_key_until_the_event_goes_on(portal, room_with_demo, organiser, echo, fastmcp):
+    event, [key] = room_with_demo("Paused")
     visit(organiser, event, "In the room")
     expect(organiser.get_by_text("open", exact=True)).to_be_visible()
 
@@ -74,10 +61,8 @@ def test_a_click_on_a_page_of_a_while_ago_adds_nothing(portal, organiser, visito
     expect(organiser.get_by_text("until 2098-12-31 18:15")).to_be_visible()
 
 
-def test_who_is_at_the_cap_can_call_again_once_it_is_raised(portal, organiser, echo, fastmcp, request):
-    event = f"Raised {request.node.callspec.id}"
-    open_event(portal, event, echo, daily_request_cap=4)
-    [key] = admitted(portal, event, echo)
+def test_who_is_at_the_cap_can_call_again_once_it_is_raised(portal, room_with_demo, organiser, echo, fastmcp):
+    event, [key] = room_with_demo("Raised", daily_request_cap=4)
     for _ in range(2):
         fastmcp.do("tools", reach(portal, key, echo), message="hi")
     assert tool_call(portal, key, echo) == "429 daily_cap_reached"
@@ -92,10 +77,8 @@ def test_who_is_at_the_cap_can_call_again_once_it_is_raised(portal, organiser, e
     assert changes(organiser)[0] == f"raised the cap {event}: from 4 to 6 a day"
 
 
-def test_one_resource_is_switched_off_and_on(portal, organiser, echo, fastmcp, request):
-    event = f"Switched off {request.node.callspec.id}"
-    open_event(portal, event, echo)
-    [key] = admitted(portal, event, echo)
+def test_one_resource_is_switched_off_and_on(portal, room_with_demo, organiser, echo, fastmcp):
+    event, [key] = room_with_demo("Switched off")
     visit(organiser, event, "In the room")
     switched = press(organiser, f"Switch off {echo.name}")
     comes_to("404 deployment_off", lambda: fares(portal, key, echo), since=switched)
@@ -108,10 +91,8 @@ def test_one_resource_is_switched_off_and_on(portal, organiser, echo, fastmcp, r
     assert changes(organiser)[:2] == [f"switched on {echo.name}", f"switched off {echo.name}"]
 
 
-def test_closed_registration_takes_nobody_new(portal, organiser, echo, request):
-    event = f"Closed {request.node.callspec.id}"
-    open_event(portal, event, echo, shared_code="Welcome2026")
-    admitted(portal, event, echo)
+def test_closed_registration_takes_nobody_new(portal, room_with_demo, organiser, echo):
+    event, _ = room_with_demo("Closed", shared_code="Welcome2026")
     code = f"{event_id(organiser, event)}@Welcome2026"
     assert fares(portal, f"{code}/ada@example.org", echo) == "ok"
     visit(organiser, event, "In the room")
@@ -130,10 +111,9 @@ def figure(page: Page, label: str):
     return page.locator("dl.figures > div").filter(has_text=re.compile(f"^\\s*{label}")).locator("dd")
 
 
-def test_what_goes_on_shows_by_itself_and_takes_nobodys_focus(portal, ada, echo, fastmcp):
-    open_event(portal, "Watched", echo)
-    keys = admitted(portal, "Watched", echo, 3)
-    visit(ada, "Watched", "In the room")
+def test_what_goes_on_shows_by_itself_and_takes_nobodys_focus(portal, room_with_demo, ada, echo, fastmcp):
+    event, keys = room_with_demo("Watched", 3)
+    visit(ada, event, "In the room")
     ada.evaluate("window.stayed = true")
     held = ada.get_by_role("button", name="Pause the event")
     held.focus()

@@ -10,11 +10,12 @@ mod remove;
 mod save;
 mod switch;
 mod test;
+mod test_result;
 
 pub use list::show;
 pub use remove::{ask_delete, delete};
 pub use save::{blank, create, duplicate, edit, update};
 pub use switch::set_active;
-pub use test::{Outcome, test};
+pub use test::test;
 
 const PATH: &str = "/admin/resources";

@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::List;
-use super::bearer::Caller;
+use super::answer::List;
+use super::bearer::Program;
 use super::body::Query;
 use super::error::{ApiError, Problem};
 use crate::catalog::audit;
@@ -30,7 +30,7 @@ pub struct Owner {
 #[utoipa::path(get, path = "/owner", tag = "owner", responses(
     (status = 200, body = Owner), (status = "default", body = Problem, description = "What went wrong"),
 ))]
-pub async fn owner(caller: Caller) -> Json<Owner> {
+pub async fn owner(caller: Program) -> Json<Owner> {
     let (owner, token) = (caller.owner(), caller.token_name().to_owned());
     Json(Owner { id: owner.id.clone(), name: owner.name.clone(), role: owner.role.as_str(), token })
 }
@@ -61,7 +61,7 @@ pub struct Asked {
 ))]
 pub async fn audit(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Query(asked): Query<Asked>,
 ) -> Result<Json<List<Entry>>, ApiError> {
     let (whose, before) = (Some(caller.owner_id()), asked.before.as_deref());

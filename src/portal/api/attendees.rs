@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 
-use super::List;
-use super::bearer::Caller;
+use super::answer::List;
+use super::bearer::Program;
 use super::body::{Body, Path, Query, given};
 use super::error::{ApiError, Problem};
 use crate::catalog::attendee::{AttendeeChange, deleted};
@@ -70,7 +70,7 @@ pub struct Asked {
 ))]
 pub async fn list(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<List<Attendee>>, ApiError> {
@@ -101,7 +101,7 @@ pub async fn list(
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
 ) -> Result<Json<Attendee>, ApiError> {
     Ok(Json(own(&site, &caller, &id, &attendee_id).await?.into()))
@@ -109,7 +109,7 @@ pub async fn read(
 
 async fn own(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     event_id: &str,
     id: &str,
 ) -> Result<attendee::Attendee, ApiError> {
@@ -145,7 +145,7 @@ pub struct Issued {
 ))]
 pub async fn issue(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(Wanted { count, names }): Body<Wanted>,
 ) -> Result<(StatusCode, Json<List<Issued>>), ApiError> {
@@ -178,7 +178,7 @@ pub struct AttendeeFields {
 ))]
 pub async fn update(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
     Body(fields): Body<AttendeeFields>,
 ) -> Result<Json<Attendee>, ApiError> {
@@ -210,7 +210,7 @@ fn shown<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::E
 ))]
 pub async fn new_key(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
 ) -> Result<Json<NewKey>, ApiError> {
     own(&site, &caller, &id, &attendee_id).await?;
@@ -228,7 +228,7 @@ pub async fn new_key(
 ))]
 pub async fn remove(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     own(&site, &caller, &id, &attendee_id).await?;
@@ -262,7 +262,7 @@ impl From<deleted::Deleted> for Deleted {
 ))]
 pub async fn list_deleted(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<List<Deleted>>, ApiError> {
     event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
@@ -279,7 +279,7 @@ pub async fn list_deleted(
 ))]
 pub async fn let_in(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path((id, user_id)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     deleted::let_in_again(&site.db, &site.vault, &caller.actor(), &id, &user_id).await?;

@@ -12,18 +12,17 @@ use crate::catalog::owner::api_token::Holder;
 use crate::identity::api_token::TokenRefusal;
 use crate::net;
 use crate::portal::Site;
-use crate::portal::intake::{Crowd, OwnersTurn, owners_turn};
-use crate::portal::visitor::Peer;
+use crate::portal::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 
-/// An owner, acting by a token.
-pub struct Caller {
+/// A program that acts for an owner, by a token of theirs.
+pub struct Program {
     holder: Holder,
     /// When the request came, UTC milliseconds.
     at: i64,
     _turn: OwnersTurn,
 }
 
-impl Caller {
+impl Program {
     /// Who writes, as the catalog asks it.
     pub fn actor(&self) -> Actor {
         self.holder.actor(self.at)
@@ -42,7 +41,7 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<Site> for Caller {
+impl FromRequestParts<Site> for Program {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, ApiError> {

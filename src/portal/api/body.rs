@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::ApiError;
-use crate::portal::{Site, intake};
+use crate::portal::{Site, body};
 
 /// The body, as JSON of this shape.
 pub struct Body<T>(pub T);
@@ -24,7 +24,7 @@ impl<T: DeserializeOwned> FromRequest<Site> for Body<T> {
         if !kind.trim().eq_ignore_ascii_case("application/json") {
             return Err(ApiError::unsupported_media_type());
         }
-        read(&intake::read(request).await?).map(Body)
+        read(&body::read(request).await?).map(Body)
     }
 }
 

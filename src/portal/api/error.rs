@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 
 use crate::catalog;
 use crate::identity::throttle::Wait;
+use crate::portal::body::Unread;
 use crate::portal::error::BUSY_SECONDS;
-use crate::portal::intake::Unread;
 use crate::turns::Full;
 
 /// Characters of a field's name that are repeated.
@@ -110,7 +110,7 @@ impl ApiError {
         Self { retry_after: Some(BUSY_SECONDS), ..error }
     }
 
-    pub fn incomplete() -> Self {
+    fn incomplete() -> Self {
         let message = "The body ended before all of it had come. Send it again.";
         Self::new(StatusCode::BAD_REQUEST, "incomplete", message)
     }

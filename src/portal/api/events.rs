@@ -6,10 +6,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::bearer::Caller;
+use super::answer::{List, Saved};
+use super::bearer::Program;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
-use super::{List, Saved};
 use crate::catalog::event::{self, Draft, control};
 use crate::catalog::{Noun, Outcome};
 use crate::clock::rfc3339;
@@ -132,7 +132,10 @@ impl From<&event::Event> for Event {
 #[utoipa::path(get, path = "/events", tag = "events", responses(
     (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
-pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<Event>>, ApiError> {
+pub async fn list(
+    State(site): State<Site>,
+    caller: Program,
+) -> Result<Json<List<Event>>, ApiError> {
     let all = event::all(&site.db, &site.vault, caller.owner_id()).await?;
     let unreadable = all.unreadable.iter().filter(|row| row.noun == Noun::Event);
     let unreadable = unreadable.map(Into::into).collect();
@@ -146,7 +149,7 @@ pub async fn list(State(site): State<Site>, caller: Caller) -> Result<Json<List<
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Event>, ApiError> {
     let found = event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
@@ -159,7 +162,7 @@ pub async fn read(
 ))]
 pub async fn create(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Body(fields): Body<EventFields>,
 ) -> Result<(StatusCode, Json<Saved<Event>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
@@ -173,7 +176,7 @@ pub async fn create(
 ))]
 pub async fn update(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(fields): Body<EventFields>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
@@ -185,7 +188,7 @@ pub async fn update(
 
 async fn save(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: Option<&str>,
     fields: EventFields,
 ) -> Result<Saved<Event>, ApiError> {
@@ -206,7 +209,7 @@ async fn save(
 ))]
 pub async fn remove(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     event::delete(&site.db, &caller.actor(), &id).await?;
@@ -220,7 +223,7 @@ pub async fn remove(
 ))]
 pub async fn pause(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, false).await?;
@@ -233,7 +236,7 @@ pub async fn pause(
 ))]
 pub async fn resume(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, true).await?;
@@ -260,7 +263,7 @@ pub struct Extension {
 ))]
 pub async fn extend(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(by): Body<Extension>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
@@ -282,7 +285,7 @@ pub async fn extend(
 
 async fn as_it_is(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: &str,
     outcome: Outcome,
 ) -> Result<Json<Saved<Event>>, ApiError> {

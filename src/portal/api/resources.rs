@@ -6,10 +6,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::bearer::Caller;
+use super::answer::{List, Saved};
+use super::bearer::Program;
 use super::body::{Body, Given, Path, given};
 use super::error::{ApiError, Problem};
-use super::{List, Saved};
 use crate::catalog::resource::{self, Draft, KeyChange};
 use crate::health;
 use crate::portal::Site;
@@ -103,7 +103,7 @@ impl From<&resource::Resource> for Resource {
 ))]
 pub async fn list(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
 ) -> Result<Json<List<Resource>>, ApiError> {
     let all = resource::all(&site.db, &site.vault, caller.owner_id()).await?;
     let unreadable = all.unreadable.iter().map(Into::into).collect();
@@ -117,7 +117,7 @@ pub async fn list(
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Resource>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
@@ -130,7 +130,7 @@ pub async fn read(
 ))]
 pub async fn create(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Body(fields): Body<ResourceFields>,
 ) -> Result<(StatusCode, Json<Saved<Resource>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
@@ -144,7 +144,7 @@ pub async fn create(
 ))]
 pub async fn update(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
     Body(fields): Body<ResourceFields>,
 ) -> Result<Json<Saved<Resource>>, ApiError> {
@@ -153,7 +153,7 @@ pub async fn update(
 
 async fn save(
     site: &Site,
-    caller: &Caller,
+    caller: &Program,
     id: Option<&str>,
     fields: ResourceFields,
 ) -> Result<Saved<Resource>, ApiError> {
@@ -172,7 +172,7 @@ async fn save(
 ))]
 pub async fn remove(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     resource::delete(&site.db, &caller.actor(), &id).await?;
@@ -204,7 +204,7 @@ pub struct Tested {
 ))]
 pub async fn test(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Tested>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::bearer::Caller;
+use super::bearer::Program;
 use super::body::Path;
 use super::error::{ApiError, Problem};
 use crate::catalog::usage::breakdown::{self, Sum};
@@ -27,11 +27,12 @@ pub struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
     /// The same by resource, operation and name, the most called first.
-    lines: Vec<Line>,
+    lines: Vec<UsageLine>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Line {
+#[schema(as = Line)]
+pub struct UsageLine {
     /// The deployment name; `(deleted)` where the resource is gone.
     deployment: String,
     /// The JSON-RPC method, or the model route.
@@ -50,7 +51,7 @@ pub struct Line {
 ))]
 pub async fn read(
     State(site): State<Site>,
-    caller: Caller,
+    caller: Program,
     Path(id): Path<String>,
 ) -> Result<Json<Usage>, ApiError> {
     let owner_id = caller.owner_id();
@@ -63,7 +64,7 @@ pub async fn read(
         answer.errors += errors;
         answer.prompt_tokens += prompt_tokens;
         answer.completion_tokens += completion_tokens;
-        answer.lines.push(Line {
+        answer.lines.push(UsageLine {
             deployment: line.deployment.unwrap_or_else(|| "(deleted)".to_owned()),
             operation: line.operation,
             name: line.name,

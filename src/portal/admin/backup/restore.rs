@@ -17,10 +17,10 @@ use crate::backup::plan::{EventFate, Plan, ResourceFate};
 use crate::backup::{self, BackupTurn, Done, Error, MAX_FILE};
 use crate::clock::rfc3339;
 use crate::portal::Site;
+use crate::portal::body::Unread;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
-use crate::portal::intake::Unread;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 

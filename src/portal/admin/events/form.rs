@@ -6,7 +6,7 @@ mod resources;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-pub use page::Page;
+pub use page::EventPage;
 use resources::Numbered;
 
 use crate::catalog::event::{Draft, Event};

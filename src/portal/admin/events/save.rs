@@ -4,7 +4,7 @@ use axum::extract::{Path, Query, State};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::form::{Page, Typed};
+use super::form::{EventPage, Typed};
 use super::{PATH, defaults};
 use crate::catalog::event::{self, Draft, Event};
 use crate::catalog::limits::NAME;
@@ -35,7 +35,7 @@ pub async fn blank(State(site): State<Site>, me: SignedIn, Query(asked): Query<A
         ..Draft::default()
     };
     let typed = Typed::from(&draft);
-    page::ok(&Page::new(&site, &me, &typed, None, Problems::none()).await?)
+    page::ok(&EventPage::new(&site, &me, &typed, None, Problems::none()).await?)
 }
 
 fn now(site: &Site) -> Result<Timestamp, PageError> {
@@ -45,7 +45,7 @@ fn now(site: &Site) -> Result<Timestamp, PageError> {
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let typed = Typed::from(&Draft::from(&stored));
-    page::ok(&Page::new(&site, &me, &typed, Some(&stored), Problems::none()).await?)
+    page::ok(&EventPage::new(&site, &me, &typed, Some(&stored), Problems::none()).await?)
 }
 
 /// A new event that begins as a copy: off, later, and with no way in that is known to others.
@@ -62,13 +62,13 @@ pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<St
         ..Draft::from(&copied)
     };
     let typed = Typed { copy_of: id, ..Typed::from(&draft) };
-    page::ok(&Page::new(&site, &me, &typed, Some(&copied), Problems::none()).await?)
+    page::ok(&EventPage::new(&site, &me, &typed, Some(&copied), Problems::none()).await?)
 }
 
 /// The form once more, saved by nobody, with what was typed as it would look.
 pub async fn preview(State(site): State<Site>, me: SignedIn, Form(typed): Form<Typed>) -> Answer {
     let source = typed.source(&site, &me).await?;
-    page::ok(&Page::new(&site, &me, &typed, source.as_ref(), Problems::none()).await?)
+    page::ok(&EventPage::new(&site, &me, &typed, source.as_ref(), Problems::none()).await?)
 }
 
 pub async fn create(State(site): State<Site>, me: SignedIn, Form(typed): Form<Typed>) -> Answer {
@@ -89,7 +89,7 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     match try_save(site, me, &typed, source.as_ref()).await? {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
         Err(problems) => {
-            page::unprocessable(&Page::new(site, me, &typed, source.as_ref(), problems).await?)
+            page::unprocessable(&EventPage::new(site, me, &typed, source.as_ref(), problems).await?)
         }
     }
 }

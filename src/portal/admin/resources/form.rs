@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::PATH;
-use super::test::Outcome;
+use super::test_result::TestResult;
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
 use crate::catalog::session_mark::{self, Mark};
@@ -155,7 +155,7 @@ struct Choice {
 
 #[derive(Template)]
 #[template(path = "admin/resources/edit.html")]
-pub struct Page<'a> {
+pub struct ResourcePage<'a> {
     frame: Frame,
     title: String,
     action: String,
@@ -166,14 +166,14 @@ pub struct Page<'a> {
     /// What is said of a key that is stored or was typed.
     key_hint: String,
     problems: Problems,
-    outcome: Option<Outcome>,
+    test_result: Option<TestResult>,
     /// Names of request headers that did not pass, and how often.
     dropped: Vec<(String, u64)>,
     /// What the proxy has found out about its sessions.
     mark: Mark,
 }
 
-impl<'a> Page<'a> {
+impl<'a> ResourcePage<'a> {
     pub fn new(
         me: &SignedIn,
         typed: &'a Typed,
@@ -196,7 +196,7 @@ impl<'a> Page<'a> {
             has_key: source.is_some_and(|source| source.key.is_some()),
             key_hint: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
             problems: retype_key(typed, problems),
-            outcome: None,
+            test_result: None,
             dropped: Vec::new(),
             mark: Mark::default(),
         }
@@ -213,12 +213,12 @@ impl<'a> Page<'a> {
     }
 
     /// After a test nothing is wrong with the form, even if the key is missing from it.
-    pub fn with_outcome(self, outcome: Outcome) -> Self {
+    pub fn with_test_result(self, result: TestResult) -> Self {
         let key_hint = match self.problems.of("key") {
             "" => self.key_hint,
             _ => "Type it again before you save, because pages never hold a key.".to_owned(),
         };
-        Self { outcome: Some(outcome), problems: Problems::none(), key_hint, ..self }
+        Self { test_result: Some(result), problems: Problems::none(), key_hint, ..self }
     }
 }
 

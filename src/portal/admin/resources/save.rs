@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 
 use super::PATH;
-use super::form::{Page, Typed, add_all};
+use super::form::{ResourcePage, Typed, add_all};
 use crate::catalog::limits::NAME;
 use crate::catalog::resource::{self, Draft, KeyChange, Resource};
 use crate::catalog::{Error, Outcome};
@@ -15,13 +15,13 @@ use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 
 pub async fn blank(me: SignedIn) -> Answer {
-    page::ok(&Page::new(&me, &Typed::default(), None, Problems::none()))
+    page::ok(&ResourcePage::new(&me, &Typed::default(), None, Problems::none()))
 }
 
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let typed = Typed::of(&stored);
-    let page = Page::new(&me, &typed, Some(&stored), Problems::none());
+    let page = ResourcePage::new(&me, &typed, Some(&stored), Problems::none());
     page::ok(&page.with_findings(&site).await?)
 }
 
@@ -35,7 +35,7 @@ pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<St
         deployment: cut(&copied.deployment, "-copy"),
         ..Typed::of(&copied)
     };
-    page::ok(&Page::new(&me, &typed, Some(&copied), Problems::none()))
+    page::ok(&ResourcePage::new(&me, &typed, Some(&copied), Problems::none()))
 }
 
 /// `text` with an ending, together no longer than a name may be.
@@ -62,7 +62,7 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     match try_save(site, me, &typed, source.as_ref()).await? {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
         Err(problems) => {
-            let page = Page::new(me, &typed, source.as_ref(), problems);
+            let page = ResourcePage::new(me, &typed, source.as_ref(), problems);
             page::unprocessable(&page.with_findings(site).await?)
         }
     }

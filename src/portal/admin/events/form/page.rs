@@ -35,7 +35,7 @@ struct Choice {
 
 #[derive(Template)]
 #[template(path = "admin/events/edit.html")]
-pub struct Page<'a> {
+pub struct EventPage<'a> {
     frame: Frame,
     title: String,
     action: String,
@@ -63,7 +63,7 @@ struct Opening {
     notes: Vec<String>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> EventPage<'a> {
     pub async fn new(
         site: &Site,
         me: &SignedIn,
