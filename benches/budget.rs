@@ -1,9 +1,9 @@
-//! What one warm `tools/call` costs in instructions: authenticate → resolve →
-//! peek → session → turn → admit → header rewrite → meter, without sockets. `make
-//! budget` counts them under callgrind and compares with `benches/budget.txt`.
+//! What one warm `tools/call` costs in instructions: the skeleton of a call up to the
+//! request that would be sent, and from the head of an answer to the record. The connection
+//! to the backend and the client's sockets are left out. `make budget` counts them under
+//! callgrind and compares with `benches/budget.txt`.
 //!
-//! The stages are called as `proxy::mcp` calls them. None of them may wait: a
-//! warm call runs no SQL.
+//! No stage may wait: a warm call runs no SQL.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -11,25 +11,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ai_proxy::app::App;
-use ai_proxy::catalog::{Digest, attendee, event, owner, resource};
+use ai_proxy::catalog::{attendee, event, owner, resource};
 use ai_proxy::cli::{Cli, Command};
-use ai_proxy::clock;
 use ai_proxy::clock::now_ms;
 use ai_proxy::proxy::attendee::lease::DayCount;
-use ai_proxy::proxy::forward::Outgoing;
-use ai_proxy::proxy::headers;
-use ai_proxy::proxy::mcp::{coding, peek, session};
-use ai_proxy::proxy::meter::Meter;
+use ai_proxy::proxy::call::Call;
+use ai_proxy::proxy::mcp::Mcp;
 use ai_proxy::proxy::request_body::RequestBody;
-use ai_proxy::proxy::resolve::CallTarget;
 use ai_proxy::proxy::route::Route;
-use ai_proxy::proxy::tally::Family;
 use ai_proxy::proxy::worker::Worker;
+use bytes::Bytes;
 use clap::Parser;
 use futures_util::FutureExt;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Request, Response, request, response};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -102,38 +98,27 @@ impl Room {
         Self { worker, request, answer, _folder: folder, runtime }
     }
 
-    async fn call(&self, mut request: HeaderMap, mut answer: HeaderMap) {
-        let worker = &*self.worker;
-        let plane = &worker.plane;
+    async fn call(&self, request: request::Parts, mut answer: response::Parts) {
         let Route::Mcp { deployment, rest } = Route::of(black_box(PATH)) else {
             unreachable!("a path of MCP")
         };
+        let protocol = Mcp { deployment, rest };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let caller = plane.keys.authenticate(&request, peer).await.expect("a caller");
-        let target = CallTarget::mcp(&caller, deployment, rest, None).expect("a target");
-        let open = caller.open().expect("a place");
-        assert!(coding::is_plain(&request));
-        let peek = peek::peek(black_box(CALL), true).expect("a call");
-        let id = session::presented(&mut request).expect("one session").expect("a session");
-        let id = Digest::sha256(id.as_bytes());
-        let looked = plane.sessions.look(&caller, &target, id).await.expect("the caller's");
-        caller.turn(plane.started.elapsed(), peek.messages).expect("a turn");
-        let mut permit =
-            caller.admit(peek.counts, &plane.refills, &plane.clock).await.expect("a permit");
-        let held = plane.sessions.hold(looked).await.expect("the session");
-        let mut held = held.expect("one of its own");
-        let (live, tally) = (caller.live.clone(), worker.tally.clone());
-        let mut meter =
-            Meter::start(live, target.resource.clone(), peek.operations, tally, Family::Mcp);
-        let body = RequestBody::empty();
-        black_box(Outgoing::new(Method::POST, request, &target, body, &plane.dropped));
-        permit.spend();
-        held.sent();
-        held.answered(StatusCode::OK).await;
-        headers::strip_response(&mut answer);
+        let body = RequestBody::whole(Bytes::from_static(black_box(CALL)));
+        let mut call = Call::new(&self.worker, peer, request, body);
+        let clearance = call.clear(&protocol).await.expect("nothing stands against it");
+        let mut delivery = call.prepare(&protocol, clearance).expect("a request");
+        delivery.spend();
+        delivery.answered(&call, &protocol, &mut answer).await.expect("an answer");
         black_box(answer);
-        meter.answered(StatusCode::OK);
-        drop((meter, open));
+    }
+
+    /// The heads of a request and of its answer.
+    fn heads(&self) -> (request::Parts, response::Parts) {
+        let mut request = Request::post(PATH).body(()).expect("a request").into_parts().0;
+        let mut answer = Response::new(()).into_parts().0;
+        (request.headers, answer.headers) = (self.request.clone(), self.answer.clone());
+        (request, answer)
     }
 }
 
@@ -166,18 +151,19 @@ async fn furnish(app: &App) -> String {
     issued[0].api_key.expose_secret().to_owned()
 }
 
-/// A room in which a call was served, and the headers of the next.
-fn warm() -> (Room, HeaderMap, HeaderMap) {
+/// A room in which a call was served, and the heads of the next.
+fn warm() -> (Room, request::Parts, response::Parts) {
     let room = Room::open();
     for _ in 0..WARM_UP {
-        room.runtime.block_on(room.call(room.request.clone(), room.answer.clone()));
+        let (request, answer) = room.heads();
+        room.runtime.block_on(room.call(request, answer));
     }
     let clock = &room.worker.plane.clock;
     let leased = DayCount { day: clock.today(clock.now_ms()), count: LEASED };
     for live in room.worker.plane.lives.all() {
         assert_eq!(live.lease.add(leased), None, "it is of the same day");
     }
-    let (request, answer) = (room.request.clone(), room.answer.clone());
+    let (request, answer) = room.heads();
     (room, request, answer)
 }
 
@@ -187,7 +173,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 #[library_benchmark]
 #[bench::warm(setup = warm)]
-fn tools_call((room, request, answer): (Room, HeaderMap, HeaderMap)) -> Room {
+fn tools_call((room, request, answer): (Room, request::Parts, response::Parts)) -> Room {
     at_once(room.call(request, answer));
     // Closed outside of what is counted.
     room

@@ -7,31 +7,31 @@
 //! `attendee` what is kept of one person. `error` is the only map from a refusal to a
 //! response; `mcp` holds what is special to MCP.
 
-pub mod admit;
+mod admit;
 pub mod attendee;
 pub mod authenticate;
 pub mod backend;
 pub mod call;
 pub mod caller;
 pub mod client_body;
-pub mod control;
-pub mod dropped;
+mod control;
+mod dropped;
 pub mod endpoint_path;
-pub mod entry;
+mod entry;
 pub mod error;
-pub mod forward;
-pub mod guessing;
+mod forward;
+mod guessing;
 pub mod headers;
-pub mod info;
+mod info;
 pub mod keep_alive;
 pub mod mcp;
-pub mod meter;
-pub mod origin;
+mod meter;
+mod origin;
 pub mod plane;
 mod rate_headers;
-pub mod relay;
+mod relay;
 pub mod request_body;
-pub mod resolve;
+mod resolve;
 pub mod response_body;
 pub mod route;
 pub mod shared_key;

@@ -6,7 +6,7 @@
 //! in the store's rows.
 
 pub mod lease;
-pub mod ledger;
-pub mod live;
-pub mod rate;
+pub(super) mod ledger;
+pub(super) mod live;
+pub(super) mod rate;
 pub mod refill;

@@ -2,12 +2,12 @@
 //! asks for; its session belongs to one attendee (`session`), with the cookies by which a
 //! load balancer knows it. The stages themselves are in `call`.
 
-pub mod binder;
-pub mod coding;
-pub mod constant;
+mod binder;
+mod coding;
+mod constant;
 pub mod peek;
-pub mod session;
-pub mod tend;
+pub(super) mod session;
+pub(super) mod tend;
 
 use http::header::{EXPECT, HeaderMap, HeaderValue};
 use http::{Method, response};
