@@ -455,3 +455,6 @@ impl ProxyError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests;
