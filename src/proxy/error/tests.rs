@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use http_body_util::BodyExt;
 
+use super::table::CODES;
 use super::*;
 
 fn organizer() -> Organizer {
@@ -47,6 +49,7 @@ fn refusals() -> Vec<ProxyError> {
         BatchOverBurst { burst: 5 },
         TooManyOpenRequests { limit: 9 },
         TooManyAttempts { retry_after: 60 },
+        DailyCapReached { used: 100, limit: 100, resets_at: noon, retry_after: 43_200 },
         BackendRedirect { deployment: deployment() },
         BackendClosed { deployment: deployment() },
         BackendProtocol { deployment: deployment() },
@@ -55,6 +58,12 @@ fn refusals() -> Vec<ProxyError> {
         StoreUnavailable,
         ShuttingDown,
     ]
+}
+
+#[test]
+fn each_code_is_listed_and_no_other() {
+    let made: BTreeSet<_> = refusals().iter().map(ProxyError::code).collect();
+    assert_eq!(made, BTreeSet::from_iter(CODES.iter().copied()));
 }
 
 /// A response as text, its headers in their order.
