@@ -1,3 +1,5 @@
+//! What clients get of each refusal, byte for byte.
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
