@@ -68,7 +68,9 @@ impl Caller {
             let missing = n.saturating_sub(live.lease.left(day)).max(1);
             let reached = || {
                 let (used, limit) = (live.spent(day).into(), cap.into());
-                ProxyError::DailyCapReached { used, limit }
+                let resets_at = clock.next_midnight(now_ms);
+                let retry_after = clock.seconds_to_midnight(now_ms);
+                ProxyError::DailyCapReached { used, limit, resets_at, retry_after }
             };
             let refill = order(Need { day, cap, at_least: missing }).ok_or_else(reached)?;
             refills.hurry();

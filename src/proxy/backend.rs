@@ -10,6 +10,8 @@ mod dial;
 mod exchange;
 mod pool;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub use self::dial::Dialer;

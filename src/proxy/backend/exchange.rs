@@ -180,7 +180,10 @@ impl Incoming {
                     self.settle();
                     return Poll::Ready(Some(Ok(content)));
                 }
-                Step::End => return Poll::Ready(None),
+                Step::End => {
+                    self.settle();
+                    return Poll::Ready(None);
+                }
                 Step::More => {}
             }
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };

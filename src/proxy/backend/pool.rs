@@ -94,7 +94,7 @@ impl Pool {
         Ok(Connection::new(stream, endpoint.origin.clone(), self.clone()))
     }
 
-    fn take(&self, origin: &str) -> Option<(Box<dyn Stream>, Duration)> {
+    pub(super) fn take(&self, origin: &str) -> Option<(Box<dyn Stream>, Duration)> {
         let now = Instant::now();
         let mut origins = self.origins.lock();
         let origin = origins.get_mut(origin)?;

@@ -154,3 +154,121 @@ fn put_data(out: &mut Vec<u8>, data: &[u8], is_chunked: bool) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use http::HeaderValue;
+    use http::header::HOST;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::super::IdleActivity;
+    use super::*;
+
+    /// A stream that takes of each write what its script says, and waits where that ends.
+    struct Scripted {
+        script: VecDeque<io::Result<usize>>,
+        /// What each write took.
+        writes: Vec<String>,
+    }
+
+    impl Scripted {
+        fn new(script: impl IntoIterator<Item = io::Result<usize>>) -> Self {
+            Self { script: script.into_iter().collect(), writes: Vec::new() }
+        }
+    }
+
+    impl Stream for Scripted {
+        fn idle_activity(&mut self) -> IdleActivity {
+            IdleActivity::Nothing
+        }
+    }
+
+    impl AsyncRead for Scripted {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Scripted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let Some(next) = self.script.pop_front() else { return Poll::Pending };
+            Poll::Ready(next.map(|most| {
+                let taken = most.min(buf.len());
+                self.writes.push(String::from_utf8_lossy(&buf[..taken]).into_owned());
+                taken
+            }))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn upload(method: &Method, body: &'static str) -> Upload {
+        let path = PathAndQuery::from_static("/mcp");
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("b"))]);
+        let head = Head { method, path: &path, headers: &headers };
+        Upload::new(&head, RequestBody::whole(Bytes::from_static(body.as_bytes())))
+    }
+
+    fn poll(upload: &mut Upload, stream: &mut Scripted) -> Poll<Result<(), UploadError>> {
+        upload.poll(stream, &mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_request_is_one_write() {
+        let post = "POST /mcp HTTP/1.1\r\nhost: b\r\ncontent-length: ";
+        for (method, body, wire) in [
+            (Method::POST, "hello", format!("{post}5\r\n\r\nhello")),
+            (Method::POST, "", format!("{post}0\r\n\r\n")),
+            (Method::GET, "", "GET /mcp HTTP/1.1\r\nhost: b\r\n\r\n".to_owned()),
+        ] {
+            let mut stream = Scripted::new([Ok(usize::MAX)]);
+            let polled = poll(&mut upload(&method, body), &mut stream);
+            assert!(matches!(polled, Poll::Ready(Ok(()))), "{wire:?}");
+            assert_eq!(stream.writes, [wire]);
+        }
+    }
+
+    #[test]
+    fn what_was_written_in_part_is_not_written_again() {
+        let mut upload = upload(&Method::POST, "hello");
+        let mut stream = Scripted::new([Ok(3), Ok(40)]);
+        assert!(poll(&mut upload, &mut stream).is_pending());
+        stream.script.extend([Ok(1), Ok(usize::MAX)]);
+        assert!(matches!(poll(&mut upload, &mut stream), Poll::Ready(Ok(()))));
+        let whole = "POST /mcp HTTP/1.1\r\nhost: b\r\ncontent-length: 5\r\n\r\nhello";
+        assert_eq!(stream.writes, [&whole[..3], &whole[3..43], &whole[43..44], &whole[44..]]);
+    }
+
+    #[test]
+    fn the_body_is_whole_as_long_as_no_byte_is_written() {
+        for (script, is_under_way, left) in [
+            (vec![Err(io::ErrorKind::BrokenPipe.into())], false, "hello"),
+            (vec![Ok(0)], false, "hello"),
+            (vec![Ok(1), Err(io::ErrorKind::BrokenPipe.into())], true, ""),
+        ] {
+            let mut upload = upload(&Method::POST, "hello");
+            let polled = poll(&mut upload, &mut Scripted::new(script));
+            assert!(matches!(polled, Poll::Ready(Err(UploadError::Wire(_)))));
+            assert_eq!(upload.is_under_way(), is_under_way);
+            assert_eq!(upload.into_body().ahead(), left);
+        }
+    }
+}
