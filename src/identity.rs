@@ -1,6 +1,6 @@
-//! Who a person is: passwords and one-time links of owners (`local`), accounts
-//! of Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), and what slows guessing
-//! down (`throttle`, `device`).
+//! Who a person is: passwords and one-time links of owners (`local`), accounts of
+//! Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), and
+//! what slows guessing down (`throttle`, `device`).
 //!
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
 //! into pages. What a person may do is the catalog's business.

@@ -18,7 +18,7 @@ pub fn issue(vault: &Vault, owner_id: &str) -> Result<String> {
 
 /// What attempts of this browser are counted by, if it has signed in as this
 /// owner before.
-pub fn recognise(vault: &Vault, owner_id: &str, token: &str) -> Option<Bucket> {
+pub(super) fn recognise(vault: &Vault, owner_id: &str, token: &str) -> Option<Bucket> {
     let (nonce, proof) = token.split_once('.')?;
     let text = text(owner_id, nonce);
     let is_proof =

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
 /// Characters that a new password must have at least.
-pub const MIN_LENGTH: usize = 12;
+const MIN_LENGTH: usize = 12;
 
 /// Bytes that a password may have at most: hashing more is work for nothing.
 const MAX_BYTES: usize = 1024;
@@ -51,14 +51,14 @@ pub fn refuse(password: &SecretString, name: &str) -> Option<String> {
 
 /// Who asks for a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub(super) enum Asker {
     Stranger,
     /// A browser in which the owner has signed in before.
     Known,
 }
 
 /// Hashes and compares.
-pub struct Hasher {
+pub(super) struct Hasher {
     strangers: Semaphore,
     known: Semaphore,
     /// Compared with where there is no such owner, so that the answer takes as
@@ -126,7 +126,7 @@ where
 }
 
 /// Whether `hash` was made with other parameters than today's.
-pub fn is_outdated(hash: &str) -> bool {
+pub(super) fn is_outdated(hash: &str) -> bool {
     let current = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
     !hash.starts_with(&current)
 }

@@ -20,7 +20,7 @@ use crate::net::source_network;
 
 /// What attempts are counted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bucket {
+pub(super) enum Bucket {
     /// The account's name as it was typed, whether there is such an account or not.
     Account(String),
     /// An address from which people sign in with passwords.
@@ -60,7 +60,7 @@ impl Bucket {
 }
 
 /// Attempts at passwords, tokens and card codes, counted by who makes them.
-pub struct AttemptThrottle {
+pub(super) struct AttemptThrottle {
     /// Under one lock, so that several counters are looked at and counted up as one.
     tables: Mutex<Tables>,
 }

@@ -137,7 +137,7 @@ pub async fn revoke(db: &Db, by: &Actor, id: &str) -> Result<String> {
 }
 
 /// Ends all tokens of an owner, as a part of a transaction.
-pub async fn revoke_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
+pub(super) async fn revoke_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
     sqlx::query("delete from api_token where owner_id = $1")
         .bind(owner_id)
         .execute(&mut **tx)

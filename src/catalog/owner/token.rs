@@ -21,6 +21,6 @@ pub fn random() -> Result<SecretString> {
 }
 
 /// What the row of a token is found by.
-pub fn digest(token: &str) -> String {
+pub(super) fn digest(token: &str) -> String {
     Digest::sha256(token.as_bytes()).hex()
 }
