@@ -5,13 +5,11 @@
 //! day and what is left of it share the atomic: no call can be paid from a day
 //! that it does not belong to.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use parking_lot::Mutex;
 
 use self::pace::Pace;
+use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 
 mod pace;
 
