@@ -37,6 +37,10 @@ fn make_test_runs_every_suite() {
     let mut run = [words("SUITES"), words("POSTGRES")].concat();
     // All of it is in `it_postgres`.
     run.push("it".into());
+    // A step of its own, because the proxy is built with other atomics for it.
+    let steps = read("Makefile");
+    assert!(steps.contains("\ntest: test-rust interleavings "));
+    run.push("interleavings".into());
     run.sort();
     let mut all = suites(|_| true);
     all.sort();
