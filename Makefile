@@ -3,11 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run test test-rust test-clients test-browser screenshots soak bench endure budget fuzz lint
+.PHONY: run check test test-rust interleavings test-clients test-browser screenshots soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
 BROWSER  := tests/browser
 VENVS    := target/clients
+SUITES   := cli docs portal store
+POSTGRES := it_postgres portal_postgres store_postgres
 PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
 PYTHON   ?= python3
 PROXY    := target/debug/ai-proxy
@@ -17,11 +19,19 @@ FUZZ_SECONDS ?= 60
 run: ## the demo: a proxy, an MCP server behind it and the commands to paste
 	cargo run --release -- demo
 
-test: test-rust test-clients test-browser ## everything that can fail
+check: .system/cc ## the fast tier, without PostgreSQL: format, lints, unit tests and the suite `it`
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo test --locked --lib --test it
 
+test: test-rust interleavings test-clients test-browser ## everything that can fail
+
+# The suite `it` is part of `it_postgres`.
 test-rust: .system/cc ## the Rust tests, the store's and the portal's on SQLite and on PostgreSQL
-	tests/postgres.sh cargo test --locked --all-targets
-	AI_PROXY_TEST_PORTAL_ON_POSTGRES=1 tests/postgres.sh cargo test --locked --test portal
+	tests/postgres.sh cargo test --locked --lib --bins --examples $(SUITES:%=--test %) $(POSTGRES:%=--test %)
+
+interleavings: .system/cc ## every order in which threads may meet in what calls share
+	cargo test --locked --features interleavings --test interleavings
 
 # PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
@@ -68,6 +78,7 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 	cargo fmt --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --features interleavings --test interleavings $(POSTGRES:%=--test %) -- -D warnings
 	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 	cargo deny --locked check bans licenses sources
 

@@ -29,5 +29,6 @@ pub mod proxy;
 pub mod server;
 pub mod snippets;
 pub mod spreadsheet;
+pub mod sync;
 pub mod telemetry;
 pub mod turns;

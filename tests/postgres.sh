@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command with a PostgreSQL of its own, which is thrown away afterwards:
 #
-#     tests/postgres.sh cargo test --test store
+#     tests/postgres.sh cargo test --test store_postgres
 #
 # The command finds it by AI_PROXY_TEST_POSTGRES, the URL of its superuser.
 set -euo pipefail

@@ -7,6 +7,6 @@
 
 pub mod lease;
 pub(super) mod ledger;
-pub(super) mod live;
+pub mod live;
 pub(super) mod rate;
 pub mod refill;

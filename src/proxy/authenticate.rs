@@ -121,10 +121,8 @@ impl Keys {
     /// Checks what may have changed since the key was cached. `None`: the
     /// attendee's row has, so it must be read again.
     fn prove(&self, known: &CachedKey, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
-        // In this order. A row's change is noted first and ends streams second,
-        // so endings from after the change do not go with a row from before it.
-        let endings = known.live.endings();
-        (known.generation == known.live.generation()).then(|| self.admit_known(known, endings, key))
+        let endings = known.live.endings_of(known.generation)?;
+        Some(self.admit_known(known, endings, key))
     }
 
     fn admit_known(
@@ -290,10 +288,7 @@ impl Keys {
         active: bool,
         daily_cap: Option<u32>,
     ) -> Arc<CachedKey> {
-        // A change that was told while the row was being read may not be in it.
-        let is_fresh = self.lives.changes() == changes;
-        let generation =
-            if is_fresh { live.generation() } else { live.generation().wrapping_sub(1) };
+        let generation = self.lives.generation_of_row(&live, changes);
         Arc::new(CachedKey { live, generation, active, daily_cap })
     }
 }

@@ -124,6 +124,10 @@ impl KeepAlive {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use http::HeaderValue;
+
     use super::*;
 
     fn between(stream: &[u8]) -> bool {
@@ -158,5 +162,31 @@ mod tests {
                 assert_eq!(boundary, bytewise, "cut at {cut} of {end}");
             }
         }
+    }
+
+    fn watched(silence: Duration) -> KeepAlive {
+        let event_stream = HeaderValue::from_static("text/event-stream");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, event_stream)]);
+        KeepAlive::for_answer(&headers, silence).expect("an event stream")
+    }
+
+    /// Whether a comment is due after this time.
+    async fn is_due(keep_alive: &mut KeepAlive, after: Duration) -> bool {
+        tokio::time::advance(after).await;
+        poll_fn(|cx| Poll::Ready(keep_alive.poll_comment(cx).is_ready())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_speaks_gets_none() {
+        let (silence, part) = (Duration::from_millis(400), Duration::from_millis(100));
+        let mut keep_alive = watched(silence);
+        for _ in 0..10 {
+            keep_alive.saw(b"data: x\n\n");
+            assert!(!is_due(&mut keep_alive, part).await);
+        }
+        assert!(!is_due(&mut keep_alive, silence - 2 * part).await);
+        assert!(is_due(&mut keep_alive, part).await, "it has been silent for long enough");
+        assert!(!is_due(&mut keep_alive, silence - part).await);
+        assert!(is_due(&mut keep_alive, part).await, "and again");
     }
 }

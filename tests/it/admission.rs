@@ -1,5 +1,10 @@
 //! The daily cap, counted where it matters: at the backend. On one process.
 
+use std::net::Ipv4Addr;
+
+use ai_proxy::proxy::caller::Caller;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use crate::harness::attendee::DEMO;
 use crate::harness::backend::{Backend, Nobody};
 use crate::harness::process::Process;
@@ -126,4 +131,26 @@ async fn refused_calls_cost_nothing() {
     assert_eq!(ada.used().await, 0);
     let outcome = storm(&[proxy.addr()], &ada.raw(DEMO, CALL), 100).await;
     assert_eq!((outcome[&200], backend.calls()), (50, 50));
+}
+
+/// Somebody at the cap asks while it is being raised, or while the day changes.
+#[tokio::test]
+async fn a_refill_under_another_cap_refuses_nobody() {
+    let backend = Backend::start().await;
+    let (proxy, ada) = Proxy::capped(&backend, |event| event.daily_request_cap = 1).await;
+    assert_eq!(ada.call().await.status, 200);
+    let plane = &proxy.app().plane;
+    let headers = HeaderMap::from_iter([(
+        HeaderName::from_static("api-key"),
+        HeaderValue::from_str(&ada.key).unwrap(),
+    )]);
+    let before = plane.keys.authenticate(&headers, Ipv4Addr::LOCALHOST.into()).await.unwrap();
+    let raised = Caller { daily_cap: 2, ..before.clone() };
+    // In this order: the second call finds the refill of the first under way.
+    let (before, after) = tokio::join!(
+        before.admit(1, &plane.refills, &plane.clock),
+        raised.admit(1, &plane.refills, &plane.clock)
+    );
+    assert_eq!(before.err().map(|error| error.code()), Some("daily_cap_reached"));
+    assert_eq!(after.err(), None);
 }

@@ -6,11 +6,9 @@
 pub mod attendee;
 pub mod backend;
 pub mod event;
-pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod refusal;
-pub mod relay;
 pub mod reply;
 pub mod stored;
 pub mod storm;

@@ -1,4 +1,5 @@
 //! Integration tests of the whole proxy: real router, real store, a fake backend on loopback.
+//! What takes a PostgreSQL is in `it_postgres`.
 
 mod admission;
 mod adversary;
@@ -13,7 +14,7 @@ mod drain;
 mod early_answers;
 mod endings;
 mod guessing;
-mod harness;
+pub mod harness;
 mod info;
 mod keep_alive;
 mod keys;
@@ -25,9 +26,7 @@ mod paths;
 mod policy;
 mod rate;
 mod redirects;
-mod refill;
 mod refusals;
-mod replicas;
 mod request_headers;
 mod request_id;
 mod response_headers;
@@ -36,7 +35,6 @@ mod session_replicas;
 mod sessions;
 mod shared_code;
 mod sockets;
-mod store_outage;
-mod stored;
+pub mod stored;
 mod streaming;
-mod tls;
+pub mod tls;

@@ -16,16 +16,11 @@ use crate::harness::{CALL, PING};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_on_sqlite_is_taken_over() {
-    is_taken_over(Stored::on_sqlite()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_on_postgres_is_taken_over() {
-    is_taken_over(Stored::on_postgres().await).await;
+    is_taken_over(Stored::new("sqlite", None)).await;
 }
 
 /// In one test, because the endpoints in the store name one address.
-async fn is_taken_over(stored: Stored) {
+pub async fn is_taken_over(stored: Stored) {
     let backend = Backend::at(stored.backend()).await;
     let mut proxy = stored.open().await;
     proxy.start().await;

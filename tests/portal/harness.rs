@@ -12,9 +12,11 @@ use http::header::{CONTENT_TYPE, HeaderMap, LOCATION, ORIGIN};
 use reqwest::cookie::Jar;
 use reqwest::{Client, redirect};
 use scraper::{Html, Selector};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
+use url::Url;
 use uuid::Uuid;
+
+use crate::postgres;
 
 pub const PASSWORD: &str = "a dozen purple kites";
 
@@ -44,7 +46,7 @@ impl Portal {
         let folder = TempDir::new().unwrap();
         let fixed = ["test", "--listen", "127.0.0.1:0", "--workers", "1", "--data-dir"];
         let database = database().await;
-        let store = database.iter().flat_map(|url| ["--database-url", url]);
+        let store = database.iter().flat_map(|url| ["--database-url", url.as_str()]);
         let args = fixed.into_iter().chain(folder.path().to_str()).chain(store);
         let config = Serve::parse_from(args.chain(settings.iter().copied())).config;
         let app = App::open(config).await.unwrap();
@@ -103,18 +105,13 @@ impl Drop for Portal {
     }
 }
 
-/// A new database, where these tests are to run on PostgreSQL: `make test` has
-/// them run on SQLite and then there. It goes with the server, which is thrown away.
-#[expect(clippy::disallowed_methods, reason = "`make test` says it in the environment")]
-async fn database() -> Option<String> {
-    std::env::var_os("AI_PROXY_TEST_PORTAL_ON_POSTGRES")?;
-    let server = std::env::var("AI_PROXY_TEST_POSTGRES").expect("run me by tests/postgres.sh");
-    let name = format!("portal_{}", Uuid::now_v7().simple());
-    let mut connection = PgConnection::connect(&server).await.unwrap();
-    let create = format!("create database {name}");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
-    let (server, _) = server.rsplit_once('/').unwrap();
-    Some(format!("{server}/{name}"))
+/// A new database where these tests are the suite on PostgreSQL. It goes with the server,
+/// which is thrown away.
+async fn database() -> Option<Url> {
+    if env!("CARGO_CRATE_NAME") != "portal_postgres" {
+        return None;
+    }
+    Some(postgres::create(&format!("portal_{}", Uuid::now_v7().simple())).await)
 }
 
 /// A browser: keeps cookies, follows nothing by itself.

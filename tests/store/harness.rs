@@ -19,20 +19,18 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Makes of each `async fn name(store: Store)` a test on either database.
+use crate::postgres;
+
+/// Makes of each `async fn name(store: Store)` a test, which the suite `store` runs on
+/// SQLite and `store_postgres` on PostgreSQL.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {$(
         mod $name {
             use crate::harness::{Store, run};
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn on_sqlite() {
-                run(Store::sqlite().await, super::$name).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn on_postgres() {
-                run(Store::postgres().await, super::$name).await;
+            async fn on_its_database() {
+                run(Store::new().await, super::$name).await;
             }
         }
     )*};
@@ -60,7 +58,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Place {
     Sqlite(Arc<TempDir>),
-    Postgres { admin: String, name: String, _turn: Arc<SemaphorePermit<'static>> },
+    Postgres { name: String, _turn: Arc<SemaphorePermit<'static>> },
 }
 
 /// A master key made of one repeated byte.
@@ -69,24 +67,30 @@ pub fn master_key(byte: u8) -> MasterKey {
 }
 
 impl Store {
+    /// On the database of the suite.
+    pub async fn new() -> Self {
+        if env!("CARGO_CRATE_NAME") == "store_postgres" {
+            Self::postgres().await
+        } else {
+            Self::sqlite().await
+        }
+    }
+
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = sqlite_url(&folder.path().join("ai-proxy.db"));
         Self::open(url, Place::Sqlite(Arc::new(folder))).await
     }
 
-    pub async fn postgres() -> Self {
+    async fn postgres() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         // On a machine of many cores, more tests at once than the server has connections for.
         static TURNS: Semaphore = Semaphore::const_new(8);
         let turn = Arc::new(TURNS.acquire().await.unwrap());
-        let admin = postgres_url();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("store_{}_{number}", std::process::id());
-        let (server, _) = admin.rsplit_once('/').expect("an URL with a database");
-        let url = format!("{server}/{name}");
-        execute(&admin, &format!("create database {name}")).await;
-        Self::open(url, Place::Postgres { admin, name, _turn: turn }).await
+        let url = postgres::create(&name).await.to_string();
+        Self::open(url, Place::Postgres { name, _turn: turn }).await
     }
 
     async fn open(url: String, place: Place) -> Self {
@@ -106,18 +110,17 @@ impl Store {
     pub async fn empty_url(&self) -> String {
         match &self.place {
             Place::Sqlite(folder) => sqlite_url(&folder.path().join("made/on open.db")),
-            Place::Postgres { admin, name, .. } => {
-                execute(admin, &format!("create database {name}_empty")).await;
-                format!("{}_empty", self.url)
+            Place::Postgres { name, .. } => {
+                postgres::create(&format!("{name}_empty")).await.to_string()
             }
         }
     }
 
     async fn remove(self) {
         self.db.close().await;
-        if let Place::Postgres { admin, name, .. } = &self.place {
-            execute(admin, &format!("drop database {name} with (force)")).await;
-            execute(admin, &format!("drop database if exists {name}_empty with (force)")).await;
+        if let Place::Postgres { name, .. } = &self.place {
+            postgres::execute(&format!("drop database {name} with (force)")).await;
+            postgres::execute(&format!("drop database if exists {name}_empty with (force)")).await;
         }
     }
 
@@ -125,11 +128,11 @@ impl Store {
     pub async fn take_away(&self) {
         match &self.place {
             Place::Sqlite(_) => execute(&self.url, "alter table quota rename to away").await,
-            Place::Postgres { admin, name, .. } => {
-                execute(admin, &format!("alter database {name} allow_connections false")).await;
+            Place::Postgres { name, .. } => {
+                postgres::execute(&format!("alter database {name} allow_connections false")).await;
                 let terminate =
                     "select pg_terminate_backend(pid) from pg_stat_activity where datname";
-                execute(admin, &format!("{terminate} = '{name}'")).await;
+                postgres::execute(&format!("{terminate} = '{name}'")).await;
             }
         }
     }
@@ -137,8 +140,8 @@ impl Store {
     pub async fn bring_back(&self) {
         match &self.place {
             Place::Sqlite(_) => execute(&self.url, "alter table away rename to quota").await,
-            Place::Postgres { admin, name, .. } => {
-                execute(admin, &format!("alter database {name} allow_connections true")).await;
+            Place::Postgres { name, .. } => {
+                postgres::execute(&format!("alter database {name} allow_connections true")).await;
             }
         }
     }
@@ -211,13 +214,6 @@ pub fn event_draft() -> event::Draft {
         active: true,
         ..Default::default()
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests/postgres.sh says it in the environment")]
-fn postgres_url() -> String {
-    std::env::var("AI_PROXY_TEST_POSTGRES").expect(
-        "no PostgreSQL to test on: run `make test`, or `tests/postgres.sh cargo test --test store`",
-    )
 }
 
 async fn execute(url: &str, statement: &str) {

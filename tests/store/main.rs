@@ -1,5 +1,5 @@
-//! Tests of the store: each runs on SQLite and on PostgreSQL, on a database of
-//! its own.
+//! Tests of the store, each on a database of its own: on SQLite in the suite `store`, on
+//! PostgreSQL in `store_postgres`.
 
 mod api_token;
 mod attendee;
@@ -9,12 +9,14 @@ mod claim_code;
 mod entra_account;
 mod event;
 mod event_control;
-mod harness;
+pub mod harness;
 mod master_key;
 mod mcp_session;
 mod open;
 mod outage;
 mod owner;
+#[path = "../postgres.rs"]
+pub mod postgres;
 mod purge;
 mod quota;
 mod rekey;

@@ -110,19 +110,3 @@ async fn sqlite_connections_are_set_up_to_wait_and_to_check_references() {
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_connections_see_what_was_committed_and_let_go_of_locks() {
-    run(Store::postgres().await, |store| async move {
-        for (setting, expected) in [
-            ("show transaction_isolation", "read committed"),
-            ("show idle_in_transaction_session_timeout", "5s"),
-            ("show lock_timeout", "10s"),
-        ] {
-            let value: String =
-                sqlx::query_scalar(setting).fetch_one(store.db.writer()).await.unwrap();
-            assert_eq!(value, expected, "{setting}");
-        }
-    })
-    .await;
-}

@@ -193,6 +193,89 @@ mod tests {
         }
     }
 
+    /// Zones whose clocks go back and forward by an hour, two, half an hour and a day.
+    const CHANGING: [&str; 7] = [
+        "Europe/Berlin",
+        "America/St_Johns",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Antarctica/Troll",
+        "Pacific/Apia",
+        "Asia/Gaza",
+    ];
+
+    /// Instants of the years 1975 to 2044, in seconds.
+    const YEARS: std::ops::Range<i64> = 157_766_400..2_366_841_600;
+
+    /// When the clocks next change after an instant, or did before it, and by how much:
+    /// more than 0 where they go forward. In seconds.
+    fn change(zone: &TimeZone, second: i64) -> (i64, i64) {
+        let at = jiff::Timestamp::from_second(second).unwrap();
+        let offset = |second| {
+            i64::from(zone.to_offset(jiff::Timestamp::from_second(second).unwrap()).seconds())
+        };
+        let all = zone.following(at).chain(zone.preceding(at));
+        all.map(|transition| transition.timestamp().as_second())
+            .map(|second| (second, offset(second) - offset(second - 1)))
+            // Some tables hold instants at which nothing changes but a name.
+            .find(|(_, gained)| *gained != 0)
+            .unwrap()
+    }
+
+    /// What the zone's clocks show at an instant in seconds.
+    fn shown(second: i64, zone: &str) -> String {
+        clock::wall_clock(second * 1_000, zone).replace(' ', "T")
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_window_holds_every_instant_at_which_the_clocks_show_its_ends(
+            zone in proptest::sample::select(&CHANGING), near in YEARS,
+            start in -300_i64..300, minutes in 0_i64..300,
+        ) {
+            let (change, _) = change(&TimeZone::get(zone).unwrap(), near);
+            let (start, end) = (change + start * 60, change + (start + minutes) * 60);
+            match Window::parse(&shown(start, zone), &shown(end, zone), zone) {
+                Ok(window) => {
+                    proptest::prop_assert!(window.starts_at <= start * 1_000);
+                    proptest::prop_assert!(window.ends_at >= end * 1_000);
+                    proptest::prop_assert!(window.starts_at < window.ends_at);
+                    for (at, local) in
+                        [(window.starts_at, window.start_local), (window.ends_at, window.end_local)]
+                    {
+                        proptest::prop_assert_eq!(shown(at / 1_000, zone), local);
+                    }
+                }
+                Err(_) => proptest::prop_assert_eq!(minutes, 0, "a later end is refused"),
+            }
+        }
+
+        #[test]
+        fn a_skipped_clock_is_moved_on_and_a_repeated_one_holds_both(
+            zone in proptest::sample::select(&CHANGING), near in YEARS,
+            within in 0_i64..1_440,
+        ) {
+            let (change, gained) = change(&TimeZone::get(zone).unwrap(), near);
+            let within = within * 60 % gained.abs();
+            // What the clocks before the change would show then.
+            let local = DateTime::strptime("%Y-%m-%dT%H:%M", shown(change - 60, zone)).unwrap();
+            let later = 60 + within + gained.min(0);
+            let local = print(local + jiff::SignedDuration::from_secs(later));
+            if gained > 0 {
+                let window = Window::parse(&local, "2099-01-01T00:00", zone).unwrap();
+                proptest::prop_assert_eq!(window.starts_at, (change + within) * 1_000);
+                proptest::prop_assert_eq!(window.notes().len(), 1, "{}", local);
+                let window = Window::parse("1970-01-02T00:00", &local, zone).unwrap();
+                proptest::prop_assert_eq!(window.ends_at, (change + within) * 1_000);
+            } else {
+                let window = Window::parse(&local, &local, zone).unwrap();
+                proptest::prop_assert_eq!(window.starts_at, (change + gained + within) * 1_000);
+                proptest::prop_assert_eq!(window.ends_at, (change + within) * 1_000);
+                proptest::prop_assert_eq!(window.notes().len(), 2, "{}", local);
+            }
+        }
+    }
+
     #[test]
     fn what_the_calendar_cannot_hold_is_refused() {
         let parse = |end| Window::parse("9999-12-01T00:00", end, "Pacific/Pago_Pago");

@@ -5,13 +5,11 @@
 //! day and what is left of it share the atomic: no call can be paid from a day
 //! that it does not belong to.
 
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use parking_lot::Mutex;
 
 use self::pace::Pace;
+use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 
 mod pace;
 
@@ -411,5 +409,102 @@ mod tests {
         let ahead = Need { at_least: 0, ..NEED };
         assert_eq!(asks(&lease, ahead, 60_000), None, "the attendee has become slow");
         assert_eq!(asks(&lease, ahead, 0), Some(14));
+    }
+
+    /// The store's side of one attendee's cap, as a lease's owner speaks with it.
+    struct Store {
+        lease: Lease,
+        cap: u32,
+        day: u32,
+        now_ms: i64,
+        /// Requests leased of each day.
+        leased: Vec<u32>,
+        /// Day, instant and number of each request that did not fit.
+        refused: Vec<(u32, i64, u32)>,
+    }
+
+    impl Store {
+        /// Asks for a refill, and for as few as will do where it does not fit. Whether
+        /// the lease has them now.
+        fn refill(&mut self, at_least: u32) -> bool {
+            let need = Need { day: self.day, cap: self.cap, at_least };
+            let Some(n) = asks(&self.lease, need, self.now_ms) else { return false };
+            for n in [n, at_least] {
+                if n > 0 && self.leased[self.day as usize] + n <= self.cap {
+                    self.leased[self.day as usize] += n;
+                    let back = self.lease.add(DayCount { day: self.day, count: n });
+                    self.returned(back);
+                    self.lease.granted(n);
+                    return true;
+                }
+                self.lease.learn_exhausted(self.day, self.cap, n, self.now_ms);
+                self.refused.push((self.day, self.now_ms, n));
+            }
+            self.lease.not_granted();
+            false
+        }
+
+        fn returned(&mut self, back: Option<DayCount>) {
+            if let Some(back) = back {
+                self.leased[back.day as usize] -= back.count;
+            }
+        }
+
+        /// Whether the store has said of late that `n` do not fit.
+        fn has_refused(&self, n: u32) -> bool {
+            self.refused.iter().any(|(day, at_ms, asked)| {
+                *day == self.day && self.now_ms - at_ms < EXHAUSTED_MS && *asked <= n
+            })
+        }
+    }
+
+    proptest! {
+        /// Calls of several sizes, refills ahead of need, leases that go back and days that
+        /// end, in any order.
+        #[test]
+        fn no_day_has_more_calls_than_its_cap_and_none_is_refused_that_fits(
+            cap in 1..60_u32,
+            steps in prop::collection::vec((0..8_u8, 1..6_u32, 0..700_i64), 1..150),
+        ) {
+            let mut store = Store {
+                lease: Lease::default(),
+                cap,
+                day: 0,
+                now_ms: 0,
+                leased: vec![0; steps.len() + 1],
+                refused: Vec::new(),
+            };
+            let mut taken = vec![0; steps.len() + 1];
+            for (step, n, pause_ms) in steps {
+                store.now_ms += pause_ms;
+                let day = store.day;
+                match step {
+                    0 => {
+                        let back = store.lease.surrender();
+                        store.returned(back);
+                    }
+                    1 => store.day += 1,
+                    2 => {
+                        store.refill(0);
+                    }
+                    _ => {
+                        let mut is_paid = store.lease.take(day, n, store.now_ms).is_some();
+                        if !is_paid && store.refill(n) {
+                            is_paid = store.lease.take(day, n, store.now_ms).is_some();
+                            prop_assert!(is_paid, "a refill is as large as its call needs");
+                        }
+                        if is_paid {
+                            taken[day as usize] += n;
+                        } else {
+                            prop_assert!(store.has_refused(n));
+                        }
+                    }
+                }
+                for (day, leased) in store.leased.iter().enumerate() {
+                    prop_assert!(*leased <= cap);
+                    prop_assert_eq!(taken[day] + store.lease.left(day as u32), *leased);
+                }
+            }
+        }
     }
 }

@@ -6,16 +6,15 @@
 //! attendee's first call and swept once nothing of it is in use.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use http::Method;
-use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::lease::{DayCount, Lease};
 use super::ledger::Ledger;
 use super::rate::Rate;
+use crate::sync::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 
 /// How often it is written that an attendee was seen, in milliseconds.
 const SEEN_MS: i64 = 10_000;
@@ -139,7 +138,16 @@ impl LiveAttendee {
         self.endings.lock().gets.end();
     }
 
-    pub fn generation(&self) -> u64 {
+    /// What ends the calls of a caller whose row is of this generation. `None`: the row
+    /// has changed since.
+    pub fn endings_of(&self, generation: u64) -> Option<Arc<Endings>> {
+        // In this order. A row's change is noted first and ends streams second,
+        // so endings from after the change do not go with a row from before it.
+        let endings = self.endings();
+        (generation == self.generation()).then_some(endings)
+    }
+
+    fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
@@ -247,6 +255,14 @@ impl LiveAttendees {
     /// How many changes of rows were noted so far.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// The generation of a row that began to be read when so many `changes` were noted: one
+    /// that has passed where another was noted meanwhile, because it may not be in the row.
+    pub fn generation_of_row(&self, live: &LiveAttendee, changes: u64) -> u64 {
+        // In this order: a change raises the count before the generation.
+        let generation = live.generation();
+        if self.changes() == changes { generation } else { generation.wrapping_sub(1) }
     }
 
     /// Forgets an attendee of whom nobody but this table holds anything.

@@ -63,6 +63,8 @@ fn nanos(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -103,6 +105,47 @@ mod tests {
         for second in [100, 200] {
             for _ in 0..5 {
                 assert_eq!(rate.reserve(Duration::from_secs(second), 1, 60, 5), Ok(Duration::ZERO));
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever is asked for, and when: each span of time has at most a burst, and what
+        /// the rate adds to it in that time.
+        #[test]
+        fn no_span_of_time_has_more_than_a_burst_and_its_share(
+            per_minute in 1..1_200_u32,
+            burst in 1..60_u32,
+            asks in prop::collection::vec((0..5_000_u64, 1..60_u32), 1..80),
+        ) {
+            let rate = Rate::default();
+            let mut now = Duration::from_secs(100);
+            let mut gone: Vec<(Duration, u32)> = Vec::new();
+            for (pause_ms, turns) in asks {
+                now += Duration::from_millis(pause_ms);
+                let turns = turns.min(burst);
+                let wait = match rate.reserve(now, turns, per_minute, burst) {
+                    Ok(wait) => wait,
+                    // The wait that is announced suffices, and no shorter one does.
+                    Err(TooFar { retry_after }) => {
+                        let too_soon = now + retry_after - Duration::from_nanos(1);
+                        prop_assert!(rate.reserve(too_soon, turns, per_minute, burst).is_err());
+                        now += retry_after;
+                        rate.reserve(now, turns, per_minute, burst).expect("as announced")
+                    }
+                };
+                prop_assert!(wait <= MAX_WAIT);
+                gone.push((now + wait, turns));
+            }
+            let interval = 60_000_000_000 / u128::from(per_minute);
+            for (first, (since, _)) in gone.iter().enumerate() {
+                let mut turns = 0;
+                for (until, more) in &gone[first..] {
+                    prop_assert!(until >= since, "in the order of asking");
+                    turns += u128::from(*more);
+                    let share = (*until - *since).as_nanos();
+                    prop_assert!(turns * interval <= u128::from(burst) * interval + share);
+                }
             }
         }
     }

@@ -9,8 +9,8 @@ use ai_proxy::db::sqlite_url;
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 use tempfile::TempDir;
+use url::Url;
 
-use super::postgres::Database;
 use super::proxy::Proxy;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stored-0.1.0");
@@ -23,26 +23,20 @@ const AGED: [&str; 4] = [
     "update owner_session set created_at = $now, last_seen_at = $now",
 ];
 
-/// One fixture and, where it is PostgreSQL's, the database for it.
+/// One fixture.
 pub struct Stored {
     pub keys: Value,
     folder: PathBuf,
-    database: Option<Database>,
+    databases: Option<[Url; 2]>,
 }
 
 impl Stored {
-    pub fn on_sqlite() -> Self {
-        Self::of("sqlite", None)
-    }
-
-    pub async fn on_postgres() -> Self {
-        Self::of("postgres", Some(Database::create().await))
-    }
-
-    fn of(name: &str, database: Option<Database>) -> Self {
+    /// The one in the folder `name`; where it is PostgreSQL's, with empty databases for it
+    /// and for a store elsewhere.
+    pub fn new(name: &str, databases: Option<[Url; 2]>) -> Self {
         let folder = Path::new(FIXTURES).join(name);
         let keys = std::fs::read(folder.join("keys.json")).expect("keys");
-        Self { keys: serde_json::from_slice(&keys).expect("JSON"), folder, database }
+        Self { keys: serde_json::from_slice(&keys).expect("JSON"), folder, databases }
     }
 
     /// A proxy over a copy of the store, opened by today's code and not started yet.
@@ -55,13 +49,13 @@ impl Stored {
             let today = clock::day_of(now).to_string();
             statement.replace("$today", &today).replace("$now", &now.to_string())
         });
-        let url = match &self.database {
-            Some(database) => {
+        let url = match &self.databases {
+            Some([database, _]) => {
                 let dump = std::fs::read_to_string(self.folder.join("store.sql")).expect("a dump");
                 // One connection each, because a dump empties the search path of its own.
-                execute(database.url().as_str(), &dump).await;
-                execute(database.url().as_str(), &statements.join("; ")).await;
-                Some(database.url())
+                execute(database.as_str(), &dump).await;
+                execute(database.as_str(), &statements.join("; ")).await;
+                Some(database)
             }
             None => {
                 let file = dir.path().join("ai-proxy.db");
@@ -70,15 +64,12 @@ impl Stored {
                 None
             }
         };
-        Proxy::over(dir, url.as_ref()).await
+        Proxy::over(dir, url).await
     }
 
     /// Another proxy, whose store is empty.
     pub async fn elsewhere(&self) -> Proxy {
-        match &self.database {
-            Some(_) => Proxy::on(Some(&Database::create().await.url())).await,
-            None => Proxy::new().await,
-        }
+        Proxy::on(self.databases.as_ref().map(|[_, another]| another)).await
     }
 
     /// Where its resources' endpoints are.

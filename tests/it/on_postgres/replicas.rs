@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::database::Database;
 use crate::harness::attendee::{Attendee, DEMO};
 use crate::harness::backend::Backend;
-use crate::harness::postgres::Database;
 use crate::harness::process::Process;
 use crate::harness::proxy::Proxy;
 use crate::harness::storm::{UNANSWERED, storm};

@@ -7,11 +7,11 @@ use ai_proxy::catalog::{change, quota};
 use ai_proxy::clock;
 use ai_proxy::db::Db;
 
+use super::database::Database;
+use super::relay::{Cable, Relay};
 use crate::harness::attendee::DEMO;
 use crate::harness::backend::Backend;
-use crate::harness::postgres::Database;
 use crate::harness::proxy::Proxy;
-use crate::harness::relay::{Cable, Relay};
 use crate::harness::reply::Reply;
 use crate::harness::storm::storm;
 use crate::harness::{CALL, CHANGE, eventually, within};

@@ -1,6 +1,5 @@
 //! Leases ask little of the store, and for many attendees at once.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,15 +7,13 @@ use ai_proxy::catalog::quota;
 use ai_proxy::clock;
 use ai_proxy::proxy::attendee::lease::Refill;
 use ai_proxy::proxy::attendee::refill::Want;
-use ai_proxy::proxy::caller::Caller;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::database::Database;
+use super::relay::Relay;
 use crate::harness::attendee::Attendee;
 use crate::harness::backend::Backend;
-use crate::harness::postgres::Database;
 use crate::harness::proxy::Proxy;
-use crate::harness::relay::Relay;
 
 /// How the one statement begins that leases requests.
 const LEASE: &str = "insert into quota";
@@ -75,26 +72,4 @@ async fn what_does_not_fit_is_asked_for_less_in_one_statement_for_all() {
     let left: Vec<u32> = lives.iter().map(|live| live.lease.left(day)).collect();
     assert_eq!(left, [1, 1, 1, 0, 3]);
     assert_eq!(relay.executions(LEASE) - before, 2, "statements");
-}
-
-/// Somebody at the cap asks while it is being raised, or while the day changes.
-#[tokio::test]
-async fn a_refill_under_another_cap_refuses_nobody() {
-    let backend = Backend::start().await;
-    let (proxy, ada) = Proxy::capped(&backend, |event| event.daily_request_cap = 1).await;
-    assert_eq!(ada.call().await.status, 200);
-    let plane = &proxy.app().plane;
-    let headers = HeaderMap::from_iter([(
-        HeaderName::from_static("api-key"),
-        HeaderValue::from_str(&ada.key).unwrap(),
-    )]);
-    let before = plane.keys.authenticate(&headers, Ipv4Addr::LOCALHOST.into()).await.unwrap();
-    let raised = Caller { daily_cap: 2, ..before.clone() };
-    // In this order: the second call finds the refill of the first under way.
-    let (before, after) = tokio::join!(
-        before.admit(1, &plane.refills, &plane.clock),
-        raised.admit(1, &plane.refills, &plane.clock)
-    );
-    assert_eq!(before.err().map(|error| error.code()), Some("daily_cap_reached"));
-    assert_eq!(after.err(), None);
 }

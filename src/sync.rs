@@ -1,0 +1,17 @@
+//! The atomics and the lock of the types in which calls meet: those of the standard library
+//! and of parking_lot. With the feature `interleavings` they are loom's, so that
+//! `tests/interleavings` can try every order in which threads may meet in these types, with
+//! every value that a relaxed memory may show them. A build with it is for those tests alone:
+//! outside a model, loom's types panic.
+
+#[cfg(feature = "interleavings")]
+pub use self::model::Mutex;
+#[cfg(feature = "interleavings")]
+pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+#[cfg(not(feature = "interleavings"))]
+pub use parking_lot::Mutex;
+#[cfg(not(feature = "interleavings"))]
+pub use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+#[cfg(feature = "interleavings")]
+mod model;
