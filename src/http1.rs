@@ -1,9 +1,8 @@
 //! HTTP/1.1 as bytes, for both legs: where heads end, how long bodies are and what chunks
 //! hold (RFC 9112). It knows no sockets and no calls: `server` reads clients with it, and
 //! `proxy::backend` reads backends.
-
 //!
-//! There is one grammar and, where the legs have to differ, a [`Policy`](policy::Policy) for
+//! There is one grammar and, where the legs have to differ, a `Policy` for
 //! each. What that means for one message is in the table of its tests.
 
 mod body;
