@@ -68,7 +68,7 @@ pub async fn restore(
     match fill_and_reveal(db, vault, by, archive, &plan, &mut ids, &deadline).await {
         Ok(done) => Ok(Some(done)),
         Err(error) => {
-            if let Err(error) = take_back(db, by, archive, &plan, &ids, clock.now_ms()).await {
+            if let Err(error) = take_back(db, clock, by, archive, &plan, &ids).await {
                 tracing::warn!(%error, "a failed restore is undone later");
             }
             Err(error)
@@ -118,15 +118,15 @@ async fn fill_and_reveal<'a>(
 /// resources.
 async fn take_back(
     db: &Db,
+    clock: &Clock,
     by: &Actor,
     archive: &Archive,
     plan: &Plan,
     ids: &Ids<'_>,
-    now_ms: i64,
 ) -> catalog::Result<()> {
     let mut tx = change::write(db).await?;
     for event_id in ids.events.values() {
-        purge::mark(&mut tx, event_id, now_ms).await?;
+        purge::mark(&mut tx, event_id, clock.now_ms()).await?;
     }
     tx.commit().await?;
     for (copy, fate) in archive.resources.iter().zip(&plan.resources) {

@@ -135,6 +135,7 @@ pub async fn edit(
     let mut tx = change::write(db).await?;
     let stored = get_in(&mut tx, &by.owner_id, event_id, id).await?;
     if let Some(cap) = wanted.daily_request_cap.filter(|cap| *cap != stored.daily_request_cap) {
+        check_cap(cap)?;
         set_cap_in(&mut tx, by, id, cap).await?;
     }
     if let Some(active) = wanted.active.filter(|active| *active != stored.active) {
@@ -165,16 +166,18 @@ async fn set_active_in(tx: &mut Tx, by: &Actor, id: &str, active: bool) -> Resul
 
 /// Gives an attendee a daily request cap of their own, or the event's again.
 pub async fn set_cap(db: &Db, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
+    check_cap(cap)?;
     let mut tx = change::write(db).await?;
     set_cap_in(&mut tx, by, id, cap).await?;
     tx.commit().await?;
     Ok(())
 }
 
+fn check_cap(cap: Option<u32>) -> Result<()> {
+    cap.map_or(Ok(()), |cap| number("daily_request_cap", cap, CAP))
+}
+
 async fn set_cap_in(tx: &mut Tx, by: &Actor, id: &str, cap: Option<u32>) -> Result<()> {
-    if let Some(cap) = cap {
-        number("daily_request_cap", cap, CAP)?;
-    }
     let who = own(tx, by, id).await?;
     sqlx::query("update attendee set daily_request_cap = $2 where id = $1")
         .bind(id)

@@ -13,7 +13,7 @@ pub struct Actor {
     pub owner_id: String,
     /// As the audit shows it.
     pub name: String,
-    /// UTC milliseconds: the time of the request or command.
+    /// UTC milliseconds: the time of the write, or of the command.
     pub at: i64,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sqlx::AnyConnection;
 
@@ -301,9 +302,12 @@ async fn write_in(
 /// # Errors
 /// [`Error::NotFound`] also where it is another owner's.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
+    let asked = Instant::now();
     let mut tx = change::write(db).await?;
     let name = name(&mut tx, &by.owner_id, id).await?;
-    purge::mark(&mut tx, id, by.at).await?;
+    // Whoever writes the catalog meanwhile must not use up the time that other replicas have.
+    let waited = i64::try_from(asked.elapsed().as_millis()).unwrap_or_default();
+    purge::mark(&mut tx, id, by.at + waited).await?;
     change::record(&mut tx, Noun::Event, id).await?;
     audit::record(&mut tx, by, Action::Deleted, Noun::Event, id, &name).await?;
     tx.commit().await?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use http::{Request, StatusCode, header};
@@ -76,7 +76,8 @@ async fn ask(address: SocketAddr, tls: bool) -> anyhow::Result<StatusCode> {
     let request = Request::get("/readyz")
         .header(header::HOST, address.to_string())
         .body(Full::new(Bytes::new()))?;
-    Ok(connection.send(request).await?.status())
+    let answer = connection.send(request).await;
+    Ok(answer.map_err(|_| anyhow!("the connection was closed"))?.status())
 }
 
 fn tls_config() -> anyhow::Result<rustls::ClientConfig> {

@@ -18,6 +18,7 @@ use super::page::{Answer, Frame, Section};
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::identity::entra::ticket;
 use crate::identity::session::LONGEST_SECONDS;
@@ -164,16 +165,15 @@ where
 pub struct SignedIn {
     pub owner: Owner,
     session: OwnerSession,
-    /// When the request came, UTC milliseconds.
-    at: i64,
+    clock: Clock,
     flash: Option<Flash>,
     _turn: OwnersTurn,
 }
 
 impl SignedIn {
-    /// Who writes, as the catalog asks it.
+    /// Who writes now, as the catalog asks it. A body may have taken minutes to arrive.
     pub fn actor(&self) -> Actor {
-        self.owner.actor(self.at)
+        self.owner.actor(self.clock.now_ms())
     }
 
     pub fn session(&self) -> &OwnerSession {
@@ -222,14 +222,14 @@ where
             return Err(PageError::SignIn { next });
         };
         let turn = owners_turn(parts, &session.owner.id, Crowd::Owners).await?;
-        let at = site.clock.now_ms();
         let mut flash = None;
         // What a script looks at for a part of it, nobody may have read.
         let is_read = is_get && !parts.headers.contains_key("x-part");
         if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }
-        Ok(Self { owner: session.owner.clone(), session, at, flash, _turn: turn })
+        let clock = site.clock.clone();
+        Ok(Self { owner: session.owner.clone(), session, clock, flash, _turn: turn })
     }
 }
 

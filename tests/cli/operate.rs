@@ -4,6 +4,8 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::command::Workshop;
 use crate::fake::{self, Fake};
@@ -140,9 +142,26 @@ async fn health_is_asked_over_tls_where_it_is_served() {
     assert_eq!(done.code, 1, "{done:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_closes_without_an_answer_is_not_healthy() {
+    for said in ["", "HTTP/1.1 20", "SSH-2.0-OpenSSH_9.2\r\n"] {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+            stream.write_all(said.as_bytes()).await.unwrap();
+        });
+        let refusal = Workshop::new().run(&["healthcheck", "--listen", &address]).refusal();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(refusal.replace(&address, "ADDRESS"), @"no server answers on ADDRESS: the connection was closed");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_does_not_run_is_not_healthy() {
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
     let said = Workshop::new().run(&["healthcheck", "--listen", &address]).refusal();

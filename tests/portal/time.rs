@@ -4,6 +4,8 @@
 use ai_proxy::catalog::owner;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, Portal};
 use crate::workshop::Workshop;
@@ -87,6 +89,39 @@ async fn who_guessed_passwords_may_try_again_after_ten_minutes() {
     assert!((1..=60).contains(&wait), "{wait}");
     portal.pass(MINUTE);
     stranger.sign_in("Ada", PASSWORD).await.redirects_to("/admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_bears_the_time_at_which_its_body_had_come() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    portal.pass(2 * MINUTE);
+    let begun = portal.app.clock.now_ms();
+    let (host, body) = (portal.url.strip_prefix("http://").unwrap(), "name=CI&days=90");
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "POST /admin/tokens HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         cookie: ai-proxy-session={}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+         content-length: {}\r\n\r\n",
+        ada.session().unwrap(),
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let seen = "select count(*) from owner_session where last_seen_at >= $1";
+    let seen = || sqlx::query_scalar::<_, i64>(seen).bind(begun).fetch_one(portal.app.db.pool());
+    while seen().await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    portal.pass(20 * MINUTE);
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+    let owner = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap();
+    let [token] = &owner::api_token::list(&portal.app.db, &owner.id).await.unwrap()[..] else {
+        panic!("one token was made")
+    };
+    assert!(token.created_at >= begun + 20 * MINUTE, "{} ms", token.created_at - begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use crate::config::EntraSettings;
 
 const KEPT: Duration = Duration::from_secs(12 * 3600);
 
-/// Between two fetches because of a key that is not metadata: a stranger's token
+/// Between two fetches because of a key that is not known: a stranger's token
 /// must not make us ask Entra each time.
 const AGAIN: Duration = Duration::from_secs(30);
 

@@ -9,6 +9,7 @@ use super::error::ApiError;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::Owner;
 use crate::catalog::owner::api_token::Holder;
+use crate::clock::Clock;
 use crate::identity::api_token::TokenRefusal;
 use crate::net;
 use crate::portal::Site;
@@ -17,15 +18,14 @@ use crate::portal::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 /// A program that acts for an owner, by a token of theirs.
 pub struct Program {
     holder: Holder,
-    /// When the request came, UTC milliseconds.
-    at: i64,
+    clock: Clock,
     _turn: OwnersTurn,
 }
 
 impl Program {
-    /// Who writes, as the catalog asks it.
+    /// Who writes now, as the catalog asks it.
     pub fn actor(&self) -> Actor {
-        self.holder.actor(self.at)
+        self.holder.actor(self.clock.now_ms())
     }
 
     pub fn owner(&self) -> &Owner {
@@ -52,7 +52,7 @@ impl FromRequestParts<Site> for Program {
         match site.identity.token_holder(&token, source).await {
             Ok(holder) => {
                 let turn = owners_turn(parts, &holder.owner.id, Crowd::Programs).await?;
-                Ok(Self { holder, at: site.clock.now_ms(), _turn: turn })
+                Ok(Self { holder, clock: site.clock.clone(), _turn: turn })
             }
             Err(TokenRefusal::Unknown) => Err(ApiError::invalid_token()),
             Err(TokenRefusal::TooMany(wait)) => Err(ApiError::too_many_attempts(wait)),
