@@ -67,6 +67,8 @@ impl Caller {
             }
             let missing = n.saturating_sub(live.lease.left(day)).max(1);
             let reached = || {
+                // The wait for a refill may have passed midnight.
+                let now_ms = clock.now_ms();
                 let (used, limit) = (live.spent(day).into(), cap.into());
                 let resets_at = clock.next_midnight(now_ms);
                 let retry_after = clock.seconds_to_midnight(now_ms);

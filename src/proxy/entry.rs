@@ -98,6 +98,7 @@ fn log(call: &Call<'_>, route: Route<'_>, status: StatusCode) {
     let synthetic = call.synthetic.as_deref();
     let caller = call.caller.as_ref().filter(|_| synthetic.is_none());
     tracing::info!(
+        target: "ai_proxy::proxy",
         request_id = call.id.to_str().unwrap_or_default(),
         method = logged(&call.head.method),
         // Not the path: people put keys into it.

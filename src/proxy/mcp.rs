@@ -32,6 +32,14 @@ pub struct Mcp<'path> {
     pub rest: &'path str,
 }
 
+/// The session that a request names, if it names one.
+pub struct NamedSession {
+    /// Its id as the client sent it.
+    presented: Option<HeaderValue>,
+    /// `None` for the proxy's own calls, too.
+    ownership: Option<Ownership>,
+}
+
 /// The session of a call, if it is in one that is an attendee's.
 pub struct McpHold {
     /// The id as the client sent it.
@@ -50,7 +58,7 @@ impl Hold for McpHold {
 impl Protocol for Mcp<'_> {
     const FAMILY: Family = Family::Mcp;
 
-    type Found = Option<Ownership>;
+    type Found = NamedSession;
     type Hold = McpHold;
 
     async fn resolve(
@@ -96,22 +104,27 @@ impl Protocol for Mcp<'_> {
         call: &mut Call<'_>,
         caller: &Caller,
         target: &CallTarget,
-    ) -> Result<Option<Ownership>, ProxyError> {
-        let id = session::presented(&mut call.head.headers)?.map(digest);
-        let Some(id) = id.filter(|_| call.synthetic.is_none()) else { return Ok(None) };
-        let ownership = call.worker.plane.sessions.look(caller, target, id).await?;
-        if matches!(ownership, Ownership::Constant) && call.head.method == Method::DELETE {
+    ) -> Result<NamedSession, ProxyError> {
+        let presented = session::presented(&mut call.head.headers)?;
+        let id = presented.as_ref().filter(|_| call.synthetic.is_none());
+        let ownership = match id.map(digest) {
+            Some(id) => Some(call.worker.plane.sessions.look(caller, target, id).await?),
+            None => None,
+        };
+        let is_constant = matches!(ownership, Some(Ownership::Constant));
+        if is_constant && call.head.method == Method::DELETE {
             return Err(ProxyError::MethodNotAllowed { allow: "GET, POST" });
         }
-        Ok(Some(ownership))
+        Ok(NamedSession { presented, ownership })
     }
 
-    async fn hold(&self, call: &Call<'_>, found: Option<Ownership>) -> Result<McpHold, ProxyError> {
-        let session = match found {
+    async fn hold(&self, call: &Call<'_>, found: NamedSession) -> Result<McpHold, ProxyError> {
+        let NamedSession { presented, ownership } = found;
+        let session = match ownership {
             Some(ownership) => call.worker.plane.sessions.hold(ownership).await?,
             None => None,
         };
-        Ok(McpHold { presented: call.head.headers.get(session::HEADER).cloned(), session })
+        Ok(McpHold { presented, session })
     }
 
     fn attach(&self, call: &Call<'_>, hold: &McpHold, outgoing: &mut Outgoing) {
@@ -188,7 +201,7 @@ fn is_repeatable(peek: &Peek) -> bool {
 }
 
 /// The digest under which a session is known: the id itself is kept nowhere.
-fn digest(id: &str) -> Digest {
+fn digest(id: &HeaderValue) -> Digest {
     Digest::sha256(id.as_bytes())
 }
 
@@ -209,7 +222,9 @@ async fn bind(
         who.keep_affinity(id, affinity);
         return Ok(());
     }
-    let Ok(id) = id.to_str() else { return Ok(()) };
+    if id.to_str().is_err() {
+        return Ok(());
+    }
     call.worker.plane.sessions.bind(caller, target, digest(id), affinity).await
 }
 

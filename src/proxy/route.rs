@@ -24,7 +24,9 @@ fn is_sign_in_probe(path: &str) -> bool {
     if matches!(path.trim_end_matches('/'), "/register" | "/authorize" | "/token") {
         return true;
     }
-    let Some((before, probed)) = path.split_once("/.well-known/") else {
+    // Looked for first, since it is found far faster and few paths have any.
+    let well_known = path.contains('.').then(|| path.split_once("/.well-known/")).flatten();
+    let Some((before, probed)) = well_known else {
         return path == "/.well-known";
     };
     before.is_empty() || probed.starts_with("oauth-") || probed.starts_with("openid-configuration")

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
+use super::headers::is_graphic;
 use crate::catalog::attendee::name;
 
 /// Most bytes of an issued key, and of a shared-code key before its name.
@@ -43,7 +44,7 @@ impl<'sent> Key<'sent> {
         if let Some(shared) = SharedKey::split(sent) {
             return shared.map(Key::Shared);
         }
-        let is_key = (2..=MAX_BYTES).contains(&sent.len()) && sent.iter().all(u8::is_ascii_graphic);
+        let is_key = (2..=MAX_BYTES).contains(&sent.len()) && is_graphic(sent);
         std::str::from_utf8(sent).ok().filter(|_| is_key).map(Key::Issued)
     }
 

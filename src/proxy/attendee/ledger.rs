@@ -172,6 +172,9 @@ impl Names {
 }
 
 fn cut(name: &str) -> &str {
+    if name.len() <= NAME_LENGTH {
+        return name;
+    }
     match name.char_indices().nth(NAME_LENGTH) {
         Some((end, _)) => &name[..end],
         None => name,

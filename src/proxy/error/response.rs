@@ -49,7 +49,7 @@ impl ProxyError {
 }
 
 fn response(row: &Row<'_>, rpc_code: i32, shape: Shape) -> Response<Body> {
-    let message = row.sentence.to_string();
+    let message = (row.sentence)();
     let mut facts = Map::new();
     facts.insert("code".into(), json!(row.code));
     if shape == Shape::Plain {

@@ -1,8 +1,6 @@
 //! The table of refusals: an arm for each says its status, its stable machine code, the
 //! seconds after which trying again may help, a sentence and the facts to act on. No
-//! sentence is written before it is read, so that a status or a code alone costs nothing.
-
-use std::fmt;
+//! sentence is written before it is asked for, so that a status or a code alone costs nothing.
 
 use http::StatusCode;
 
@@ -16,7 +14,7 @@ pub(super) struct Row<'r> {
     pub code: &'static str,
     /// Seconds after which trying again may help, where it may.
     pub retry_after: Option<u64>,
-    pub sentence: fmt::Arguments<'r>,
+    pub sentence: &'r dyn Fn() -> String,
     pub facts: &'r [Fact<'r>],
 }
 
@@ -49,7 +47,7 @@ macro_rules! table {
                         status: StatusCode::$status,
                         code: $code,
                         retry_after: $retry_after,
-                        sentence: format_args!($sentence $(, $argument)*),
+                        sentence: &|| format_args!($sentence $(, $argument)*).to_string(),
                         facts: &[$($fact),*],
                     }),)+
                 }

@@ -26,6 +26,7 @@ use crate::net::affinity::{self, TooLarge};
 use crate::proxy::caller::Caller;
 use crate::proxy::control::Control;
 use crate::proxy::error::ProxyError;
+use crate::proxy::headers::is_graphic;
 use crate::proxy::mcp::binder::{Binder, Change};
 use crate::proxy::mcp::constant::Trials;
 use crate::proxy::resolve::CallTarget;
@@ -174,14 +175,16 @@ impl Drop for SessionHold {
 
 /// The session id that a request carries; an empty one is none. One that is not
 /// unmistakable is nobody's.
-pub fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
-    drop_empty(headers);
+pub fn presented(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, ProxyError> {
     let mut values = headers.get_all(HEADER).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let id = value.to_str().ok().filter(|id| id.bytes().all(|b| b.is_ascii_graphic()));
-    match (id, values.next()) {
-        (Some(id), None) => Ok(Some(id)),
-        _ => Err(ProxyError::SessionNotFound),
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(id), None) if !id.is_empty() && is_graphic(id.as_bytes()) => Ok(Some(id.clone())),
+        (Some(_), _) => {
+            drop_empty(headers);
+            let is_there = headers.contains_key(HEADER);
+            if is_there { Err(ProxyError::SessionNotFound) } else { Ok(None) }
+        }
     }
 }
 
@@ -410,7 +413,7 @@ mod tests {
             for value in values {
                 headers.append(HEADER, value.parse().unwrap());
             }
-            presented(&mut headers).map(|id| id.map(str::to_owned))
+            presented(&mut headers).map(|id| id.map(|id| id.to_str().unwrap().to_owned()))
         };
         assert_eq!(with(&[]), Ok(None));
         assert_eq!(with(&[""]), Ok(None), "an empty one is none");
