@@ -16,6 +16,7 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
+mod fields;
 pub mod guesses;
 mod id;
 pub mod purge;
@@ -23,7 +24,8 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{Draft, MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use draft::{MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use fields::{Changes, Draft};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;

@@ -1,15 +1,14 @@
-//! What an organiser entered for an event, and the rules it must meet.
+//! The rules that what an organiser entered for an event must meet.
 
 use std::collections::HashSet;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
+use super::fields::Draft;
 use super::registration::Registration;
 use super::window::Window;
 use crate::catalog::digest::hex;
 use crate::catalog::limits::{CAP, NAME, PERSON};
-use crate::catalog::secret::exposed;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
@@ -28,68 +27,6 @@ const MAX_CODE: usize = 64;
 
 /// No `i`, `l`, `o`, `u`, `0` or `1`: a code is read from a wall and typed.
 const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
-
-/// The fields of an event as entered. `default()` holds the values of a new
-/// one; what it leaves empty is required.
-///
-/// Backups and calls to another proxy contain these fields as they are serialised here, in
-/// this order. `id` and `active` are left to each format, because each treats them
-/// differently.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Draft {
-    /// The event to update, or the id that the new one is to have.
-    #[serde(skip)]
-    pub id: Option<String>,
-    pub name: String,
-    /// Markdown.
-    pub description: String,
-    pub organizer_name: String,
-    pub organizer_email: String,
-    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
-    pub start: String,
-    pub end: String,
-    pub time_zone: String,
-    /// Resource ids, in order.
-    pub resources: Vec<String>,
-    pub max_token_cap: u32,
-    pub daily_request_cap: u32,
-    pub requests_per_minute: u32,
-    pub burst: u32,
-    pub max_open_requests: u32,
-    /// Empty is the same as none.
-    #[serde(serialize_with = "exposed")]
-    pub shared_code: Option<SecretString>,
-    pub shared_code_limit: u32,
-    /// As [`Registration`] is written.
-    pub registration: String,
-    #[serde(skip)]
-    pub active: bool,
-}
-
-impl Default for Draft {
-    fn default() -> Self {
-        Self {
-            id: None,
-            name: String::new(),
-            description: String::new(),
-            organizer_name: String::new(),
-            organizer_email: String::new(),
-            start: String::new(),
-            end: String::new(),
-            time_zone: "UTC".into(),
-            resources: Vec::new(),
-            max_token_cap: 4096,
-            daily_request_cap: 1024,
-            requests_per_minute: 600,
-            burst: 60,
-            max_open_requests: 300,
-            shared_code: None,
-            shared_code_limit: 500,
-            registration: Registration::SHARED_CODE.as_str().into(),
-            active: false,
-        }
-    }
-}
 
 pub(super) struct Valid<'a> {
     pub draft: &'a Draft,

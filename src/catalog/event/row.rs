@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::draft::{Draft, Valid};
+use super::draft::Valid;
+use super::fields::Draft;
 use super::registration::{Registration, Shut};
 use crate::catalog::Result;
 use crate::catalog::audit::Actor;

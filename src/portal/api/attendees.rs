@@ -9,9 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
 use super::bearer::Program;
-use super::body::{Body, Path, Query, given};
+use super::body::{Body, Path, Query};
 use super::error::{ApiError, Problem};
 use crate::catalog::attendee::{AttendeeChange, deleted};
+use crate::catalog::given::given;
 use crate::catalog::usage::backup::DAY_MS;
 use crate::catalog::{attendee, event};
 use crate::clock::rfc3339;

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 
 use super::answer::{List, Saved};
 use super::bearer::Program;
-use super::body::{Body, Given, Path, given};
+use super::body::{Body, Path};
 use super::error::{ApiError, Problem};
+use crate::catalog::given::{Given, given};
 use crate::catalog::resource::{self, Draft, KeyChange};
 use crate::health;
 use crate::portal::Site;
