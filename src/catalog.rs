@@ -12,6 +12,7 @@ pub mod change;
 mod columns;
 pub mod digest;
 pub mod event;
+pub mod given;
 pub mod limits;
 pub mod mcp_session;
 pub mod owner;

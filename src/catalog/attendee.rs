@@ -4,11 +4,14 @@
 use std::collections::HashMap;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use sqlx::AnyConnection;
+use utoipa::ToSchema;
 
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
 use super::audit::{self, Action, Actor};
+use super::given::given;
 use super::limits::CAP;
 use super::seal::Vault;
 use super::validate::number;
@@ -112,11 +115,15 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
-/// The fields of an attendee to change; `None` leaves a field unchanged.
-#[derive(Clone, Copy, Debug, Default)]
+/// What of an attendee can be changed; what is left out stays.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AttendeeFields)]
 pub struct AttendeeChange {
     pub active: Option<bool>,
-    /// `Some(None)`: the event's again.
+    /// `null`: the event's again.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
     pub daily_request_cap: Option<Option<u32>>,
 }
 

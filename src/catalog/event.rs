@@ -7,9 +7,8 @@ use std::time::Instant;
 
 use sqlx::AnyConnection;
 
-use self::row::{WRITTEN, place, select};
+use self::row::select;
 use super::audit::{self, Action, Actor};
-use super::columns::upsert;
 use super::resource::{self, Resource};
 use super::seal::Vault;
 use super::validate::{invalid, quoted};
@@ -18,6 +17,7 @@ use crate::db::{Columns, Db, Tx};
 
 pub mod control;
 mod draft;
+mod fields;
 pub mod guesses;
 mod id;
 pub mod purge;
@@ -25,7 +25,8 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{Draft, MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use draft::{MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use fields::{Changes, Draft};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;
@@ -240,7 +241,7 @@ async fn write_in(
         Standing::Free => (Outcome::Created, None),
         // Saving over it is how an unreadable row is mended.
         Standing::Present => match load_own(tx, vault, &by.owner_id, given).await?.read.pop() {
-            Some(stored) if valid.is_stored(&stored) => {
+            Some(stored) if stored.is_already(&valid) => {
                 return Ok(Saved { id: stored.id, outcome: Outcome::Unchanged });
             }
             stored => (Outcome::Updated, stored),
@@ -254,40 +255,16 @@ async fn write_in(
         }
         Standing::Foreign => return Err(taken(given)),
     };
-    if is_code_new {
-        valid.check_new_code(stored.as_ref())?;
+    let has_code = |stored: &Event| stored.has_code(valid.shared_code);
+    if is_code_new && !stored.as_ref().is_some_and(has_code) {
+        valid.check_new_code()?;
     }
     let id = match &draft.id {
         Some(id) => id.clone(),
         None => id::unused(tx).await?,
     };
     id::reserve(tx, &by.owner_id, &id).await?;
-    let shared_code_sealed =
-        valid.shared_code.map(|code| vault.seal(place(&id), code)).transpose()?;
-    sqlx::query(upsert(TABLE, &WRITTEN))
-        .bind(&id)
-        .bind(&by.owner_id)
-        .bind(&valid.name)
-        .bind(&draft.description)
-        .bind(&valid.organizer_name)
-        .bind(&valid.organizer_email)
-        .bind(&valid.window.start_local)
-        .bind(&valid.window.end_local)
-        .bind(&valid.window.time_zone)
-        .bind(valid.window.starts_at)
-        .bind(valid.window.ends_at)
-        .bind(i64::from(draft.max_token_cap))
-        .bind(i64::from(draft.daily_request_cap))
-        .bind(i64::from(draft.requests_per_minute))
-        .bind(i64::from(draft.burst))
-        .bind(i64::from(draft.max_open_requests))
-        .bind(shared_code_sealed)
-        .bind(i64::from(draft.shared_code_limit))
-        .bind(valid.registration.as_str())
-        .bind(i64::from(draft.active))
-        .bind(by.at)
-        .execute(&mut **tx)
-        .await?;
+    row::write(tx, vault, by, &id, &valid).await?;
     link(tx, &id, &draft.resources).await?;
     change::record(tx, Noun::Event, &id).await?;
     let action = if outcome == Outcome::Created { Action::Created } else { Action::Updated };

@@ -18,12 +18,14 @@ use super::{Error, Noun, Outcome, Result, Rows, Saved, Unreadable, change, new_i
 use crate::db::{Columns, Db, Tx};
 
 mod auth;
+mod changes;
 mod draft;
 mod endpoint;
 mod kind;
 mod row;
 
 pub use auth::Auth;
+pub use changes::Changes;
 pub use draft::{Draft, KeyChange};
 pub use endpoint::Endpoint;
 pub use kind::ResourceType;

@@ -1,17 +1,14 @@
-//! What an organiser entered for an event, and the rules it must meet.
+//! The rules that what an organiser entered for an event must meet.
 
 use std::collections::HashSet;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
+use super::fields::Draft;
 use super::registration::Registration;
-use super::row::Event;
 use super::window::Window;
 use crate::catalog::digest::hex;
 use crate::catalog::limits::{CAP, NAME, PERSON};
-use crate::catalog::secret::exposed;
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
@@ -31,96 +28,8 @@ const MAX_CODE: usize = 64;
 /// No `i`, `l`, `o`, `u`, `0` or `1`: a code is read from a wall and typed.
 const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
 
-/// The fields of an event as entered. `default()` holds the values of a new
-/// one; what it leaves empty is required.
-///
-/// Backups and calls to another proxy contain these fields as they are serialised here, in
-/// this order. `id` and `active` are left to each format, because each treats them
-/// differently.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Draft {
-    /// The event to update, or the id that the new one is to have.
-    #[serde(skip)]
-    pub id: Option<String>,
-    pub name: String,
-    /// Markdown.
-    pub description: String,
-    pub organizer_name: String,
-    pub organizer_email: String,
-    /// Wall clock in `time_zone`, `YYYY-MM-DDTHH:MM`.
-    pub start: String,
-    pub end: String,
-    pub time_zone: String,
-    /// Resource ids, in order.
-    pub resources: Vec<String>,
-    pub max_token_cap: u32,
-    pub daily_request_cap: u32,
-    pub requests_per_minute: u32,
-    pub burst: u32,
-    pub max_open_requests: u32,
-    /// Empty is the same as none.
-    #[serde(serialize_with = "exposed")]
-    pub shared_code: Option<SecretString>,
-    pub shared_code_limit: u32,
-    /// As [`Registration`] is written.
-    pub registration: String,
-    #[serde(skip)]
-    pub active: bool,
-}
-
-impl Default for Draft {
-    fn default() -> Self {
-        Self {
-            id: None,
-            name: String::new(),
-            description: String::new(),
-            organizer_name: String::new(),
-            organizer_email: String::new(),
-            start: String::new(),
-            end: String::new(),
-            time_zone: "UTC".into(),
-            resources: Vec::new(),
-            max_token_cap: 4096,
-            daily_request_cap: 1024,
-            requests_per_minute: 600,
-            burst: 60,
-            max_open_requests: 300,
-            shared_code: None,
-            shared_code_limit: 500,
-            registration: Registration::SHARED_CODE.as_str().into(),
-            active: false,
-        }
-    }
-}
-
-/// What is stored, as a form to change some of it.
-impl From<&Event> for Draft {
-    fn from(event: &Event) -> Self {
-        Self {
-            id: Some(event.id.clone()),
-            name: event.name.clone(),
-            description: event.description.clone(),
-            organizer_name: event.organizer_name.clone(),
-            organizer_email: event.organizer_email.clone(),
-            start: event.start_local.clone(),
-            end: event.end_local.clone(),
-            time_zone: event.time_zone.clone(),
-            resources: event.links.clone(),
-            max_token_cap: event.max_token_cap,
-            daily_request_cap: event.daily_request_cap,
-            requests_per_minute: event.requests_per_minute,
-            burst: event.burst,
-            max_open_requests: event.max_open_requests,
-            shared_code: event.shared_code.clone(),
-            shared_code_limit: event.shared_code_limit,
-            registration: event.registration.as_str().into(),
-            active: event.active,
-        }
-    }
-}
-
 pub(super) struct Valid<'a> {
-    draft: &'a Draft,
+    pub draft: &'a Draft,
     pub name: String,
     pub organizer_name: String,
     pub organizer_email: String,
@@ -233,43 +142,9 @@ impl Draft {
 
 impl Valid<'_> {
     /// A code that the event does not have yet must be too long to be guessed.
-    pub(super) fn check_new_code(&self, stored: Option<&Event>) -> Result<()> {
+    pub(super) fn check_new_code(&self) -> Result<()> {
         let is_short = self.shared_code.is_some_and(|code| code.len() < MIN_NEW_CODE);
-        let is_stored = stored.is_some_and(|stored| self.is_code_of(stored));
-        if is_short && !is_stored { Err(wrong_code()) } else { Ok(()) }
-    }
-
-    fn is_code_of(&self, stored: &Event) -> bool {
-        match (&stored.shared_code, self.shared_code) {
-            (None, None) => true,
-            (Some(a), Some(b)) => {
-                verify_slices_are_equal(a.expose_secret().as_bytes(), b.as_bytes()).is_ok()
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn is_stored(&self, stored: &Event) -> bool {
-        let draft = self.draft;
-        self.is_code_of(stored)
-            && self.name == stored.name
-            && draft.description == stored.description
-            && self.organizer_name == stored.organizer_name
-            && self.organizer_email == stored.organizer_email
-            && self.window.start_local == stored.start_local
-            && self.window.end_local == stored.end_local
-            && self.window.time_zone == stored.time_zone
-            && self.window.starts_at == stored.starts_at
-            && self.window.ends_at == stored.ends_at
-            && draft.max_token_cap == stored.max_token_cap
-            && draft.daily_request_cap == stored.daily_request_cap
-            && draft.requests_per_minute == stored.requests_per_minute
-            && draft.burst == stored.burst
-            && draft.max_open_requests == stored.max_open_requests
-            && draft.shared_code_limit == stored.shared_code_limit
-            && self.registration == stored.registration
-            && draft.active == stored.active
-            && draft.resources == stored.links
+        if is_short { Err(wrong_code()) } else { Ok(()) }
     }
 }
 

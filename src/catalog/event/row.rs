@@ -1,17 +1,22 @@
 //! A row of the table `event`: its columns, said once for the query that reads them and
-//! the one that writes them.
+//! the one that writes them, and how what is stored compares with what is to be saved.
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::draft::Valid;
+use super::fields::Draft;
 use super::registration::{Registration, Shut};
 use crate::catalog::Result;
+use crate::catalog::audit::Actor;
+use crate::catalog::columns::upsert;
 use crate::catalog::resource::Resource;
 use crate::catalog::seal::{Place, Vault};
-use crate::db::Columns;
+use crate::db::{Columns, Tx};
 
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -53,7 +58,7 @@ pub struct Event {
 
 /// The columns that saving writes, in the order in which it binds them; id, owner and
 /// times are beside them.
-pub(super) const WRITTEN: [&str; 18] = [
+const WRITTEN: [&str; 18] = [
     "name",
     "description",
     "organizer_name",
@@ -77,7 +82,7 @@ pub(super) const WRITTEN: [&str; 18] = [
 pub(in crate::catalog) const TABLE: &str = "event";
 pub(in crate::catalog) const SHARED_CODE: &str = "shared_code_sealed";
 
-pub(super) fn place(id: &str) -> Place<'_> {
+fn place(id: &str) -> Place<'_> {
     Place { table: TABLE, row: id, column: SHARED_CODE }
 }
 
@@ -89,6 +94,44 @@ pub(super) fn select(rest: &str) -> AssertSqlSafe<String> {
          from event {rest}",
         WRITTEN.join(", ")
     ))
+}
+
+/// Inserts the event, or updates the one with this id.
+pub(super) async fn write(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    id: &str,
+    valid: &Valid<'_>,
+) -> Result<()> {
+    let Valid { draft, window, .. } = valid;
+    let shared_code_sealed =
+        valid.shared_code.map(|code| vault.seal(place(id), code)).transpose()?;
+    sqlx::query(upsert(TABLE, &WRITTEN))
+        .bind(id)
+        .bind(&by.owner_id)
+        .bind(&valid.name)
+        .bind(&draft.description)
+        .bind(&valid.organizer_name)
+        .bind(&valid.organizer_email)
+        .bind(&window.start_local)
+        .bind(&window.end_local)
+        .bind(&window.time_zone)
+        .bind(window.starts_at)
+        .bind(window.ends_at)
+        .bind(i64::from(draft.max_token_cap))
+        .bind(i64::from(draft.daily_request_cap))
+        .bind(i64::from(draft.requests_per_minute))
+        .bind(i64::from(draft.burst))
+        .bind(i64::from(draft.max_open_requests))
+        .bind(shared_code_sealed)
+        .bind(i64::from(draft.shared_code_limit))
+        .bind(valid.registration.as_str())
+        .bind(i64::from(draft.active))
+        .bind(by.at)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 impl Event {
@@ -127,5 +170,65 @@ impl Event {
     /// Why nobody new may join; `None` where they may.
     pub fn shut(&self) -> Option<Shut> {
         Shut::of(self.registration, self.is_registration_stopped)
+    }
+
+    pub(super) fn has_code(&self, code: Option<&str>) -> bool {
+        match (&self.shared_code, code) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                verify_slices_are_equal(a.expose_secret().as_bytes(), b.as_bytes()).is_ok()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether writing these values would change nothing.
+    pub(super) fn is_already(&self, valid: &Valid<'_>) -> bool {
+        let Valid { draft, window, .. } = valid;
+        self.has_code(valid.shared_code)
+            && self.name == valid.name
+            && self.description == draft.description
+            && self.organizer_name == valid.organizer_name
+            && self.organizer_email == valid.organizer_email
+            && self.start_local == window.start_local
+            && self.end_local == window.end_local
+            && self.time_zone == window.time_zone
+            && self.starts_at == window.starts_at
+            && self.ends_at == window.ends_at
+            && self.max_token_cap == draft.max_token_cap
+            && self.daily_request_cap == draft.daily_request_cap
+            && self.requests_per_minute == draft.requests_per_minute
+            && self.burst == draft.burst
+            && self.max_open_requests == draft.max_open_requests
+            && self.shared_code_limit == draft.shared_code_limit
+            && self.registration == valid.registration
+            && self.active == draft.active
+            && self.links == draft.resources
+    }
+}
+
+/// What is stored, as a form to change some of it.
+impl From<&Event> for Draft {
+    fn from(event: &Event) -> Self {
+        Self {
+            id: Some(event.id.clone()),
+            name: event.name.clone(),
+            description: event.description.clone(),
+            organizer_name: event.organizer_name.clone(),
+            organizer_email: event.organizer_email.clone(),
+            start: event.start_local.clone(),
+            end: event.end_local.clone(),
+            time_zone: event.time_zone.clone(),
+            resources: event.links.clone(),
+            max_token_cap: event.max_token_cap,
+            daily_request_cap: event.daily_request_cap,
+            requests_per_minute: event.requests_per_minute,
+            burst: event.burst,
+            max_open_requests: event.max_open_requests,
+            shared_code: event.shared_code.clone(),
+            shared_code_limit: event.shared_code_limit,
+            registration: event.registration.as_str().into(),
+            active: event.active,
+        }
     }
 }

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::List;
 use super::bearer::Program;
-use super::body::{Body, Path, Query, given};
+use super::body::{Body, Path, Query};
 use super::error::{ApiError, Problem};
 use crate::catalog::attendee::{AttendeeChange, deleted};
 use crate::catalog::usage::backup::DAY_MS;
@@ -160,30 +160,17 @@ pub async fn issue(
     Ok((StatusCode::CREATED, List::whole(items)))
 }
 
-/// What of an attendee can be changed; what is left out stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AttendeeFields {
-    active: Option<bool>,
-    /// `null`: the event's again.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    daily_request_cap: Option<Option<u32>>,
-}
-
 /// Switches a key off or on, or gives an attendee a cap of their own.
 #[utoipa::path(patch, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
-    params(("id" = String, Path), ("attendee_id" = String, Path)), request_body = AttendeeFields, responses(
+    params(("id" = String, Path), ("attendee_id" = String, Path)), request_body = AttendeeChange, responses(
     (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
-    Body(fields): Body<AttendeeFields>,
+    Body(wanted): Body<AttendeeChange>,
 ) -> Result<Json<Attendee>, ApiError> {
-    let wanted =
-        AttendeeChange { active: fields.active, daily_request_cap: fields.daily_request_cap };
     let attendee = attendee::edit(&site.db, &caller.actor(), &id, &attendee_id, wanted).await?;
     Ok(Json(attendee.into()))
 }

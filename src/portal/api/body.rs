@@ -4,9 +4,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use secrecy::SecretString;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -119,13 +117,3 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Site> for Path<T> {
         }
     }
 }
-
-/// A field for which `null` is not the same as leaving it out.
-pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-/// As [`given`], for what is never shown again.
-pub type Given = Option<Option<SecretString>>;

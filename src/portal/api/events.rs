@@ -8,73 +8,12 @@ use utoipa::ToSchema;
 
 use super::answer::{List, Saved};
 use super::bearer::Program;
-use super::body::{Body, Given, Path, given};
+use super::body::{Body, Path};
 use super::error::{ApiError, Problem};
-use crate::catalog::event::{self, Draft, control};
+use crate::catalog::event::{self, Changes, Draft, control};
 use crate::catalog::{Noun, Outcome};
 use crate::clock::rfc3339;
 use crate::portal::Site;
-
-/// The fields of an event. Creating, what is left out has its default; updating, it stays
-/// as it is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EventFields {
-    /// Of a new event, the id that it is to have, such as `a1b2-c3d4`; one is made up
-    /// otherwise. It cannot be changed.
-    id: Option<String>,
-    name: Option<String>,
-    /// Markdown.
-    description: Option<String>,
-    organizer_name: Option<String>,
-    organizer_email: Option<String>,
-    /// Wall clock in `time_zone`, such as `2026-11-22T09:00`.
-    start: Option<String>,
-    end: Option<String>,
-    /// An IANA name.
-    time_zone: Option<String>,
-    /// Ids of resources, in order.
-    resources: Option<Vec<String>>,
-    max_token_cap: Option<u32>,
-    /// Requests of an attendee per UTC day.
-    daily_request_cap: Option<u32>,
-    requests_per_minute: Option<u32>,
-    burst: Option<u32>,
-    max_open_requests: Option<u32>,
-    /// By which anybody joins; `null` or nothing removes it. Never shown again.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, write_only)]
-    shared_code: Given,
-    shared_code_limit: Option<u32>,
-    /// How people get in by themselves: by the `shared-code`, where one is set, or not: `closed`.
-    registration: Option<String>,
-    active: Option<bool>,
-}
-
-impl EventFields {
-    fn over(self, draft: Draft) -> Draft {
-        Draft {
-            id: draft.id.or(self.id),
-            name: self.name.unwrap_or(draft.name),
-            description: self.description.unwrap_or(draft.description),
-            organizer_name: self.organizer_name.unwrap_or(draft.organizer_name),
-            organizer_email: self.organizer_email.unwrap_or(draft.organizer_email),
-            start: self.start.unwrap_or(draft.start),
-            end: self.end.unwrap_or(draft.end),
-            time_zone: self.time_zone.unwrap_or(draft.time_zone),
-            resources: self.resources.unwrap_or(draft.resources),
-            max_token_cap: self.max_token_cap.unwrap_or(draft.max_token_cap),
-            daily_request_cap: self.daily_request_cap.unwrap_or(draft.daily_request_cap),
-            requests_per_minute: self.requests_per_minute.unwrap_or(draft.requests_per_minute),
-            burst: self.burst.unwrap_or(draft.burst),
-            max_open_requests: self.max_open_requests.unwrap_or(draft.max_open_requests),
-            shared_code: self.shared_code.unwrap_or(draft.shared_code),
-            shared_code_limit: self.shared_code_limit.unwrap_or(draft.shared_code_limit),
-            registration: self.registration.unwrap_or(draft.registration),
-            active: self.active.unwrap_or(draft.active),
-        }
-    }
-}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Event {
@@ -157,13 +96,13 @@ pub async fn read(
 }
 
 /// Makes an event. It is switched off unless `active` says otherwise.
-#[utoipa::path(post, path = "/events", tag = "events", request_body = EventFields, responses(
+#[utoipa::path(post, path = "/events", tag = "events", request_body = Changes, responses(
     (status = 201, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn create(
     State(site): State<Site>,
     caller: Program,
-    Body(fields): Body<EventFields>,
+    Body(fields): Body<Changes>,
 ) -> Result<(StatusCode, Json<Saved<Event>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
     Ok((StatusCode::CREATED, Json(saved)))
@@ -171,14 +110,14 @@ pub async fn create(
 
 /// Changes the fields of an event that are sent; the last write wins.
 #[utoipa::path(patch, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
-    request_body = EventFields, responses(
+    request_body = Changes, responses(
     (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-    Body(fields): Body<EventFields>,
+    Body(fields): Body<Changes>,
 ) -> Result<Json<Saved<Event>>, ApiError> {
     if fields.id.as_ref().is_some_and(|wanted| *wanted != id) {
         return Err(ApiError::invalid("id", "cannot be changed"));
@@ -190,7 +129,7 @@ async fn save(
     site: &Site,
     caller: &Program,
     id: Option<&str>,
-    fields: EventFields,
+    fields: Changes,
 ) -> Result<Saved<Event>, ApiError> {
     let (db, vault, by) = (&site.db, &site.vault, caller.actor());
     let (outcome, stored) = match id {

@@ -3,68 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{List, Saved};
 use super::bearer::Program;
-use super::body::{Body, Given, Path, given};
+use super::body::{Body, Path};
 use super::error::{ApiError, Problem};
-use crate::catalog::resource::{self, Draft, KeyChange};
+use crate::catalog::resource::{self, Changes, Draft};
 use crate::health;
 use crate::portal::Site;
 use crate::probe::{Failure, Report};
-
-/// The fields of a resource. Creating, what is left out has its default; updating, it
-/// stays as it is.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceFields {
-    /// What clients name it by, a segment of URLs; unique per owner. Required for a new one.
-    deployment: Option<String>,
-    /// For owners only; the deployment name where it is empty.
-    name: Option<String>,
-    /// `mcp-server`, `foundry-model`, `foundry-toolkit`, `foundry-agent` or
-    /// `azure-ai-search`.
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    /// Required for a new one.
-    endpoint: Option<String>,
-    /// `api-key`, `bearer`, `none` or `header:<Name>`.
-    auth: Option<String>,
-    /// The backend's key; `null` removes it. Never shown again.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, write_only)]
-    key: Given,
-    region: Option<String>,
-    active: Option<bool>,
-}
-
-impl ResourceFields {
-    fn over(self, draft: Draft) -> Result<Draft, ApiError> {
-        let kind = self.kind.map(|kind| kind.parse()).transpose();
-        let auth = self.auth.map(|auth| auth.parse()).transpose();
-        Ok(Draft {
-            id: draft.id,
-            deployment: self.deployment.unwrap_or(draft.deployment),
-            name: self.name.unwrap_or(draft.name),
-            kind: kind
-                .map_err(|rule: String| ApiError::invalid("type", rule))?
-                .unwrap_or(draft.kind),
-            endpoint: self.endpoint.unwrap_or(draft.endpoint),
-            auth: auth
-                .map_err(|rule: String| ApiError::invalid("auth", rule))?
-                .unwrap_or(draft.auth),
-            key: match self.key {
-                None => draft.key,
-                Some(None) => KeyChange::Remove,
-                Some(Some(key)) => KeyChange::Set(key),
-            },
-            region: self.region.unwrap_or(draft.region),
-            active: self.active.unwrap_or(draft.active),
-        })
-    }
-}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Resource {
@@ -125,13 +74,13 @@ pub async fn read(
 }
 
 /// Makes a resource.
-#[utoipa::path(post, path = "/resources", tag = "resources", request_body = ResourceFields, responses(
+#[utoipa::path(post, path = "/resources", tag = "resources", request_body = Changes, responses(
     (status = 201, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn create(
     State(site): State<Site>,
     caller: Program,
-    Body(fields): Body<ResourceFields>,
+    Body(fields): Body<Changes>,
 ) -> Result<(StatusCode, Json<Saved<Resource>>), ApiError> {
     let saved = save(&site, &caller, None, fields).await?;
     Ok((StatusCode::CREATED, Json(saved)))
@@ -139,14 +88,14 @@ pub async fn create(
 
 /// Changes the fields of a resource that are sent; the last write wins.
 #[utoipa::path(patch, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)),
-    request_body = ResourceFields, responses(
+    request_body = Changes, responses(
     (status = 200, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-    Body(fields): Body<ResourceFields>,
+    Body(fields): Body<Changes>,
 ) -> Result<Json<Saved<Resource>>, ApiError> {
     Ok(Json(save(&site, &caller, Some(&id), fields).await?))
 }
@@ -155,7 +104,7 @@ async fn save(
     site: &Site,
     caller: &Program,
     id: Option<&str>,
-    fields: ResourceFields,
+    fields: Changes,
 ) -> Result<Saved<Resource>, ApiError> {
     let (db, vault, by) = (&site.db, &site.vault, caller.actor());
     let (outcome, stored) = match id {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub use page::EventPage;
 use resources::Numbered;
 
-use crate::catalog::event::{Draft, Event};
+use crate::catalog::event::{Changes, Draft, Event};
 use crate::catalog::{self, event, limits};
 use crate::portal::Site;
 use crate::portal::form::Problems;
@@ -92,47 +92,35 @@ impl Typed {
     /// What was typed, as far as it can be read, and what is wrong with it by itself.
     pub fn read(&self, source: Option<&Event>) -> (Draft, Problems) {
         let mut problems = Problems::none();
-        let new = source.map(Draft::from).unwrap_or_default();
-        let mut number = |field, text: &str, otherwise| {
-            text.trim().parse().unwrap_or_else(|_| {
+        let mut number = |field, text: &str| {
+            let number = text.trim().parse().ok();
+            if number.is_none() {
                 problems.add(field, limits::cap_rule());
-                otherwise
-            })
+            }
+            number
         };
-        let draft = Draft {
-            id: (!self.id.is_empty()).then(|| self.id.clone()),
-            name: self.name.clone(),
+        let typed = Changes {
+            name: Some(self.name.clone()),
             // Browsers end lines in their own way.
-            description: self.description.replace("\r\n", "\n"),
-            organizer_name: self.organizer_name.clone(),
-            organizer_email: self.organizer_email.clone(),
-            start: self.start.clone(),
-            end: self.end.clone(),
-            time_zone: self.time_zone.clone(),
-            max_token_cap: number("max_token_cap", &self.max_token_cap, new.max_token_cap),
-            daily_request_cap: number(
-                "daily_request_cap",
-                &self.daily_request_cap,
-                new.daily_request_cap,
-            ),
-            requests_per_minute: number(
-                "requests_per_minute",
-                &self.requests_per_minute,
-                new.requests_per_minute,
-            ),
-            shared_code_limit: number(
-                "shared_code_limit",
-                &self.shared_code_limit,
-                new.shared_code_limit,
-            ),
-            shared_code: Some(self.shared_code.expose_secret().trim().into()),
-            registration: self.registration.clone(),
-            active: self.active.is_some(),
-            resources: self.numbered().in_order().unwrap_or_default(),
+            description: Some(self.description.replace("\r\n", "\n")),
+            organizer_name: Some(self.organizer_name.clone()),
+            organizer_email: Some(self.organizer_email.clone()),
+            start: Some(self.start.clone()),
+            end: Some(self.end.clone()),
+            time_zone: Some(self.time_zone.clone()),
+            resources: Some(self.numbered().in_order().unwrap_or_default()),
+            max_token_cap: number("max_token_cap", &self.max_token_cap),
+            daily_request_cap: number("daily_request_cap", &self.daily_request_cap),
+            requests_per_minute: number("requests_per_minute", &self.requests_per_minute),
+            shared_code: Some(Some(self.shared_code.expose_secret().trim().into())),
+            shared_code_limit: number("shared_code_limit", &self.shared_code_limit),
+            registration: Some(self.registration.clone()),
+            active: Some(self.active.is_some()),
             // Not in the form: what is stored, or what a new one has.
-            burst: new.burst,
-            max_open_requests: new.max_open_requests,
+            ..Changes::default()
         };
+        let id = (!self.id.is_empty()).then(|| self.id.clone());
+        let draft = typed.over(Draft { id, ..source.map(Draft::from).unwrap_or_default() });
         if let Err(reason) = self.numbered().in_order() {
             problems.add("resources", reason);
         }
