@@ -15,7 +15,7 @@ use super::validate::number;
 use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
-pub mod backup;
+pub(crate) mod backup;
 pub mod claim;
 pub mod deleted;
 mod issue;

@@ -19,7 +19,7 @@ use crate::db::{Columns, Db, Parameters};
 
 pub mod changes;
 mod sweep;
-pub mod writer;
+pub(crate) mod writer;
 
 pub use sweep::{expire, make_room};
 

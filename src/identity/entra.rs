@@ -11,7 +11,7 @@ mod authorization;
 mod fetch;
 mod id_token;
 mod provider;
-pub mod ticket;
+pub(crate) mod ticket;
 
 use std::sync::Arc;
 
