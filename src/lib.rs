@@ -10,6 +10,10 @@
 //! Arrows point down only: `server → portal → app → proxy → catalog → db`,
 //! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] are below all.
 
+// What is `pub` is there for the program, the tests, the benches and the fuzz targets;
+// all else is narrower, so that what nobody uses is reported as dead.
+#![warn(unreachable_pub)]
+
 pub mod app;
 pub mod backup;
 pub mod catalog;

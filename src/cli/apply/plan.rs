@@ -19,7 +19,7 @@ type IsNew = bool;
 
 /// Drafts in the file's order. An event's draft holds deployment names where it will
 /// hold resource ids, because resources that are new have none yet.
-pub struct Plan {
+pub(super) struct Plan {
     resources: Vec<resource::Draft>,
     events: Vec<(event::Draft, IsNew)>,
     /// Resource ids by deployment name.
@@ -31,7 +31,7 @@ impl Plan {
     ///
     /// # Errors
     /// The first value that breaks a rule, with its line.
-    pub async fn new(
+    pub(super) async fn new(
         source: &Source<'_>,
         workshop: &Workshop,
         folder: &Path,
@@ -66,7 +66,7 @@ impl Plan {
     }
 
     /// Saves what differs from the catalog.
-    pub async fn carry_out(
+    pub(super) async fn carry_out(
         mut self,
         source: &Source<'_>,
         destination: &Destination,

@@ -19,7 +19,7 @@ const ROWS: usize = 500;
 
 /// What is to be written of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// The backend issued it.
     Bind,
     /// The backend ended it.
@@ -27,7 +27,7 @@ pub enum Change {
 }
 
 /// Sessions on their way to the store.
-pub struct Binder {
+pub(super) struct Binder {
     waiting: Mutex<Vec<Order>>,
     control: Control,
     clock: Clock,
@@ -41,13 +41,13 @@ struct Order {
 }
 
 impl Binder {
-    pub fn new(control: Control, clock: Clock) -> Self {
+    pub(super) fn new(control: Control, clock: Clock) -> Self {
         Self { waiting: Mutex::default(), control, clock }
     }
 
     /// Writes the session's change, also when the call that asked is gone; `false`
     /// where it cannot be bound because somebody else holds it live.
-    pub fn write(
+    pub(super) fn write(
         self: &Arc<Self>,
         issued: Issued,
         change: Change,

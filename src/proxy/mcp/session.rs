@@ -30,7 +30,7 @@ use crate::proxy::mcp::binder::{Binder, Change};
 use crate::proxy::mcp::constant::Trials;
 use crate::proxy::resolve::CallTarget;
 
-pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How long a binding is believed without asking the store again, and how
 /// often its use is written there; far below the 24 h after which it expires.
@@ -174,7 +174,7 @@ impl Drop for SessionHold {
 
 /// The session id that a request carries; an empty one is none. One that is not
 /// unmistakable is nobody's.
-pub fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
+pub(crate) fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
     drop_empty(headers);
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -186,7 +186,7 @@ pub fn presented(headers: &mut HeaderMap) -> Result<Option<&str>, ProxyError> {
 }
 
 /// Removes an empty session id.
-pub fn drop_empty(headers: &mut HeaderMap) {
+pub(crate) fn drop_empty(headers: &mut HeaderMap) {
     if headers.get(HEADER).is_some_and(HeaderValue::is_empty)
         && headers.get_all(HEADER).iter().all(HeaderValue::is_empty)
     {

@@ -16,7 +16,7 @@ const ROWS: usize = 500;
 ///
 /// # Errors
 /// The store cannot be asked; the next turn takes it up.
-pub async fn tend(sessions: &Sessions) -> Result<(), Error> {
+pub(crate) async fn tend(sessions: &Sessions) -> Result<(), Error> {
     let known = sessions.revision.load(Ordering::Acquire);
     let Since { revision, changed } = changes::since(&sessions.control.db, known).await?;
     // Before anything is removed: who remembers a session in between finds it moved.
