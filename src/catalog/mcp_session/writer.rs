@@ -4,7 +4,7 @@
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
 
-use super::{Issued, McpSession};
+use super::{IssuedSession, McpSession};
 use crate::catalog::Result;
 use crate::db::Db;
 
@@ -23,7 +23,7 @@ impl Writer {
     ///
     /// # Errors
     /// The store did not take them.
-    pub(crate) async fn bind(&mut self, issued: &[Issued], now: i64) -> Result<Vec<bool>> {
+    pub(crate) async fn bind(&mut self, issued: &[IssuedSession], now: i64) -> Result<Vec<bool>> {
         super::bind(&mut self.0, issued, now).await
     }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::catalog::mcp_session::writer::Writer;
-use crate::catalog::mcp_session::{Issued, McpSession};
+use crate::catalog::mcp_session::{IssuedSession, McpSession};
 use crate::catalog::{self, mcp_session};
 use crate::clock::Clock;
 use crate::proxy::control::{Control, STORE_PATIENCE, StoreFailure};
@@ -34,7 +34,7 @@ pub(super) struct Binder {
 }
 
 struct Order {
-    issued: Issued,
+    issued: IssuedSession,
     change: Change,
     /// Dropped without an answer, it says that the store did not give one.
     answer: oneshot::Sender<bool>,
@@ -49,7 +49,7 @@ impl Binder {
     /// where it cannot be bound because somebody else holds it live.
     pub(super) fn write(
         self: &Arc<Self>,
-        issued: Issued,
+        issued: IssuedSession,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreFailure>> + Send + use<> {
         let (answer, answered) = oneshot::channel();

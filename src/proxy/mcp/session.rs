@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
 use crate::catalog::mcp_session::changes::Key;
-use crate::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
+use crate::catalog::mcp_session::{self, Found, IssuedSession, McpSession, Mine, SessionClaim};
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
 use crate::clock::Clock;
@@ -304,7 +304,7 @@ impl Sessions {
         let work = async move {
             let now_ms = sessions.clock.now_ms();
             Ok(match mcp_session::claim(&sessions.control.db, &session, now_ms).await? {
-                Claim::Mine(Mine { is_proven, affinity }) => {
+                SessionClaim::Mine(Mine { is_proven, affinity }) => {
                     let affinity = sessions.open_affinity(&session, affinity);
                     if is_proven {
                         sessions.remember(&session, as_of, now_ms, affinity.clone());
@@ -312,8 +312,8 @@ impl Sessions {
                     let standing = if is_proven { Standing::Proven } else { Standing::Unproven };
                     Some(sessions.held(session, affinity, standing))
                 }
-                Claim::New => Some(sessions.held(session, None, Standing::Claimed)),
-                Claim::Foreign | Claim::Ended => None,
+                SessionClaim::New => Some(sessions.held(session, None, Standing::Claimed)),
+                SessionClaim::Foreign | SessionClaim::Ended => None,
             })
         };
         self.control.ask(work).await?.ok_or(ProxyError::SessionNotFound).map(Some)
@@ -364,7 +364,7 @@ impl Sessions {
             }
             None => None,
         };
-        let issued = Issued { session: session.clone(), affinity: sealed };
+        let issued = IssuedSession { session: session.clone(), affinity: sealed };
         if !self.binder.write(issued.clone(), Change::Bind).await? {
             if self.trials.is_everybodys(target, session.id).await {
                 return Ok(());

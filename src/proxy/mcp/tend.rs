@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::catalog::Error;
 use crate::catalog::mcp_session::changes::{self, Since};
-use crate::catalog::mcp_session::{self, Issued};
+use crate::catalog::mcp_session::{self, IssuedSession};
 use crate::proxy::mcp::session::Sessions;
 
 /// Rows of one statement at most: databases limit its parameters.
@@ -39,7 +39,7 @@ async fn write_renewed(sessions: &Sessions) -> Result<(), Error> {
             let affinity = cookies
                 .map(|cookies| session.seal_affinity(&sessions.control.vault, cookies))
                 .transpose()?;
-            rows.push(Issued { session: session.clone(), affinity });
+            rows.push(IssuedSession { session: session.clone(), affinity });
         }
         mcp_session::renew_affinity(&sessions.control.db, &rows).await?;
         let mut renewed = sessions.renewals.lock();
