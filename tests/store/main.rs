@@ -9,14 +9,14 @@ mod claim_code;
 mod entra_account;
 mod event;
 mod event_control;
-pub mod harness;
+pub(crate) mod harness;
 mod master_key;
 mod mcp_session;
 mod open;
 mod outage;
 mod owner;
 #[path = "../postgres.rs"]
-pub mod postgres;
+pub(crate) mod postgres;
 mod purge;
 mod quota;
 mod rekey;

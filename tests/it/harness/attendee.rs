@@ -89,13 +89,6 @@ impl Attendee {
         self.usage().await["used"].as_u64().expect("a number")
     }
 
-    /// The same, by the replica at `addr`.
-    pub async fn used_at(&self, addr: SocketAddr) -> u64 {
-        let request = self.head("GET", "/api/v1/usage", "");
-        let answer = Wire::connect(addr).await.exchange(request).await.expect("an answer");
-        answer.json()["used"].as_u64().unwrap_or_else(|| panic!("{}", answer.text()))
-    }
-
     pub async fn set_active(&self, active: bool) {
         let Store { db, by, .. } = &*self.store;
         attendee::set_active(db, by, &self.id, active).await.expect("an attendee");
