@@ -8,10 +8,10 @@
 
 pub mod archive;
 mod gather;
-pub mod lite;
+pub(crate) mod lite;
 pub mod plan;
 mod restore;
-pub mod seal;
+pub(crate) mod seal;
 #[cfg(test)]
 mod tests;
 mod waiting;

@@ -1,8 +1,8 @@
 //! Wall-clock time as everything here counts it: UTC milliseconds, and UTC days
 //! since 1970, by which the daily request cap is kept.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
@@ -58,9 +58,6 @@ impl Clock {
     }
 }
 
-/// The clock of what has no [`Clock`] of its own yet.
-static PROCESS: LazyLock<Clock> = LazyLock::new(Clock::default);
-
 /// UTC milliseconds since 1970.
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
@@ -69,22 +66,6 @@ pub fn now_ms() -> i64 {
 /// The UTC day of an instant in milliseconds, counted from 1970.
 pub fn day_of(ms: i64) -> u32 {
     u32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(0)
-}
-
-/// The UTC day whose cap pays for a call at `now_ms`. Within a process it never
-/// goes back, whatever the wall clock does.
-pub fn today(now_ms: i64) -> u32 {
-    PROCESS.today(now_ms)
-}
-
-/// Milliseconds of the UTC midnight that ends [`today`], when daily caps reset.
-pub fn next_midnight(now_ms: i64) -> i64 {
-    PROCESS.next_midnight(now_ms)
-}
-
-/// Whole seconds to that midnight, at least 1.
-pub fn seconds_to_midnight(now_ms: i64) -> u64 {
-    PROCESS.seconds_to_midnight(now_ms)
 }
 
 /// An instant in milliseconds as RFC 3339 in UTC.

@@ -216,17 +216,17 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub fn on(connection: &AnyConnection) -> Self {
+    pub(crate) fn on(connection: &AnyConnection) -> Self {
         Self { numbered: connection.backend_name() != "SQLite", last: 0 }
     }
 
-    pub fn next(&mut self) -> String {
+    pub(crate) fn next(&mut self) -> String {
         self.last += 1;
         if self.numbered { format!("${}", self.last) } else { "?".to_owned() }
     }
 
     /// Those of so many rows, as a `values` list has them: `($3, $4), ($5, $6)`.
-    pub fn rows(&mut self, columns: usize, rows: usize) -> String {
+    pub(crate) fn rows(&mut self, columns: usize, rows: usize) -> String {
         let mut row = || (0..columns).map(|_| self.next()).collect::<Vec<_>>().join(", ");
         (0..rows).map(|_| format!("({})", row())).collect::<Vec<_>>().join(", ")
     }

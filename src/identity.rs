@@ -5,13 +5,13 @@
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
 //! into pages. What a person may do is the catalog's business.
 
-pub mod api_token;
-pub mod device;
-pub mod entra;
-pub mod local;
-pub mod password;
-pub mod session;
-pub mod throttle;
+pub(crate) mod api_token;
+pub(crate) mod device;
+pub(crate) mod entra;
+pub(crate) mod local;
+pub(crate) mod password;
+pub(crate) mod session;
+pub(crate) mod throttle;
 
 use std::net::IpAddr;
 use std::sync::Arc;

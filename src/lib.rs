@@ -10,6 +10,10 @@
 //! Arrows point down only: `server → portal → app → proxy → catalog → db`,
 //! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] are below all.
 
+// What is `pub` is there for the program, the tests, the benches and the fuzz targets;
+// all else is narrower, so that what nobody uses is reported as dead.
+#![warn(unreachable_pub)]
+
 pub mod app;
 pub mod backup;
 pub mod catalog;
@@ -20,15 +24,15 @@ pub mod db;
 pub mod demo;
 pub mod health;
 pub mod http1;
-pub mod identity;
+mod identity;
 pub mod net;
 pub mod portal;
-pub mod preflight;
+mod preflight;
 pub mod probe;
 pub mod proxy;
 pub mod server;
 pub mod snippets;
-pub mod spreadsheet;
-pub mod sync;
+mod spreadsheet;
+mod sync;
 pub mod telemetry;
-pub mod turns;
+mod turns;

@@ -21,6 +21,11 @@
 //! destroys asks first, on a page of its own that `data-dialog` on the link shows as
 //! a dialog.
 
+#![expect(
+    unreachable_pub,
+    reason = "its rooms are private: `pub` in one is what the others may use"
+)]
+
 mod admin;
 pub(crate) mod api;
 mod assets;

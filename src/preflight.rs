@@ -22,7 +22,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use self::board::{Board, Finish};
-pub use self::board::{Lane, Mark, Run, Tick, ToolCall};
+pub(crate) use self::board::{Lane, Mark, Run, ToolCall};
 use self::run::{AT_ONCE, LONGEST};
 use crate::catalog::event::Event;
 use crate::proxy::plane::DataPlane;

@@ -23,7 +23,7 @@ pub use self::body::read;
 pub use self::conversation::{Conversation, ToolResult, constant_session};
 pub use self::failure::Failure;
 pub use self::report::Report;
-pub use self::transport::{Content, ProbeAnswer, ProbeTarget, Transport};
+pub use self::transport::{ProbeAnswer, ProbeTarget, Transport};
 
 /// Connects to an MCP server and lists its tools.
 ///

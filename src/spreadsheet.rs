@@ -5,7 +5,10 @@ use csv::{ReaderBuilder, Terminator, Trim, WriterBuilder};
 
 /// A heading line and rows. Cells that a spreadsheet would run as a formula are
 /// marked as text with a leading apostrophe.
-pub fn csv<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(crate) fn csv<const N: usize>(
+    headings: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     let heading = headings.map(str::to_owned);
     for row in std::iter::once(heading).chain(rows) {
@@ -43,7 +46,7 @@ const HEADINGS: [&str; 12] = [
 ///
 /// # Errors
 /// It is no text in UTF-8; what follows the name of its field is said.
-pub fn first_column(file: &[u8]) -> Result<Vec<String>, &'static str> {
+pub(crate) fn first_column(file: &[u8]) -> Result<Vec<String>, &'static str> {
     let text = std::str::from_utf8(file).map_err(
         |_| "is not text in UTF-8: save it as “CSV UTF-8” in the spreadsheet, or paste the names",
     )?;

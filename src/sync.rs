@@ -5,13 +5,13 @@
 //! outside a model, loom's types panic.
 
 #[cfg(feature = "interleavings")]
-pub use self::model::Mutex;
+pub(crate) use self::model::Mutex;
 #[cfg(feature = "interleavings")]
-pub use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(feature = "interleavings"))]
-pub use parking_lot::Mutex;
+pub(crate) use parking_lot::Mutex;
 #[cfg(not(feature = "interleavings"))]
-pub use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 #[cfg(feature = "interleavings")]
 mod model;

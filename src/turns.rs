@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many turns there are.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Turns at once, of all askers.
     pub at_once: usize,
     /// Turns of one asker at once.
@@ -29,10 +29,10 @@ pub struct Bounds {
 /// There was no turn: too many are under way, or waited before.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many are under way at once")]
-pub struct Full;
+pub(crate) struct Full;
 
 /// The turns for one kind of work.
-pub struct Turns<K: Eq + Hash + Clone> {
+pub(crate) struct Turns<K: Eq + Hash + Clone> {
     bounds: Bounds,
     places: Arc<Semaphore>,
     queues: Arc<Mutex<Queues<K>>>,
@@ -50,7 +50,7 @@ struct Queue {
 }
 
 /// A turn; it ends when this is dropped.
-pub struct Turn<K: Eq + Hash + Clone> {
+pub(crate) struct Turn<K: Eq + Hash + Clone> {
     _place: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
     _entry: Entry<K>,
@@ -76,7 +76,7 @@ impl<K: Eq + Hash + Clone> Drop for Entry<K> {
 }
 
 impl<K: Eq + Hash + Clone> Turns<K> {
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         let queues = Queues { entered: 0, by_asker: HashMap::new() };
         Self {
             bounds,
@@ -89,7 +89,7 @@ impl<K: Eq + Hash + Clone> Turns<K> {
     ///
     /// # Errors
     /// Too many wait already, or none came free in time.
-    pub async fn take(&self, asker: &K) -> Result<Turn<K>, Full> {
+    pub(crate) async fn take(&self, asker: &K) -> Result<Turn<K>, Full> {
         let (entry, own) = self.enter(asker)?;
         // The asker's own first: whoever waits for that takes no place from others.
         let both = async {

@@ -23,10 +23,10 @@ pub use usage::UsageCopy;
 
 pub const FORMAT: u32 = 1;
 
-pub const MAX_RESOURCES: usize = 1_000;
-pub const MAX_EVENTS: usize = 1_000;
-pub const MAX_ATTENDEES: usize = 20_000;
-pub const MAX_USAGE: usize = 100_000;
+pub(super) const MAX_RESOURCES: usize = 1_000;
+pub(super) const MAX_EVENTS: usize = 1_000;
+pub(super) const MAX_ATTENDEES: usize = 20_000;
+pub(super) const MAX_USAGE: usize = 100_000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,7 +133,7 @@ impl Archive {
 }
 
 /// Whether so many resources, events, attendees and rows of figures are taken.
-pub fn check_counts(counts: [usize; 4]) -> Result<(), Error> {
+pub(super) fn check_counts(counts: [usize; 4]) -> Result<(), Error> {
     let limits = [
         ("resources", MAX_RESOURCES),
         ("events", MAX_EVENTS),

@@ -15,7 +15,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use zeroize::Zeroizing;
 
-pub use self::read::read;
+pub(crate) use self::read::read;
 use super::Error;
 
 const VERSION: u8 = 1;
@@ -25,7 +25,7 @@ const NONCE: usize = 12;
 const TAG: usize = 16;
 
 /// Whether this can be such a file. It has no better mark than its first byte.
-pub fn is_lite(file: &[u8]) -> bool {
+pub(crate) fn is_lite(file: &[u8]) -> bool {
     file.first() == Some(&VERSION) && file.len() >= 1 + SALT + NONCE + TAG
 }
 
@@ -33,7 +33,7 @@ pub fn is_lite(file: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`Error::Sealed`] where the passphrase is another one or a byte differs.
-pub fn open(file: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn open(file: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let parts = file.split_at_checked(1).and_then(|(_, rest)| {
         let (salt, rest) = rest.split_at_checked(SALT)?;
         let (nonce, rest) = rest.split_at_checked(NONCE)?;

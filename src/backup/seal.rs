@@ -26,7 +26,7 @@ const TAG: usize = 16;
 const HEADER: usize = MAGIC.len() + 1 + 12 + SALT;
 
 /// What a file has beside the archive, in bytes.
-pub const OVERHEAD: usize = HEADER + NONCE_LEN + TAG;
+pub(crate) const OVERHEAD: usize = HEADER + NONCE_LEN + TAG;
 
 #[derive(Clone, Copy)]
 struct Cost {
@@ -39,12 +39,12 @@ const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
 const MOST: Cost = Cost { memory_kib: 128 * 1024, passes: 8, lanes: 8 };
 
 /// Whether this begins as a file of ours.
-pub fn is_ours(file: &[u8]) -> bool {
+pub(crate) fn is_ours(file: &[u8]) -> bool {
     file.starts_with(MAGIC)
 }
 
 /// Seals an archive.
-pub fn seal(text: &[u8], passphrase: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn seal(text: &[u8], passphrase: &[u8]) -> Result<Vec<u8>, Error> {
     let mut salt = [0; SALT];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Failed)?;
     let mut header = Vec::with_capacity(HEADER);
@@ -67,7 +67,7 @@ pub fn seal(text: &[u8], passphrase: &[u8]) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// [`Error::Sealed`] where a byte of it differs, [`Error::Newer`] for another
 /// version.
-pub fn open(file: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn open(file: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (header, rest) = file.split_at_checked(HEADER).ok_or(Error::Sealed)?;
     let (nonce, body) = rest.split_at_checked(NONCE_LEN).ok_or(Error::Sealed)?;
     let (version, numbers) = header[MAGIC.len()..].split_first().ok_or(Error::Sealed)?;

@@ -18,7 +18,7 @@ use super::validate::number;
 use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
-pub mod backup;
+pub(crate) mod backup;
 pub mod claim;
 pub mod deleted;
 mod issue;
@@ -32,7 +32,7 @@ pub use issue::{Issued, MAX_ISSUED, issue};
 pub use join::{Joined, has_joined, join_by_shared_code, shared_user_id};
 pub use key::check_api_key;
 pub(super) use key::{API_KEY, TABLE};
-pub use row::{Attendee, NewAttendee};
+pub use row::Attendee;
 
 /// Refuses an action that works for issued keys only.
 fn refuse_by_code(user_id: &str) -> Result<()> {

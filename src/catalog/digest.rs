@@ -25,7 +25,7 @@ impl Digest {
     }
 
     /// Reads what [`hex`](Self::hex) wrote.
-    pub fn from_hex(text: &str) -> Option<Self> {
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
         let mut value = [0; 32];
         let digits = text.as_bytes();
         if digits.len() != 2 * value.len() {

@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer};
 ///
 /// # Errors
 /// Those of `from`.
-pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
 /// As [`given`], for what is never shown again.
-pub type Given = Option<Option<SecretString>>;
+pub(crate) type Given = Option<Option<SecretString>>;

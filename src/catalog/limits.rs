@@ -3,16 +3,16 @@
 use std::ops::RangeInclusive;
 
 /// A cap: requests of a day or a minute, tokens, people, open requests.
-pub const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
-pub const LARGEST_CAP: u32 = 100_000;
+pub(crate) const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
+pub(crate) const LARGEST_CAP: u32 = 100_000;
 
 /// Characters of what an owner calls something: an event, a resource.
-pub const NAME: usize = 64;
+pub(crate) const NAME: usize = 64;
 
 /// Characters of a person's name or e-mail address.
-pub const PERSON: usize = 128;
+pub(crate) const PERSON: usize = 128;
 
 /// What a form says about a field whose value is not in [`CAP`].
-pub fn cap_rule() -> String {
+pub(crate) fn cap_rule() -> String {
     format!("must be a whole number from {} to {}", CAP.start(), CAP.end())
 }

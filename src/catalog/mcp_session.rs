@@ -19,7 +19,7 @@ use crate::db::{Columns, Db, Parameters};
 
 pub mod changes;
 mod sweep;
-pub mod writer;
+pub(crate) mod writer;
 
 pub use sweep::{expire, make_room};
 
@@ -97,7 +97,7 @@ impl Mine {
 
 /// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum SessionClaim {
     Mine(Mine),
     /// Never seen before: the attendee's from now on, but not proven.
     New,
@@ -142,18 +142,18 @@ pub async fn look(db: &Db, session: &McpSession, now: i64) -> Result<Found> {
 
 /// Notes that a session of the attendee's is in use, or claims one never seen
 /// before. If several claim one at once, exactly one gets `New`.
-pub async fn claim(db: &Db, session: &McpSession, now: i64) -> Result<Claim> {
+pub async fn claim(db: &Db, session: &McpSession, now: i64) -> Result<SessionClaim> {
     loop {
         if let Some(mine) = touch(db, session, now).await? {
-            return Ok(Claim::Mine(mine));
+            return Ok(SessionClaim::Mine(mine));
         }
         if insert_claim(db, session, false, now).await? {
             make_room(db, slice::from_ref(session), now).await?;
-            return Ok(Claim::New);
+            return Ok(SessionClaim::New);
         }
         match look(db, session, now).await? {
-            Found::Foreign => return Ok(Claim::Foreign),
-            Found::Ended => return Ok(Claim::Ended),
+            Found::Foreign => return Ok(SessionClaim::Foreign),
+            Found::Ended => return Ok(SessionClaim::Ended),
             // It was released, or became the attendee's own, between the statements.
             Found::Mine(_) | Found::Unseen => {}
         }
@@ -251,12 +251,12 @@ pub async fn release(db: &Db, session: &McpSession) -> Result<()> {
 
 /// A session that a backend has issued, with its load balancer's cookies, sealed.
 #[derive(Clone, Debug)]
-pub struct Issued {
+pub struct IssuedSession {
     pub session: McpSession,
     pub affinity: Option<String>,
 }
 
-impl From<McpSession> for Issued {
+impl From<McpSession> for IssuedSession {
     fn from(session: McpSession) -> Self {
         Self { session, affinity: None }
     }
@@ -265,16 +265,17 @@ impl From<McpSession> for Issued {
 /// Binds session ids that backends issued, before their clients see them, in
 /// one statement; `false` for each that another attendee holds live and proven,
 /// which only [`take_over`] overrides. None may be named twice.
-pub async fn bind(db: &mut AnyConnection, issued: &[Issued], now: i64) -> Result<Vec<bool>> {
+pub async fn bind(db: &mut AnyConnection, issued: &[IssuedSession], now: i64) -> Result<Vec<bool>> {
     let bound = upsert(db, issued, now, now - IDLE_MS).await?;
-    let is_bound =
-        |issued: &Issued| bound.contains(&(issued.session.endpoint.hex(), issued.session.id.hex()));
+    let is_bound = |issued: &IssuedSession| {
+        bound.contains(&(issued.session.endpoint.hex(), issued.session.id.hex()))
+    };
     Ok(issued.iter().map(is_bound).collect())
 }
 
 /// Gives a session that the backend has issued to its attendee, whoever held the
 /// id before. Every replica learns of it.
-pub async fn take_over(db: &Db, issued: &Issued, now: i64) -> Result<()> {
+pub async fn take_over(db: &Db, issued: &IssuedSession, now: i64) -> Result<()> {
     let mut tx = db.write().await?;
     changes::record(&mut tx, &[(issued.session.endpoint, issued.session.id)]).await?;
     upsert(&mut tx, slice::from_ref(issued), now, i64::MAX).await?;
@@ -286,7 +287,7 @@ pub async fn take_over(db: &Db, issued: &Issued, now: i64) -> Result<()> {
 /// those that were written.
 async fn upsert(
     db: &mut AnyConnection,
-    issued: &[Issued],
+    issued: &[IssuedSession],
     now: i64,
     seen_before: i64,
 ) -> Result<HashSet<(String, String)>> {
@@ -349,7 +350,7 @@ pub async fn end(db: &mut AnyConnection, sessions: &[McpSession], now: i64) -> R
 }
 
 /// Replaces the cookies of sessions that are still live, in one statement.
-pub async fn renew_affinity(db: &Db, renewed: &[Issued]) -> Result<()> {
+pub async fn renew_affinity(db: &Db, renewed: &[IssuedSession]) -> Result<()> {
     let mut connection = db.writer().acquire().await?;
     let mut parameters = Parameters::on(&connection);
     let rows = renewed.len().next_power_of_two();

@@ -6,10 +6,10 @@ pub mod api_token;
 pub mod entra;
 pub mod link;
 pub mod manage;
-pub mod password;
+pub(crate) mod password;
 pub mod redeem;
-pub mod session;
-pub mod token;
+pub(crate) mod session;
+pub(crate) mod token;
 
 use sqlx::any::AnyRow;
 

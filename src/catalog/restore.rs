@@ -20,7 +20,7 @@ fn place(id: &str) -> Place<'_> {
 }
 
 /// Keeps `archive` instead of what this owner had uploaded before; its id.
-pub async fn keep(
+pub(crate) async fn keep(
     db: &Db,
     vault: &Arc<Vault>,
     by: &Actor,
@@ -55,7 +55,7 @@ pub async fn keep(
 }
 
 /// What this session has uploaded under this id; none after half an hour.
-pub async fn find(
+pub(crate) async fn find(
     db: &Db,
     vault: &Arc<Vault>,
     by: &Actor,
@@ -89,7 +89,7 @@ async fn off_the_runtime<T: Send + 'static>(
 }
 
 /// Forgets what the owner has uploaded, and what nobody confirmed in time.
-pub async fn discard(db: &Db, by: &Actor) -> Result<()> {
+pub(crate) async fn discard(db: &Db, by: &Actor) -> Result<()> {
     sqlx::query("delete from restore where owner_id = $1 or at < $2")
         .bind(&by.owner_id)
         .bind(by.at - WAITS_MS)

@@ -8,6 +8,9 @@ use serde::{Serialize, Serializer};
 ///
 /// # Errors
 /// Those of `to`.
-pub fn exposed<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn exposed<S: Serializer>(
+    secret: &Option<SecretString>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(SecretString::expose_secret).serialize(to)
 }

@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 use super::{Result, new_id};
 use crate::db::{Columns, Db};
 
-pub mod backup;
+pub(crate) mod backup;
 pub mod breakdown;
 mod flush;
 mod latency;

@@ -1,12 +1,12 @@
 //! `ai-proxy event`: an owner's events.
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::{self, Json, Table, instant};
 use super::store::CatalogArgs;
 use crate::catalog::{Noun, event};
+use crate::clock::now_ms;
 
 #[derive(Debug, Subcommand)]
 pub enum Event {
@@ -60,7 +60,7 @@ impl List {
             }
             None => Vec::new(),
         };
-        let now = Timestamp::now().as_millisecond();
+        let now = now_ms();
         let events: Vec<_> = events.into_iter().map(|event| Listed::new(event, now)).collect();
         if self.output.json {
             return output::json(&events);

@@ -9,14 +9,14 @@ use crate::catalog::Unreadable;
 
 /// The choice that every command offers to scripts.
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Json {
+pub(super) struct Json {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 /// Prints text on stdout. A reader that has gone, as `head` does, is no error.
-pub fn print(text: &str) -> io::Result<()> {
+pub(super) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     match printed {
@@ -26,17 +26,17 @@ pub fn print(text: &str) -> io::Result<()> {
 }
 
 /// Prints one line on stdout.
-pub fn line(text: &str) -> io::Result<()> {
+pub(super) fn line(text: &str) -> io::Result<()> {
     print(&format!("{text}\n"))
 }
 
 /// Prints a JSON document on stdout.
-pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string_pretty(value)?)?)
 }
 
 /// Names rows that are missing from a list on stderr, and says what to do.
-pub fn unreadable<'a>(rows: impl Iterator<Item = &'a Unreadable>) -> io::Result<()> {
+pub(super) fn unreadable<'a>(rows: impl Iterator<Item = &'a Unreadable>) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     for row in rows {
         writeln!(stderr, "{}", row.remedy().replace(char::is_control, " "))?;
@@ -45,26 +45,26 @@ pub fn unreadable<'a>(rows: impl Iterator<Item = &'a Unreadable>) -> io::Result<
 }
 
 /// UTC milliseconds as RFC 3339.
-pub fn instant(at: i64) -> String {
+pub(super) fn instant(at: i64) -> String {
     jiff::Timestamp::from_millisecond(at).map(|at| at.to_string()).unwrap_or_default()
 }
 
 /// Rows under headings, in columns as wide as they need to be.
-pub struct Table<const N: usize> {
+pub(super) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub fn new(headings: [&str; N]) -> Self {
+    pub(super) fn new(headings: [&str; N]) -> Self {
         Self { rows: vec![headings.map(str::to_uppercase)] }
     }
 
-    pub fn row(&mut self, cells: [String; N]) {
+    pub(super) fn row(&mut self, cells: [String; N]) {
         // A name must not steer the terminal that it is shown on.
         self.rows.push(cells.map(|cell| cell.replace(char::is_control, " ")));
     }
 
-    pub fn print(&self) -> io::Result<()> {
+    pub(super) fn print(&self) -> io::Result<()> {
         print(&self.to_text())
     }
 

@@ -14,7 +14,7 @@ use crate::db::Db;
 
 /// Flags of every command that reads or writes the catalog.
 #[derive(Args, Debug)]
-pub struct CatalogArgs {
+pub(super) struct CatalogArgs {
     /// Whose resources and events
     #[arg(long, default_value = owner::LOCAL, value_name = "NAME")]
     owner: String,
@@ -24,7 +24,7 @@ pub struct CatalogArgs {
 }
 
 /// The open store, seen as one owner.
-pub struct Catalog {
+pub(super) struct Catalog {
     pub db: Db,
     pub vault: Vault,
     pub by: Actor,
@@ -32,7 +32,7 @@ pub struct Catalog {
 
 impl CatalogArgs {
     /// Opens the store for writing: an owner that does not exist is made.
-    pub async fn open_or_make_owner(&self) -> anyhow::Result<Catalog> {
+    pub(super) async fn open_or_make_owner(&self) -> anyhow::Result<Catalog> {
         let (db, vault) = open_store(&self.store).await?;
         let now = clock::now_ms();
         let by = owner::local(&db, &self.owner, now).await?.actor(now);
@@ -41,7 +41,7 @@ impl CatalogArgs {
 
     /// Opens the store for an owner who exists. `None`: nothing has been made on this
     /// store yet by the owner that is meant where none is named.
-    pub async fn open(&self) -> anyhow::Result<Option<Catalog>> {
+    pub(super) async fn open(&self) -> anyhow::Result<Option<Catalog>> {
         let (db, vault) = open_store(&self.store).await?;
         match owner::find(&db, self.owner.trim()).await? {
             Some(owner) => Ok(Some(Catalog { db, vault, by: owner.actor(clock::now_ms()) })),
@@ -57,7 +57,7 @@ impl CatalogArgs {
 
 impl Catalog {
     /// The event with this id, else the one with this name.
-    pub async fn event(&self, id_or_name: &str) -> anyhow::Result<Event> {
+    pub(super) async fn event(&self, id_or_name: &str) -> anyhow::Result<Event> {
         let mut events = event::list(&self.db, &self.vault, &self.by.owner_id).await?;
         if let Some(at) = events.iter().position(|event| event.id == id_or_name) {
             return Ok(events.swap_remove(at));
@@ -75,7 +75,7 @@ impl Catalog {
     }
 }
 
-pub fn no_event(id_or_name: &str) -> anyhow::Error {
+pub(super) fn no_event(id_or_name: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "there is no event \"{id_or_name}\"; `ai-proxy event list` shows those there are"
     )

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 
 /// The file, read and free of repeated names.
 #[derive(Debug)]
-pub struct Workshop {
+pub(super) struct Workshop {
     pub resources: Vec<Resource>,
     pub events: Vec<Event>,
 }
@@ -23,7 +23,7 @@ pub struct Workshop {
 /// One `[[resource]]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Resource {
+pub(super) struct Resource {
     pub deployment: String,
     pub name: Option<String>,
     #[serde(rename = "type", default = "mcp_server")]
@@ -41,7 +41,7 @@ pub struct Resource {
 /// One `[[event]]`. What is `None` was left out of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub(super) struct Event {
     pub id: Option<String>,
     pub name: String,
     #[serde(default)]
@@ -67,7 +67,7 @@ pub struct Event {
 
 /// Where a backend key comes from: `env:NAME`, `file:PATH`, or the text itself.
 #[derive(Debug)]
-pub enum Key {
+pub(super) enum Key {
     Env(String),
     File(String),
     Literal(SecretString),
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Key {
 
 /// An entry of the file and a field of it, for telling where something is wrong.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(super) struct Place<'a> {
     /// `resource` or `event`.
     pub table: &'static str,
     /// Counted from 0, among the entries of the same table.
@@ -122,7 +122,7 @@ pub struct Place<'a> {
 
 /// What is wrong with the file, and where.
 #[derive(Debug)]
-pub struct Wrong {
+pub(super) struct Wrong {
     file: String,
     line: usize,
     column: usize,
@@ -139,7 +139,7 @@ impl fmt::Display for Wrong {
 }
 
 /// The text of a workshop file under the name that messages call it by.
-pub struct Source<'a> {
+pub(super) struct Source<'a> {
     pub name: &'a str,
     pub text: &'a str,
 }
@@ -149,7 +149,7 @@ impl Source<'_> {
     ///
     /// # Errors
     /// The first thing that is wrong with it: syntax, an unknown key, a type, a name used twice.
-    pub fn read(&self) -> Result<Workshop, Wrong> {
+    pub(super) fn read(&self) -> Result<Workshop, Wrong> {
         let file: File = toml::from_str(self.text).map_err(|error| {
             self.wrong(error.span().unwrap_or(0..0), in_plain_words(error.message()))
         })?;
@@ -163,7 +163,7 @@ impl Source<'_> {
     }
 
     /// Tells what is wrong with a field: at its value, or at its entry's head where it was left out.
-    pub fn refuse(&self, place: Place<'_>, rule: impl fmt::Display) -> Wrong {
+    pub(super) fn refuse(&self, place: Place<'_>, rule: impl fmt::Display) -> Wrong {
         let Place { table, index, entry, field } = place;
         self.wrong(self.span(table, index, field), format!("{table} '{entry}', {field}: {rule}"))
     }

@@ -30,12 +30,12 @@ impl FromStr for Seconds {
 }
 
 /// A time within which something must happen, so not 0.
-pub fn time_limit(text: &str) -> Result<Seconds, String> {
+pub(crate) fn time_limit(text: &str) -> Result<Seconds, String> {
     from(0.01, text).map_err(|from| format!("give a number of seconds {from}"))
 }
 
 /// How often something is done, where 0 says never.
-pub fn interval(text: &str) -> Result<Seconds, String> {
+pub(crate) fn interval(text: &str) -> Result<Seconds, String> {
     match text.parse() {
         Ok(Seconds(Duration::ZERO)) => Ok(Seconds(Duration::ZERO)),
         _ => from(1.0, text)
@@ -50,7 +50,7 @@ fn from(least: f64, text: &str) -> Result<Seconds, String> {
 }
 
 /// A whole number within bounds.
-pub fn number<T: TryFrom<u64>>(
+pub(crate) fn number<T: TryFrom<u64>>(
     bounds: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
@@ -63,14 +63,14 @@ pub fn number<T: TryFrom<u64>>(
 }
 
 /// How many threads carry requests.
-pub fn workers(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn workers(text: &str) -> Result<NonZeroUsize, String> {
     number(1..=1024)(text).and_then(|given: usize| {
         NonZeroUsize::new(given).ok_or_else(|| "give a whole number from 1 to 1024".to_owned())
     })
 }
 
 /// A network in CIDR form, or one address standing for itself.
-pub fn network(text: &str) -> Result<IpNet, String> {
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let network: IpNet = text
         .parse()
@@ -94,7 +94,7 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 /// An origin as browsers send it.
-pub fn origin(text: &str) -> Result<String, String> {
+pub(crate) fn origin(text: &str) -> Result<String, String> {
     const MEND: &str = "give an origin: scheme, host and port alone, as in https://lab.example";
     let text = text.trim();
     if text.contains('*') {
@@ -117,7 +117,7 @@ pub fn origin(text: &str) -> Result<String, String> {
 }
 
 /// The address by which people reach the proxy.
-pub fn public_url(text: &str) -> Result<Url, String> {
+pub(crate) fn public_url(text: &str) -> Result<Url, String> {
     const MEND: &str = "give scheme, host and port alone, as in https://proxy.example.org";
     let url = Url::parse(text.trim()).map_err(|_| MEND)?;
     let is_web = matches!(url.scheme(), "http" | "https");
@@ -141,7 +141,7 @@ pub fn public_url(text: &str) -> Result<Url, String> {
 
 /// Whether nobody on the way can read what is sent to this URL: it has `https`, or `http` to
 /// this machine.
-pub fn is_confidential(url: &Url) -> bool {
+pub(crate) fn is_confidential(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

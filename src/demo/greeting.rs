@@ -9,7 +9,7 @@ use super::DEPLOYMENT;
 use crate::snippets::McpServer;
 
 /// What the person at the terminal needs to know.
-pub struct Greeting<'a> {
+pub(super) struct Greeting<'a> {
     /// The proxy's own URL, without a path.
     pub base_url: &'a str,
     pub api_key: &'a SecretString,
@@ -22,7 +22,7 @@ pub struct Greeting<'a> {
 impl Greeting<'_> {
     /// The whole text. Commands stand at the left margin, so that they can be
     /// marked and pasted; it holds the key and belongs on the terminal only.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let url = format!("{}/api/v1/mcp/{DEPLOYMENT}/mcp", self.base_url);
         let server = McpServer { name: "my-mcp-demo", url: &url, api_key: self.api_key };
         let sections = [

@@ -19,14 +19,19 @@ const DAYS_OPEN: i64 = 7;
 const DESCRIPTION: &str = "# Welcome\n\nThis event was made by `ai-proxy demo`.";
 
 /// The event that is open, and the key of its one attendee.
-pub struct Workshop {
+pub(super) struct Workshop {
     pub event_id: String,
     pub api_key: SecretString,
 }
 
 /// Makes what is missing, points the resource at `backend`, and opens the
 /// event if it is closed.
-pub async fn prepare(db: &Db, vault: &Vault, backend: &Backend, now_ms: i64) -> Result<Workshop> {
+pub(super) async fn prepare(
+    db: &Db,
+    vault: &Vault,
+    backend: &Backend,
+    now_ms: i64,
+) -> Result<Workshop> {
     let by = owner::local(db, owner::LOCAL, now_ms).await?.actor(now_ms);
     let resource_id = resource(db, vault, &by, backend).await?;
     let event_id = event(db, vault, &by, resource_id).await?;

@@ -11,7 +11,7 @@ use super::policy::Policy;
 
 /// Reads the body of an answer. Its variants are the ways in which the end is known.
 #[derive(Debug, PartialEq, Eq)]
-pub enum BodyDecoder {
+pub(crate) enum BodyDecoder {
     /// Exactly this many bytes remain.
     Length(u64),
     Chunked(Chunks),
@@ -20,7 +20,7 @@ pub enum BodyDecoder {
 
 /// What the bytes at hand lead to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Content(Bytes),
     /// More bytes must come.
     More,
@@ -63,7 +63,7 @@ impl BodyDecoder {
     }
 
     /// Takes from `bytes` what is next.
-    pub fn read(&mut self, bytes: &mut Bytes) -> Result<Step, Malformed> {
+    pub(crate) fn read(&mut self, bytes: &mut Bytes) -> Result<Step, Malformed> {
         match self {
             BodyDecoder::Length(0) => Ok(Step::End),
             BodyDecoder::Length(left) => Ok(content(bytes, left)),
@@ -81,7 +81,7 @@ impl BodyDecoder {
 
     /// Passes over what stands between contents, so that an end that is at hand
     /// is known at once.
-    pub fn settle(&mut self, bytes: &mut Bytes) -> Result<(), Malformed> {
+    pub(crate) fn settle(&mut self, bytes: &mut Bytes) -> Result<(), Malformed> {
         match self {
             BodyDecoder::Chunked(chunks) => skip_to_content(chunks, bytes),
             _ => Ok(()),
@@ -89,7 +89,7 @@ impl BodyDecoder {
     }
 
     /// The backend has closed; whether that ends the body as it should.
-    pub fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         let is_end = *self == BodyDecoder::UntilClose;
         if is_end {
             *self = BodyDecoder::Length(0);
@@ -97,7 +97,7 @@ impl BodyDecoder {
         is_end
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         match self {
             BodyDecoder::Length(left) => *left == 0,
             BodyDecoder::Chunked(chunks) => chunks.has_ended(),

@@ -7,7 +7,7 @@ use super::policy::Policy;
 
 /// A chunked body that is being read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     policy: Policy,
     at: At,
     /// Of the chunk: as read so far, then what is left of it.

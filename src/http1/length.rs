@@ -14,7 +14,7 @@ pub(super) enum BodyLength {
 /// Nobody can say where the message ends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message is not framed as RFC 9112 has it")]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 /// What the fields of one head say of the body's length, taken one after the other.
 pub(super) struct LengthFields {
@@ -26,12 +26,12 @@ pub(super) struct LengthFields {
 }
 
 impl LengthFields {
-    pub fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy) -> Self {
         Self { policy, length: None, has_length: false, has_coding: false, is_malformed: false }
     }
 
     /// Takes the value of a Content-Length. Where the policy allows it, that may be a list.
-    pub fn content_length(&mut self, value: &[u8]) {
+    pub(super) fn content_length(&mut self, value: &[u8]) {
         let is_first = !std::mem::replace(&mut self.has_length, true);
         if self.policy.allows_repeated_length() {
             value.split(|byte| *byte == b',').for_each(|member| self.length(member));
@@ -53,14 +53,14 @@ impl LengthFields {
 
     /// Takes the value of a Transfer-Encoding. Another coding than chunked would have to be
     /// undone, or passed on by name.
-    pub fn transfer_encoding(&mut self, value: &[u8]) {
+    pub(super) fn transfer_encoding(&mut self, value: &[u8]) {
         let is_repeated = std::mem::replace(&mut self.has_coding, true);
         let is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
         self.is_malformed |= is_repeated || !is_chunked;
     }
 
     /// Whether there is a field of either kind, so that a body could end in two places.
-    pub fn are_both(&self) -> bool {
+    pub(super) fn are_both(&self) -> bool {
         self.has_length && self.has_coding
     }
 
@@ -70,7 +70,7 @@ impl LengthFields {
     /// The end could be seen in two places: there is a Content-Length beside a
     /// Transfer-Encoding, a length is repeated or is no plain number, or a coding is not
     /// understood.
-    pub fn decide(&self) -> Result<Option<BodyLength>, Malformed> {
+    pub(super) fn decide(&self) -> Result<Option<BodyLength>, Malformed> {
         if self.is_malformed || self.are_both() {
             return Err(Malformed);
         }

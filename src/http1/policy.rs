@@ -3,7 +3,7 @@
 
 /// The side of the proxy whose bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub(super) enum Policy {
     /// Requests of clients. Strict, since somebody before the proxy may have read them in
     /// another way: each length is given once and in its plainest form.
     Client,

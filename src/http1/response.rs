@@ -35,7 +35,7 @@ const BEFORE_ANSWER: usize = 1024 * 1024;
 
 /// An answer whose head has come.
 #[derive(Debug)]
-pub struct ResponseHead {
+pub(crate) struct ResponseHead {
     pub response: Response<()>,
     pub body: BodyDecoder,
     /// Whether the connection may serve another request after this one.
@@ -48,7 +48,7 @@ pub struct ResponseHead {
 
 /// Gathers bytes until there is a head among them.
 #[derive(Default)]
-pub struct ResponseHeadReader {
+pub(crate) struct ResponseHeadReader {
     gathered: Vec<u8>,
     /// So many of them hold no end of a head.
     searched: usize,
@@ -59,17 +59,17 @@ pub struct ResponseHeadReader {
 
 impl ResponseHeadReader {
     /// Whether not a byte has come.
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.seen == 0
     }
 
     /// Whether a head has begun whose end has not come.
-    pub fn is_in_head(&self) -> bool {
+    pub(crate) fn is_in_head(&self) -> bool {
         !self.gathered.is_empty()
     }
 
     /// Takes further bytes; `None` until the head is complete.
-    pub fn read(&mut self, piece: Bytes) -> Result<Option<ResponseHead>, Malformed> {
+    pub(crate) fn read(&mut self, piece: Bytes) -> Result<Option<ResponseHead>, Malformed> {
         self.seen += piece.len();
         if self.seen > BEFORE_ANSWER {
             return Err(Malformed);

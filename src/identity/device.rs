@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret;
 
 /// The token for this browser, once the owner has signed in.
-pub fn issue(vault: &Vault, owner_id: &str) -> Result<String> {
+pub(crate) fn issue(vault: &Vault, owner_id: &str) -> Result<String> {
     let nonce = token::random()?;
     let nonce = &nonce.expose_secret()[..32];
     Ok(format!("{nonce}.{}", vault.digest(&text(owner_id, nonce)).hex()))

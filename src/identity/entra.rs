@@ -11,7 +11,7 @@ mod authorization;
 mod fetch;
 mod id_token;
 mod provider;
-pub mod ticket;
+pub(crate) mod ticket;
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::authorization::error_code;
-pub use self::authorization::{AuthorizationRequest, AuthorizationResponse};
+pub(crate) use self::authorization::{AuthorizationRequest, AuthorizationResponse};
 use self::id_token::{IdTokenError, Person};
 use self::provider::{Provider, ProviderMetadata};
 use self::ticket::Ticket;

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Busy;
 
 /// Why a new password is not taken, as what follows "Password …".
-pub fn refuse(password: &SecretString, name: &str) -> Option<String> {
+pub(crate) fn refuse(password: &SecretString, name: &str) -> Option<String> {
     let password = password.expose_secret();
     if password.chars().count() < MIN_LENGTH {
         return Some(format!("must have at least {MIN_LENGTH} characters"));
@@ -81,7 +81,7 @@ impl Default for Hasher {
 impl Hasher {
     /// The hash to store, in PHC form, with a salt of its own. Only those who have shown who
     /// they are, or a one-time link, get so far.
-    pub async fn hash(&self, password: &SecretString) -> Result<String, Busy> {
+    pub(super) async fn hash(&self, password: &SecretString) -> Result<String, Busy> {
         let password = password.clone();
         in_turn(&self.known, move || {
             let password = password.expose_secret().as_bytes();
@@ -91,7 +91,7 @@ impl Hasher {
     }
 
     /// Whether `password` is what `hash` was made of. Takes as long without one.
-    pub async fn is_right(
+    pub(super) async fn is_right(
         &self,
         password: &SecretString,
         hash: Option<&str>,

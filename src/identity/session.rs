@@ -12,7 +12,7 @@ use crate::catalog::owner::session::{self, Cutoff, OwnerSession};
 const IDLE_MS: i64 = 8 * 3_600_000;
 
 /// How long a session lasts at most, in seconds: what its cookie says as well.
-pub const LONGEST_SECONDS: i64 = 7 * 86_400;
+pub(crate) const LONGEST_SECONDS: i64 = 7 * 86_400;
 
 fn cutoff(now_ms: i64) -> Cutoff {
     Cutoff { last_seen_at: now_ms - IDLE_MS, created_at: now_ms - LONGEST_SECONDS * 1000 }

@@ -37,24 +37,24 @@ pub(super) enum Bucket {
 }
 
 impl Bucket {
-    pub fn account(name: &str) -> Self {
+    pub(super) fn account(name: &str) -> Self {
         Bucket::Account(name.trim().to_lowercase())
     }
 
-    pub fn address(source: IpAddr) -> Self {
+    pub(super) fn address(source: IpAddr) -> Self {
         Bucket::Address(source_network(source))
     }
 
-    pub fn microsoft(source: IpAddr) -> Self {
+    pub(super) fn microsoft(source: IpAddr) -> Self {
         Bucket::Microsoft(source_network(source))
     }
 
     /// Apart from sign-ins: a script with an old token must not keep people out.
-    pub fn token(source: IpAddr) -> Self {
+    pub(super) fn token(source: IpAddr) -> Self {
         Bucket::Token(source_network(source))
     }
 
-    pub fn card(source: IpAddr) -> Self {
+    pub(super) fn card(source: IpAddr) -> Self {
         Bucket::Card(source_network(source))
     }
 }
@@ -138,7 +138,7 @@ impl AttemptThrottle {
     /// Counts an attempt before it is known whether it is right, so that many at
     /// once do not pass together. One that a bucket refuses is counted in none: a source at
     /// its limit cannot use up the attempts of an account.
-    pub fn attempt(&self, buckets: &[Bucket], now: i64) -> Result<(), Wait> {
+    pub(super) fn attempt(&self, buckets: &[Bucket], now: i64) -> Result<(), Wait> {
         let mut tables = self.tables.lock();
         let mut wait = None;
         for bucket in buckets {
@@ -156,7 +156,7 @@ impl AttemptThrottle {
     }
 
     /// Takes an attempt back that turned out to be right.
-    pub fn forgive(&self, buckets: &[Bucket]) {
+    pub(super) fn forgive(&self, buckets: &[Bucket]) {
         let mut tables = self.tables.lock();
         for bucket in buckets {
             let (table, at) = tables.find(bucket);

@@ -8,7 +8,7 @@
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 
 /// Largest `Cookie` header that is kept, in bytes.
-pub const LARGEST: usize = 2_048;
+pub(crate) const LARGEST: usize = 2_048;
 
 /// The cookies have more than [`LARGEST`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ struct Set<'a> {
 ///
 /// # Errors
 /// [`TooLarge`]: then none is to be sent.
-pub fn collect(
+pub(crate) fn collect(
     kept: Option<&HeaderValue>,
     answer: &HeaderMap,
     is_https: bool,
@@ -55,7 +55,7 @@ pub fn collect(
 ///
 /// # Errors
 /// [`TooLarge`]: then none is to be sent.
-pub fn renew(
+pub(crate) fn renew(
     kept: &HeaderValue,
     answer: &HeaderMap,
     is_https: bool,
@@ -71,7 +71,7 @@ pub fn renew(
 }
 
 /// Both in one header, where the backend key is a cookie as well.
-pub fn beside(key: &HeaderValue, kept: &HeaderValue) -> HeaderValue {
+pub(crate) fn beside(key: &HeaderValue, kept: &HeaderValue) -> HeaderValue {
     let both = [key.as_bytes(), kept.as_bytes()].join(&b"; "[..]);
     // Parts of header values make a header value.
     let mut both = HeaderValue::from_bytes(&both).unwrap_or_else(|_| key.clone());

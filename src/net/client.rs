@@ -20,12 +20,12 @@ use tokio::time::error::Elapsed;
 use tokio_rustls::client::TlsStream;
 use url::{Position, Url};
 
-pub use self::error::ClientError;
+pub(crate) use self::error::ClientError;
 use super::policy::EndpointPolicy;
 use super::{dial, race};
 
 /// One HTTP/1.1 connection; closed when dropped.
-pub struct ClientConnection {
+pub(crate) struct ClientConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
@@ -42,7 +42,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// Why there is no connection.
-    pub async fn open(
+    pub(crate) async fn open(
         url: &Url,
         policy: EndpointPolicy,
         limit: Duration,
@@ -62,7 +62,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// The stream cannot be used.
-    pub async fn over(
+    pub(crate) async fn over(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> hyper::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -75,7 +75,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// The connection broke before an answer, or that is not HTTP.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
@@ -84,7 +84,7 @@ impl ClientConnection {
 }
 
 /// The bounds of one exchange.
-pub struct Limits {
+pub(crate) struct Limits {
     /// For each step of connecting.
     pub connect: Duration,
     /// For the answer, its body included.
@@ -95,7 +95,7 @@ pub struct Limits {
 
 /// Why an exchange gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
+pub(crate) enum ExchangeError {
     /// There was no connection.
     #[error(transparent)]
     Connect(#[from] ClientError),
@@ -112,7 +112,7 @@ pub enum ExchangeError {
 ///
 /// # Errors
 /// There is no answer within the limits.
-pub async fn exchange(
+pub(crate) async fn exchange(
     url: &Url,
     policy: EndpointPolicy,
     limits: &Limits,
@@ -133,7 +133,7 @@ pub async fn exchange(
 ///
 /// # Errors
 /// The path cannot be asked for, or the host cannot be named.
-pub fn request(
+pub(crate) fn request(
     url: &Url,
     path: &str,
     method: Method,
@@ -147,12 +147,12 @@ pub fn request(
 }
 
 /// What a request for `url` asks its host for.
-pub fn path_and_query(url: &Url) -> &str {
+pub(crate) fn path_and_query(url: &Url) -> &str {
     &url[Position::BeforePath..Position::AfterQuery]
 }
 
 /// Host and port as the `Host` header carries them: a default port is left out.
-pub fn authority(url: &Url) -> Option<String> {
+pub(crate) fn authority(url: &Url) -> Option<String> {
     let host = url.host_str()?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
@@ -161,7 +161,7 @@ pub fn authority(url: &Url) -> Option<String> {
 ///
 /// # Errors
 /// [`ClientError::TimedOut`].
-pub async fn in_time<T>(
+pub(crate) async fn in_time<T>(
     limit: Duration,
     what: &'static str,
     step: impl Future<Output = T>,

@@ -41,7 +41,7 @@ impl From<ResolveError> for io::Error {
 ///
 /// # Errors
 /// The name is not known, or not within `limit`, or the policy allows none of its addresses.
-pub async fn resolve(
+pub(crate) async fn resolve(
     host: &str,
     port: u16,
     policy: EndpointPolicy,
@@ -67,7 +67,7 @@ pub async fn resolve(
 ///
 /// # Errors
 /// No server accepts it.
-pub async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     tune(&stream);
     Ok(stream)
@@ -77,7 +77,7 @@ pub async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// The trusted certificates of the operating system cannot be read.
-pub fn tls_connector() -> Result<TlsConnector, rustls::Error> {
+pub(crate) fn tls_connector() -> Result<TlsConnector, rustls::Error> {
     let mut config = rustls::ClientConfig::with_platform_verifier()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -87,7 +87,7 @@ pub fn tls_connector() -> Result<TlsConnector, rustls::Error> {
 ///
 /// # Errors
 /// It is neither a DNS name nor an address.
-pub fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     ServerName::try_from(without_brackets(host).to_owned())
 }
 

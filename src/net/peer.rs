@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 /// Where a request comes from: the socket's peer, or, where that is a trusted
 /// proxy, the last address of `X-Forwarded-For` that is not one.
-pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !is_trusted(peer, trusted) {
         return peer;
     }
@@ -28,7 +28,7 @@ pub fn source(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 }
 
 /// Whether the forwarding headers of this peer are believed.
-pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     let peer = peer.to_canonical();
     trusted.iter().any(|network| network.contains(&peer))
 }
@@ -43,13 +43,13 @@ fn hop_address(hop: &str) -> Option<IpAddr> {
 
 /// What an address counts as where guesses are counted: an IPv6 host owns a
 /// /64, so the addresses of one are one source.
-pub fn source_network(source: IpAddr) -> IpAddr {
+pub(crate) fn source_network(source: IpAddr) -> IpAddr {
     network_of(source, 64)
 }
 
 /// What an address counts as where guessing must be slow: anybody can have an IPv6 /48,
 /// with 65,536 networks, so a whole site is one source, as it is behind one IPv4 address.
-pub fn source_site(source: IpAddr) -> IpAddr {
+pub(crate) fn source_site(source: IpAddr) -> IpAddr {
     network_of(source, 48)
 }
 

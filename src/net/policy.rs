@@ -20,7 +20,7 @@ pub enum EndpointPolicy {
 
 /// Whether the policy lets us connect to this address. Link-local addresses,
 /// where clouds serve their metadata, are refused under any policy.
-pub fn is_allowed(address: IpAddr, policy: EndpointPolicy) -> bool {
+pub(super) fn is_allowed(address: IpAddr, policy: EndpointPolicy) -> bool {
     let address = address.to_canonical();
     let allowed =
         |address| !is_metadata(address) && (policy == EndpointPolicy::Any || is_public(address));

@@ -22,7 +22,7 @@ const MAX_ADDRESSES: usize = 16;
 /// # Errors
 /// The error of the attempt that failed last: [`io::ErrorKind::TimedOut`] where that
 /// one took too long, [`io::ErrorKind::NotFound`] where there is no address to try.
-pub async fn first<T, E, A>(
+pub(crate) async fn first<T, E, A>(
     addresses: Vec<SocketAddr>,
     limit: Duration,
     attempt: impl Fn(SocketAddr) -> A,

@@ -9,10 +9,10 @@ use http::StatusCode;
 use url::Url;
 
 /// Redirects followed in a row.
-pub const MAX_REDIRECTS: usize = 3;
+pub(crate) const MAX_REDIRECTS: usize = 3;
 
 /// Which redirects count as staying on the registered host.
-pub struct RedirectRule {
+pub(crate) struct RedirectRule {
     reference: Reference,
     scope: Scope,
 }
@@ -35,8 +35,9 @@ enum Scope {
 }
 
 impl RedirectRule {
-    pub const DATA_PLANE: Self = Self { reference: Reference::Any, scope: Scope::HostAndPort };
-    pub const PROBE: Self = Self { reference: Reference::UrlOrRoot, scope: Scope::Host };
+    pub(crate) const DATA_PLANE: Self =
+        Self { reference: Reference::Any, scope: Scope::HostAndPort };
+    pub(crate) const PROBE: Self = Self { reference: Reference::UrlOrRoot, scope: Scope::Host };
 
     /// Where a `Location` in the answer of `current` leads on that origin; `None` where it leads
     /// elsewhere or cannot be read.
@@ -44,7 +45,7 @@ impl RedirectRule {
         clippy::disallowed_methods,
         reason = "a Location is relative; its origin is checked below, and not used"
     )]
-    pub fn follow(&self, current: &Url, location: &str) -> Option<Url> {
+    pub(crate) fn follow(&self, current: &Url, location: &str) -> Option<Url> {
         let mut next = current.clone();
         let from_root = location.starts_with('/') && !location.starts_with("//");
         let to = match self.reference {
@@ -72,13 +73,13 @@ impl RedirectRule {
 }
 
 /// Whether an answer with this status sends its client elsewhere.
-pub fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     status.is_redirection() && status != StatusCode::NOT_MODIFIED
 }
 
 /// Whether the method and the body stay (RFC 9110 §15.4.8 and §15.4.9): only such redirects are
 /// followed.
-pub fn keeps_method(status: StatusCode) -> bool {
+pub(crate) fn keeps_method(status: StatusCode) -> bool {
     matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 /// Sends small writes at once, and notices within about a minute that the peer
 /// is gone: a laptop that left the Wi-Fi must free its stream.
-pub fn tune(stream: &TcpStream) {
+pub(crate) fn tune(stream: &TcpStream) {
     let keep_alive = TcpKeepalive::new()
         .with_time(Duration::from_secs(30))
         .with_interval(Duration::from_secs(10))
@@ -24,7 +24,7 @@ pub fn tune(stream: &TcpStream) {
 }
 
 /// Where a client on this machine finds what listens on `address`.
-pub fn from_here(address: SocketAddr) -> SocketAddr {
+pub(crate) fn from_here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -106,25 +106,25 @@ impl Run {
 pub(super) struct Board(Arc<Mutex<Run>>);
 
 impl Board {
-    pub fn new(run: Run) -> Self {
+    pub(super) fn new(run: Run) -> Self {
         Self(Arc::new(Mutex::new(run)))
     }
 
-    pub fn write(&self, change: impl FnOnce(&mut Run)) {
+    pub(super) fn write(&self, change: impl FnOnce(&mut Run)) {
         change(&mut self.0.lock());
     }
 
     /// The run as it stands now.
-    pub fn read(&self) -> Run {
+    pub(super) fn read(&self) -> Run {
         self.0.lock().clone()
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.0.lock().is_running()
     }
 
     /// UTC milliseconds.
-    pub fn started_at(&self) -> i64 {
+    pub(super) fn started_at(&self) -> i64 {
         self.0.lock().started_at
     }
 }
@@ -136,7 +136,7 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    pub fn new(board: Board, clock: Clock) -> Self {
+    pub(super) fn new(board: Board, clock: Clock) -> Self {
         Self { board, clock }
     }
 }

@@ -15,11 +15,11 @@ const SMALL_BURST: u32 = 10;
 const FEW_A_MINUTE: u32 = 30;
 const FEW_OPEN: u32 = 4;
 
-pub fn planned() -> Vec<Tick> {
+pub(super) fn planned() -> Vec<Tick> {
     STEPS.map(Tick::waiting).to_vec()
 }
 
-pub async fn run(board: &Board, plane: &DataPlane, event: &Event) {
+pub(super) async fn run(board: &Board, plane: &DataPlane, event: &Event) {
     let set = |at: usize, (mark, said): (Mark, String)| {
         board.write(|run| run.event[at] = Tick::found(STEPS[at], mark, said));
     };

@@ -22,7 +22,7 @@ const LIST: usize = 1;
 const CALL: usize = 2;
 
 /// What will be tried of a resource.
-pub fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
+pub(super) fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
     let ticks = if !resource.active {
         let said = "it is switched off: attendees get 404 deployment_off. Switch it on \
                     before the event";
@@ -46,7 +46,7 @@ pub fn planned(resource: &Resource, call: Option<&ToolCall>) -> Lane {
 }
 
 /// Tries it, writing each step on the board's lane `n`.
-pub async fn run(
+pub(super) async fn run(
     board: Board,
     n: usize,
     worker: Arc<Worker>,

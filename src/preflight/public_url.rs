@@ -19,7 +19,7 @@ use crate::proxy::REQUEST_ID;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub async fn check(config: &Config, event: &Event) -> Tick {
+pub(super) async fn check(config: &Config, event: &Event) -> Tick {
     let Some(public) = &config.public_url else {
         let said = "no --public-url is set, so attendees get the address that you have in your \
                     browser. Open it once on a phone in the room";

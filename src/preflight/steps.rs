@@ -14,7 +14,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub fn new(board: Board, lane: usize) -> Self {
+    pub(super) fn new(board: Board, lane: usize) -> Self {
         Self { board, lane }
     }
 
@@ -27,14 +27,14 @@ impl Steps {
         });
     }
 
-    pub async fn time<T>(&self, at: usize, step: impl Future<Output = T>) -> (T, Duration) {
+    pub(super) async fn time<T>(&self, at: usize, step: impl Future<Output = T>) -> (T, Duration) {
         self.write(at, |tick| tick.mark = Mark::Running);
         let started = Instant::now();
         let done = step.await;
         (done, started.elapsed())
     }
 
-    pub fn end(&self, at: usize, took: Option<Duration>, outcome: Result<String, String>) {
+    pub(super) fn end(&self, at: usize, took: Option<Duration>, outcome: Result<String, String>) {
         self.write(at, |tick| {
             tick.ms = took.map(millis);
             (tick.mark, tick.said) = match outcome {
@@ -44,13 +44,13 @@ impl Steps {
         });
     }
 
-    pub fn warn(&self, at: usize, took: Duration, said: String) {
+    pub(super) fn warn(&self, at: usize, took: Duration, said: String) {
         self.write(at, |tick| {
             (tick.mark, tick.said, tick.ms) = (Mark::Warning, said, Some(millis(took)));
         });
     }
 
-    pub fn list(&self, tools: &[String]) {
+    pub(super) fn list(&self, tools: &[String]) {
         self.board.write(|run| {
             if let Some(lane) = run.lanes.get_mut(self.lane) {
                 lane.tools = tools.iter().take(LISTED).cloned().collect();
@@ -58,7 +58,7 @@ impl Steps {
         });
     }
 
-    pub fn skip_rest(&self) {
+    pub(super) fn skip_rest(&self) {
         self.board.write(|run| {
             let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
             for tick in ticks.filter(|tick| tick.mark == Mark::Waiting) {
@@ -68,7 +68,7 @@ impl Steps {
     }
 
     /// Ends what is running: it took longer than `limit`.
-    pub fn give_up(&self, limit: Duration) {
+    pub(super) fn give_up(&self, limit: Duration) {
         self.board.write(|run| {
             let ticks = run.lanes.get_mut(self.lane).into_iter().flat_map(|lane| &mut lane.ticks);
             for tick in ticks.filter(|tick| tick.mark == Mark::Running) {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 const AGENT: &str = concat!("ai-proxy/", env!("CARGO_PKG_VERSION"), " (pre-flight)");
 
-pub struct ThroughProxy {
+pub(super) struct ThroughProxy {
     worker: Arc<Worker>,
     who: Arc<Synthetic>,
     uri: Uri,
@@ -32,7 +32,7 @@ pub struct ThroughProxy {
 
 impl ThroughProxy {
     /// To the URL that attendees are handed for `resource`.
-    pub fn new(
+    pub(super) fn new(
         worker: Arc<Worker>,
         who: Arc<Synthetic>,
         resource: &Resource,

@@ -20,16 +20,16 @@ pub(super) struct Reader {
 
 impl Reader {
     /// How many bytes wait for the rest of their event.
-    pub fn pending(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.buffer.len() + self.begun.as_ref().map_or(0, |event| event.data.len())
     }
 
-    pub fn push(&mut self, chunk: &[u8]) {
+    pub(super) fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
     /// The next event that is complete. Comments and events without data are passed over.
-    pub fn next_event(&mut self) -> Option<Event> {
+    pub(super) fn next_event(&mut self) -> Option<Event> {
         let mut complete = None;
         let mut at = 0;
         while complete.is_none()

@@ -16,11 +16,11 @@ use crate::db::Db;
 
 /// How long a call waits for the store; a connection that broke while a query
 /// was under way may not be noticed for minutes.
-pub const STORE_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long work in the store may take in all. What is not done by then hangs: it
 /// is dropped, and with it the connection that it holds.
-pub const STORE_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const STORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The store failed, or did not answer in time. The log says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,7 +111,7 @@ impl Outgoing {
 
 /// Sends the request and follows the redirects that stay on the registered
 /// origin, until there is an answer for the client.
-pub async fn call(
+pub(super) async fn call(
     worker: &Worker,
     target: &CallTarget,
     outgoing: &mut Outgoing,
@@ -256,7 +256,7 @@ fn broken(reason: &BoxError, deployment: String) -> ProxyError {
 }
 
 /// What the client gets of the backend's head.
-pub fn client_head(head: &mut response::Parts) {
+pub(super) fn client_head(head: &mut response::Parts) {
     headers::strip_response(&mut head.headers);
     if head.status.as_u16() >= 400 {
         head.headers.insert(ERROR_SOURCE, HeaderValue::from_static("backend"));

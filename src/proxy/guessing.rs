@@ -40,7 +40,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// All doors, and what is yet to be written about them.
 #[derive(Default)]
-pub struct Guesses {
+pub(super) struct Guesses {
     doors: DashMap<(IpAddr, String), Arc<Door>>,
     /// Tries past the limit by event and minute, for the organiser.
     tries: Mutex<HashMap<(String, i64), u32>>,
@@ -48,7 +48,7 @@ pub struct Guesses {
 
 /// Counts the wrong codes of one source for one event, and has the rest wait.
 #[derive(Default)]
-pub struct Door(Mutex<State>);
+pub(super) struct Door(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -64,7 +64,7 @@ struct State {
 }
 
 /// The result of presenting a code.
-pub enum Comparison {
+pub(super) enum Comparison {
     Right,
     Wrong,
     /// It was not compared: it has to wait at this door.
@@ -72,11 +72,11 @@ pub enum Comparison {
 }
 
 /// Seconds after which a call that got no turn may come again.
-pub const RETRY_AFTER: u64 = PATIENCE.as_secs();
+pub(super) const RETRY_AFTER: u64 = PATIENCE.as_secs();
 
 impl Guesses {
     /// Compares a code by `is_right`, unless too many from this source were wrong.
-    pub fn compare(
+    pub(super) fn compare(
         &self,
         source: IpAddr,
         event_id: &str,
@@ -103,7 +103,7 @@ impl Guesses {
     }
 
     /// Notes a try past the limit, for the organiser.
-    pub fn warn(&self, event_id: &str, now_ms: i64) {
+    pub(super) fn warn(&self, event_id: &str, now_ms: i64) {
         let minute = now_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
         let mut tries = self.tries.lock();
         let count = tries.entry((event_id.to_owned(), minute)).or_default();
@@ -132,7 +132,7 @@ impl Guesses {
 
 impl Door {
     /// Waits for a turn to be compared. `false`: there is none in time.
-    pub async fn turn(self: &Arc<Self>, control: &Handle, has_joined: bool) -> bool {
+    pub(super) async fn turn(self: &Arc<Self>, control: &Handle, has_joined: bool) -> bool {
         let (give, turn) = oneshot::channel();
         {
             let mut state = self.0.lock();
@@ -149,12 +149,12 @@ impl Door {
     }
 
     /// Whether anybody could still get a turn: where not, nothing is looked up for it.
-    pub fn has_place(&self) -> bool {
+    pub(super) fn has_place(&self) -> bool {
         self.0.lock().has_place(true)
     }
 
     /// Counts a code that was wrong when its turn came.
-    pub fn was_wrong(&self, now_ms: i64) {
+    pub(super) fn was_wrong(&self, now_ms: i64) {
         let mut state = self.0.lock();
         state.turn_to(now_ms);
         state.wrong = state.wrong.saturating_add(1);
@@ -209,7 +209,7 @@ async fn attend(door: Arc<Door>) {
 }
 
 /// Writes the tries of which organisers are warned; to be called once a second.
-pub async fn report(guesses: &Guesses, db: &Db, now_ms: i64) -> Result<(), catalog::Error> {
+pub(super) async fn report(guesses: &Guesses, db: &Db, now_ms: i64) -> Result<(), catalog::Error> {
     guesses.sweep(now_ms);
     let tries = guesses.tries.lock().clone();
     if tries.is_empty() {

@@ -21,12 +21,12 @@ use crate::clock;
 use crate::net::base_url::{BaseUrl, Fallback};
 
 /// `/healthz`: the process is alive.
-pub fn healthy() -> Response<Body> {
+pub(super) fn healthy() -> Response<Body> {
     answer(StatusCode::OK, &json!({"status": "ok"}))
 }
 
 /// `/readyz`: it takes new work.
-pub fn ready(plane: &DataPlane) -> Result<Response<Body>, ProxyError> {
+pub(super) fn ready(plane: &DataPlane) -> Result<Response<Body>, ProxyError> {
     if plane.is_draining() {
         return Err(ProxyError::ShuttingDown);
     }
@@ -34,7 +34,7 @@ pub fn ready(plane: &DataPlane) -> Result<Response<Body>, ProxyError> {
 }
 
 /// POST `/eventinfo`: the caller's event.
-pub async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
+pub(super) async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let caller = call.authenticate().await?;
     let event = &caller.event;
     Ok(answer(
@@ -52,7 +52,7 @@ pub async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, ProxyEr
 
 /// GET `/event/{id}`: an event as anybody may see it. One that is switched off
 /// is not there yet, or no longer.
-pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
+pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
     let plane = &call.worker.plane;
     let snapshot = plane.snapshot.load();
     let event = snapshot.events.get(id).filter(|event| event.active);
@@ -80,7 +80,7 @@ pub fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
 }
 
 /// GET `/usage`: what the caller has used of today's cap, and for what.
-pub async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
+pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let caller = call.authenticate().await?;
     let _open = caller.open()?;
     call.await_turn(&caller, 1).await?;

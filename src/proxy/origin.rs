@@ -81,14 +81,14 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Whether a browser asks for leave before it sends the real request.
-pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight of an agreed origin.
-pub fn preflight(allow: &'static str, request: &HeaderMap) -> Response<Body> {
+pub(super) fn preflight(allow: &'static str, request: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -101,7 +101,7 @@ pub fn preflight(allow: &'static str, request: &HeaderMap) -> Response<Body> {
 }
 
 /// Lets the page of an agreed origin read the answer.
-pub fn grant(origin: HeaderValue, headers: &mut HeaderMap) {
+pub(super) fn grant(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.append(VARY, HeaderValue::from_static("origin"));

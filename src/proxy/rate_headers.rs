@@ -21,7 +21,7 @@ const OUR_RATE: [HeaderName; 3] = [
 
 /// Adds the headers that say what is left of the caller's daily cap. Clients read the three
 /// together, so headers of one name all come from one source.
-pub fn add(caller: &Caller, clock: &Clock, headers: &mut HeaderMap) {
+pub(super) fn add(caller: &Caller, clock: &Clock, headers: &mut HeaderMap) {
     let now_ms = clock.now_ms();
     let used = caller.live.spent(clock.today(now_ms));
     let remaining = caller.daily_cap.saturating_sub(used);

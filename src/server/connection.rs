@@ -124,7 +124,7 @@ impl Connections {
     }
 
     /// Resolves once no connection is open.
-    pub async fn all_closed(&self) {
+    pub(super) async fn all_closed(&self) {
         self.open.close();
         self.open.wait().await;
     }

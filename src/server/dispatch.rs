@@ -17,7 +17,7 @@ use crate::proxy::tally::Family;
 use crate::proxy::worker::Worker;
 
 /// What a worker thread serves.
-pub struct Dispatch {
+pub(super) struct Dispatch {
     pub worker: Arc<Worker>,
     pub portal: Portal,
 }

@@ -33,7 +33,7 @@ const PIECE: usize = 16 * 1024;
 const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
 /// What carries a client's connection.
-pub trait Carrier: AsyncRead + AsyncWrite + Unpin {
+pub(super) trait Carrier: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> SockRef<'_>;
 }
 
@@ -50,7 +50,7 @@ impl Carrier for TlsStream<TcpStream> {
 }
 
 /// A client's connection with its requests watched.
-pub struct HeadGuard<S: Carrier> {
+pub(super) struct HeadGuard<S: Carrier> {
     stream: S,
     progress: Arc<Progress>,
     requests: RequestTracker,
@@ -64,7 +64,7 @@ pub struct HeadGuard<S: Carrier> {
 }
 
 impl<S: Carrier> HeadGuard<S> {
-    pub fn new(
+    pub(super) fn new(
         stream: S,
         progress: Arc<Progress>,
         peer: IpAddr,

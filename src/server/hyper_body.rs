@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use crate::proxy::client_body::{ClientBody, ReadError};
 
 /// Takes the rest of a body that nobody reads to its end.
-pub trait Leftover: Send + Sync {
+pub(super) trait Leftover: Send + Sync {
     fn leave(&self, rest: Incoming);
 }
 
@@ -27,7 +27,10 @@ struct HyperBody<L: Leftover> {
 }
 
 /// The body that a client sends, of which `leftover` takes what nobody reads.
-pub fn client_body<L: Leftover + 'static>(incoming: Incoming, leftover: Arc<L>) -> ClientBody {
+pub(super) fn client_body<L: Leftover + 'static>(
+    incoming: Incoming,
+    leftover: Arc<L>,
+) -> ClientBody {
     ClientBody::new(HyperBody { incoming: Some(incoming), leftover })
 }
 

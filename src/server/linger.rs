@@ -99,7 +99,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// Whether anything is to be read at all.
-    pub fn is_granted(&self) -> bool {
+    pub(super) fn is_granted(&self) -> bool {
         self.place.is_some()
     }
 
@@ -110,7 +110,7 @@ impl Allowance {
     }
 
     /// Ready when its time has passed, which begins with the first poll.
-    pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let over = self.over.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
         over.as_mut().poll(cx)
     }

@@ -13,7 +13,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// The address is taken, by another proxy too, or not ours.
-pub fn bind(address: SocketAddr, workers: usize) -> anyhow::Result<Vec<TcpListener>> {
+pub(super) fn bind(address: SocketAddr, workers: usize) -> anyhow::Result<Vec<TcpListener>> {
     let cannot = || format!("cannot listen on {address}: choose another with --listen");
     // The first is bound without SO_REUSEPORT, so that a second proxy on the
     // port fails here instead of silently taking part of the connections.

@@ -62,7 +62,7 @@ fn describe() {
 }
 
 /// Binds the socket; the future serves it for ever.
-pub async fn listen(
+pub(super) async fn listen(
     address: SocketAddr,
 ) -> anyhow::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
     let recorder = recorder()?;

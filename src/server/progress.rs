@@ -15,7 +15,7 @@ use super::hyper_body::Leftover;
 const IDLE: Duration = Duration::from_secs(75);
 
 /// The state that the guard, the service and the watch of one connection share.
-pub struct Progress(Mutex<State>);
+pub(super) struct Progress(Mutex<State>);
 
 struct State {
     /// Heads that have come whole.
@@ -41,7 +41,7 @@ struct State {
 
 /// What the watch should do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     Keep,
     /// It lies idle: close it when nothing is under way.
     Idle,
@@ -50,7 +50,7 @@ pub enum Verdict {
 }
 
 /// A request that is being served, until it is dropped.
-pub struct ActiveRequest {
+pub(super) struct ActiveRequest {
     /// Two readers could frame it differently, or nobody saw its head.
     pub is_ambiguous: bool,
     progress: Arc<Progress>,
@@ -70,18 +70,18 @@ impl Drop for ActiveRequest {
 impl ActiveRequest {
     /// Its answer broke off, and it had no framing but the connection's end: a
     /// reset is to end that, for whatever reads it as HTTP/1.0.
-    pub fn broke_off(&self) {
+    pub(super) fn broke_off(&self) {
         self.progress.0.lock().must_reset = true;
     }
 
     /// Whether the client is still sending the request.
-    pub fn is_coming_in(&self) -> bool {
+    pub(super) fn is_coming_in(&self) -> bool {
         self.progress.0.lock().is_in_body
     }
 }
 
 impl Progress {
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             heads: 0,
             ambiguous: None,
@@ -98,7 +98,7 @@ impl Progress {
     }
 
     /// A head has come whole.
-    pub fn head(&self, is_ambiguous: bool) {
+    pub(super) fn head(&self, is_ambiguous: bool) {
         let mut state = self.0.lock();
         if is_ambiguous && state.ambiguous.is_none() {
             state.ambiguous = Some(state.heads);
@@ -107,7 +107,7 @@ impl Progress {
     }
 
     /// The part of a request to which the last byte read belongs.
-    pub fn is_in(&self, is_in_head: bool, is_in_body: bool) {
+    pub(super) fn is_in(&self, is_in_head: bool, is_in_body: bool) {
         let mut state = self.0.lock();
         if is_in_head && !state.is_in_head {
             state.since = Instant::now();
@@ -116,34 +116,34 @@ impl Progress {
     }
 
     /// Whether a request that has come whole is yet to be done with.
-    pub fn is_serving(&self) -> bool {
+    pub(super) fn is_serving(&self) -> bool {
         let state = self.0.lock();
         state.served < state.heads
     }
 
     /// Wakes once the request that is being served is done with.
-    pub fn wake_when_served(&self, waker: &Waker) {
+    pub(super) fn wake_when_served(&self, waker: &Waker) {
         self.0.lock().waits = Some(waker.clone());
     }
 
     /// Whether nobody reads the rest of the body that is coming in.
-    pub fn is_unread(&self) -> bool {
+    pub(super) fn is_unread(&self) -> bool {
         self.0.lock().is_unread
     }
 
     /// The connection is closed except that its client may still send; for that there is
     /// a time-out of its own.
-    pub fn lingers(&self) {
+    pub(super) fn lingers(&self) {
         self.0.lock().is_lingering = true;
     }
 
     /// Whether only a reset can tell the client that its answer broke off.
-    pub fn must_reset(&self) -> bool {
+    pub(super) fn must_reset(&self) -> bool {
         self.0.lock().must_reset
     }
 
     /// The next request in the order of their heads is to be served.
-    pub fn begin(self: &Arc<Self>) -> ActiveRequest {
+    pub(super) fn begin(self: &Arc<Self>) -> ActiveRequest {
         let mut state = self.0.lock();
         let number = state.begun;
         state.begun += 1;
@@ -153,7 +153,7 @@ impl Progress {
     }
 
     /// As [`begin`](Self::begin), where the protocol frames requests (HTTP/2).
-    pub fn begin_framed(self: &Arc<Self>, is_ambiguous: bool) -> ActiveRequest {
+    pub(super) fn begin_framed(self: &Arc<Self>, is_ambiguous: bool) -> ActiveRequest {
         self.head(false);
         let mut active = self.begin();
         active.is_ambiguous |= is_ambiguous;
@@ -161,7 +161,7 @@ impl Progress {
     }
 
     /// Judges the connection by how long a head may take.
-    pub fn verdict(&self, header_timeout: Duration) -> Verdict {
+    pub(super) fn verdict(&self, header_timeout: Duration) -> Verdict {
         let state = self.0.lock();
         let time = state.since.elapsed();
         let is_waited_for = state.is_in_head || state.served == 0 || state.served != state.heads;

@@ -14,7 +14,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// Names the file that cannot be read, or says that key and certificate differ.
-pub fn acceptor(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
+pub(super) fn acceptor(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(chain), Some(key)) = (&config.tls_cert, &config.tls_key) else { return Ok(None) };
     let mut tls = rustls::ServerConfig::builder()
         .with_no_client_auth()

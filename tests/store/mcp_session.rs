@@ -1,7 +1,7 @@
 //! A session belongs to the attendee who opened it, on all replicas.
 
 use ai_proxy::catalog::mcp_session::changes::{self, Since};
-use ai_proxy::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
+use ai_proxy::catalog::mcp_session::{self, Found, IssuedSession, McpSession, Mine, SessionClaim};
 use ai_proxy::catalog::snapshot::Snapshot;
 use ai_proxy::catalog::{Digest, attendee, event};
 use ai_proxy::catalog::{resource, session_mark};
@@ -45,13 +45,13 @@ fn session(id: &str, attendee_id: &str) -> McpSession {
     McpSession { endpoint: digest("e"), id: digest(id), attendee_id: attendee_id.into() }
 }
 
-async fn claim(store: &Store, id: &str, who: &str, now: i64) -> Claim {
+async fn claim(store: &Store, id: &str, who: &str, now: i64) -> SessionClaim {
     mcp_session::claim(&store.db, &session(id, who), now).await.unwrap()
 }
 
 /// The attendee's own session, proven or not, without cookies.
-fn mine(is_proven: bool) -> Claim {
-    Claim::Mine(Mine { is_proven, affinity: None })
+fn mine(is_proven: bool) -> SessionClaim {
+    SessionClaim::Mine(Mine { is_proven, affinity: None })
 }
 
 async fn release(store: &Store, id: &str, who: &str) {
@@ -59,7 +59,8 @@ async fn release(store: &Store, id: &str, who: &str) {
 }
 
 async fn bind(store: &Store, issued: &[(&str, &str)], now: i64) -> Vec<bool> {
-    let issued: Vec<Issued> = issued.iter().map(|(id, who)| session(id, who).into()).collect();
+    let issued: Vec<IssuedSession> =
+        issued.iter().map(|(id, who)| session(id, who).into()).collect();
     let mut connection = store.db.writer().acquire().await.unwrap();
     mcp_session::bind(&mut connection, &issued, now).await.unwrap()
 }
@@ -85,35 +86,35 @@ async fn of_many_who_claim_one_id_exactly_one_gets_it(store: Store) {
         for task in tasks {
             claims.push(task.await.unwrap());
         }
-        assert_eq!(claims.iter().filter(|claim| **claim == Claim::New).count(), 1);
-        assert_eq!(claims.iter().filter(|claim| **claim == Claim::Foreign).count(), 15);
+        assert_eq!(claims.iter().filter(|claim| **claim == SessionClaim::New).count(), 1);
+        assert_eq!(claims.iter().filter(|claim| **claim == SessionClaim::Foreign).count(), 15);
     }
     replica.db.close().await;
 }
 
 async fn a_claim_lasts_until_it_is_released(store: Store) {
     let claim = |who| claim(&store, "s", who, NOW);
-    assert_eq!(claim("ada").await, Claim::New);
+    assert_eq!(claim("ada").await, SessionClaim::New);
     assert_eq!(claim("ada").await, mine(false));
-    assert_eq!(claim("bob").await, Claim::Foreign);
+    assert_eq!(claim("bob").await, SessionClaim::Foreign);
     release(&store, "s", "bob").await;
-    assert_eq!(claim("bob").await, Claim::Foreign, "bob has nothing to release");
+    assert_eq!(claim("bob").await, SessionClaim::Foreign, "bob has nothing to release");
     release(&store, "s", "ada").await;
-    assert_eq!(claim("bob").await, Claim::New);
+    assert_eq!(claim("bob").await, SessionClaim::New);
 }
 
 async fn of_one_id_at_two_origins_nobody_has_what_another_holds(store: Store) {
     let at = |origin: &str, who: &str| McpSession { endpoint: digest(origin), ..session("s", who) };
     let claim =
         async |origin, who| mcp_session::claim(&store.db, &at(origin, who), NOW).await.unwrap();
-    assert_eq!(claim("localhost", "ada").await, Claim::New);
-    assert_eq!(claim("127.0.0.1", "bob").await, Claim::Foreign);
+    assert_eq!(claim("localhost", "ada").await, SessionClaim::New);
+    assert_eq!(claim("127.0.0.1", "bob").await, SessionClaim::Foreign);
     let looked = mcp_session::look(&store.db, &at("127.0.0.1", "bob"), NOW).await.unwrap();
     assert_eq!(looked, Found::Foreign);
-    assert_eq!(claim("127.0.0.1", "ada").await, Claim::New, "her own she may have twice");
+    assert_eq!(claim("127.0.0.1", "ada").await, SessionClaim::New, "her own she may have twice");
     mcp_session::release(&store.db, &at("localhost", "ada")).await.unwrap();
     mcp_session::release(&store.db, &at("127.0.0.1", "ada")).await.unwrap();
-    assert_eq!(claim("127.0.0.1", "bob").await, Claim::New);
+    assert_eq!(claim("127.0.0.1", "bob").await, SessionClaim::New);
 
     // At once, by two replicas.
     let replica = store.replica().await;
@@ -128,32 +129,32 @@ async fn of_one_id_at_two_origins_nobody_has_what_another_holds(store: Store) {
             mcp_session::claim(&replica.db, &bob, NOW),
         );
         let mut claims = [one.unwrap(), other.unwrap()];
-        claims.sort_by_key(|claim| *claim == Claim::New);
-        assert_eq!(claims, [Claim::Foreign, Claim::New]);
+        claims.sort_by_key(|claim| *claim == SessionClaim::New);
+        assert_eq!(claims, [SessionClaim::Foreign, SessionClaim::New]);
     }
     replica.db.close().await;
 }
 
 async fn a_proven_claim_is_not_released(store: Store) {
-    assert_eq!(claim(&store, "s", "ada", NOW).await, Claim::New);
+    assert_eq!(claim(&store, "s", "ada", NOW).await, SessionClaim::New);
     assert!(!mcp_session::prove(&store.db, &session("s", "bob"), NOW).await.unwrap());
     assert!(mcp_session::prove(&store.db, &session("s", "ada"), NOW).await.unwrap());
     release(&store, "s", "ada").await;
     assert_eq!(claim(&store, "s", "ada", NOW).await, mine(true));
-    assert_eq!(claim(&store, "s", "bob", NOW).await, Claim::Foreign);
+    assert_eq!(claim(&store, "s", "bob", NOW).await, SessionClaim::Foreign);
 
     // The request that made it was not sent, while another was under way.
     for (id, meanwhile) in [("free", false), ("taken", true)] {
-        assert_eq!(claim(&store, id, "ada", NOW).await, Claim::New);
+        assert_eq!(claim(&store, id, "ada", NOW).await, SessionClaim::New);
         release(&store, id, "ada").await;
         if meanwhile {
-            assert_eq!(claim(&store, id, "bob", NOW).await, Claim::New);
+            assert_eq!(claim(&store, id, "bob", NOW).await, SessionClaim::New);
         }
         let proven = mcp_session::prove(&store.db, &session(id, "ada"), NOW).await.unwrap();
         assert_eq!(proven, !meanwhile, "{id}");
     }
     assert_eq!(claim(&store, "free", "ada", NOW).await, mine(true));
-    assert_eq!(claim(&store, "taken", "ada", NOW).await, Claim::Foreign);
+    assert_eq!(claim(&store, "taken", "ada", NOW).await, SessionClaim::Foreign);
 }
 
 async fn a_look_writes_nothing(store: Store) {
@@ -178,7 +179,7 @@ async fn a_session_is_taken_over_where_the_backend_issues_it_anew(store: Store) 
     assert!(!bind(&store, &[("s", "bob")], NOW).await[0]);
     mcp_session::take_over(&store.db, &session("s", "bob").into(), NOW).await.unwrap();
     assert_eq!(claim(&store, "s", "bob", NOW).await, mine(true));
-    assert_eq!(claim(&store, "s", "ada", NOW).await, Claim::Foreign);
+    assert_eq!(claim(&store, "s", "ada", NOW).await, SessionClaim::Foreign);
 
     claim(&store, "claimed", "ada", NOW).await;
     assert!(bind(&store, &[("claimed", "bob")], NOW).await[0], "a claim proves nothing");
@@ -241,12 +242,12 @@ async fn affinity_is_kept_with_the_session_and_renewed(store: Store) {
     let session = session("s", "ada");
     let sealed = session.seal_affinity(&store.vault, "lb=1").unwrap();
     assert!(!sealed.contains("lb"));
-    let issued = Issued { session: session.clone(), affinity: Some(sealed) };
+    let issued = IssuedSession { session: session.clone(), affinity: Some(sealed) };
     let mut connection = store.db.writer().acquire().await.unwrap();
     mcp_session::bind(&mut connection, &[issued], NOW).await.unwrap();
     drop(connection);
     let kept = async || match mcp_session::claim(&store.db, &session, NOW).await.unwrap() {
-        Claim::Mine(Mine { affinity, .. }) => affinity.map(|sealed| {
+        SessionClaim::Mine(Mine { affinity, .. }) => affinity.map(|sealed| {
             let opened = session.open_affinity(&store.vault, &sealed).unwrap();
             opened.expose_secret().to_owned()
         }),
@@ -256,7 +257,9 @@ async fn affinity_is_kept_with_the_session_and_renewed(store: Store) {
     let renew = async |who: &str, cookies: Option<&str>| {
         let affinity = cookies.map(|text| session.seal_affinity(&store.vault, text).unwrap());
         let session = McpSession { attendee_id: who.into(), ..session.clone() };
-        mcp_session::renew_affinity(&store.db, &[Issued { session, affinity }]).await.unwrap();
+        mcp_session::renew_affinity(&store.db, &[IssuedSession { session, affinity }])
+            .await
+            .unwrap();
     };
     renew("bob", Some("lb=3")).await;
     assert_eq!(kept().await.as_deref(), Some("lb=1"), "it is not his");
@@ -293,17 +296,17 @@ async fn an_ended_session_is_nobodys_until_the_backend_issues_it_anew(store: Sto
     assert!(bind("ada").await, "new");
     assert!(bind("ada").await, "mine");
     assert!(!bind("bob").await, "live and another's");
-    assert_eq!(claim("bob").await, Claim::Foreign);
+    assert_eq!(claim("bob").await, SessionClaim::Foreign);
     end(&store, &[("s", "bob")]).await;
     assert_eq!(claim("ada").await, mine(true), "bob cannot end it");
     end(&store, &[("s", "ada")]).await;
-    assert_eq!(claim("ada").await, Claim::Ended);
-    assert_eq!(claim("bob").await, Claim::Ended);
+    assert_eq!(claim("ada").await, SessionClaim::Ended);
+    assert_eq!(claim("bob").await, SessionClaim::Ended);
     release(&store, "s", "ada").await;
-    assert_eq!(claim("bob").await, Claim::Ended, "a tombstone is not released");
+    assert_eq!(claim("bob").await, SessionClaim::Ended, "a tombstone is not released");
     assert!(bind("bob").await, "over a tombstone");
     assert_eq!(claim("bob").await, mine(true));
-    assert_eq!(claim("ada").await, Claim::Foreign);
+    assert_eq!(claim("ada").await, SessionClaim::Foreign);
 }
 
 async fn idle_sessions_end_and_tombstones_go_after_thirty_days(store: Store) {
@@ -311,7 +314,7 @@ async fn idle_sessions_end_and_tombstones_go_after_thirty_days(store: Store) {
     let ada = store.issue(&event, 1).await.remove(0).attendee_id;
     let claim = |id, now| claim(&store, id, &ada, now);
     for id in ["idle", "used", "unproven"] {
-        assert_eq!(claim(id, NOW).await, Claim::New);
+        assert_eq!(claim(id, NOW).await, SessionClaim::New);
         if id != "unproven" {
             assert!(mcp_session::prove(&store.db, &session(id, &ada), NOW).await.unwrap());
         }
@@ -320,16 +323,16 @@ async fn idle_sessions_end_and_tombstones_go_after_thirty_days(store: Store) {
     assert_eq!(claim("used", NOW).await, mine(true), "and not set back");
 
     let later = NOW + DAY + 1;
-    assert_eq!(claim("idle", later).await, Claim::Ended, "also before it is swept");
+    assert_eq!(claim("idle", later).await, SessionClaim::Ended, "also before it is swept");
     mcp_session::expire(&store.db, later).await.unwrap();
-    assert_eq!(claim("idle", later).await, Claim::Ended);
+    assert_eq!(claim("idle", later).await, SessionClaim::Ended);
     assert_eq!(claim("used", later).await, mine(true));
-    assert_eq!(claim("unproven", later).await, Claim::New, "it left no tombstone");
+    assert_eq!(claim("unproven", later).await, SessionClaim::New, "it left no tombstone");
 
     mcp_session::expire(&store.db, later + 30 * DAY).await.unwrap();
-    assert_eq!(claim("idle", later + 30 * DAY).await, Claim::Ended, "kept for thirty days");
+    assert_eq!(claim("idle", later + 30 * DAY).await, SessionClaim::Ended, "kept for thirty days");
     mcp_session::expire(&store.db, later + 30 * DAY + 1).await.unwrap();
-    assert_eq!(claim("idle", later + 30 * DAY + 1).await, Claim::New);
+    assert_eq!(claim("idle", later + 30 * DAY + 1).await, SessionClaim::New);
 }
 
 async fn an_idle_session_may_be_issued_anew_before_it_is_swept(store: Store) {
@@ -358,7 +361,7 @@ async fn of_many_ended_at_once_only_those_of_their_attendees_are(store: Store) {
     let ended = [("1", "ada"), ("4", "bob")];
     let live = [("2", "ada"), ("3", "bob"), ("5", "bob")];
     for (id, whose) in ended {
-        assert_eq!(claim(&store, id, whose, NOW).await, Claim::Ended, "{id}");
+        assert_eq!(claim(&store, id, whose, NOW).await, SessionClaim::Ended, "{id}");
     }
     for (id, whose) in live {
         assert_eq!(claim(&store, id, whose, NOW).await, mine(true), "{id}");
@@ -387,7 +390,7 @@ async fn sessions_end_with_their_attendee_and_event(store: Store) {
         assert_eq!(claim(attendee).await, mine(true), "a pause ends nothing");
     }
     for attendee in [&deleted, &of_over] {
-        assert_eq!(claim(attendee).await, Claim::Ended);
+        assert_eq!(claim(attendee).await, SessionClaim::Ended);
     }
 }
 
@@ -409,12 +412,12 @@ async fn the_longest_idle_of_a_thousand_and_one_gives_way(store: Store) {
     tx.commit().await.unwrap();
     let live = "select count(*) from mcp_session where ended_at is null";
     let claim = async |n: i64, who| claim(&store, &n.to_string(), who, NOW).await;
-    assert_eq!(claim(-1, "bob").await, Claim::New, "another's do not count");
+    assert_eq!(claim(-1, "bob").await, SessionClaim::New, "another's do not count");
     assert_eq!(store.number(live).await, 1001);
     // By the clock of a replica that is behind, the new one is the oldest: it stays.
-    assert_eq!(claim(1000, "ada").await, Claim::New);
+    assert_eq!(claim(1000, "ada").await, SessionClaim::New);
     assert_eq!(store.number(live).await, 1001);
-    assert_eq!(claim(0, "ada").await, Claim::Ended);
+    assert_eq!(claim(0, "ada").await, SessionClaim::Ended);
     assert_eq!(claim(1000, "ada").await, mine(false));
     let issued = [("1001", "ada"), ("1002", "bob"), ("1003", "ada")];
     assert_eq!(bind(&store, &issued, NOW + 9999).await, [true, true, true]);
@@ -424,6 +427,6 @@ async fn the_longest_idle_of_a_thousand_and_one_gives_way(store: Store) {
     assert_eq!(store.number(live).await, 1002, "a thousand of ada's, two of bob's");
     assert_eq!(claim(1001, "ada").await, mine(true));
     assert_eq!(claim(1003, "ada").await, mine(true));
-    assert_eq!(claim(1, "ada").await, Claim::Ended);
+    assert_eq!(claim(1, "ada").await, SessionClaim::Ended);
     assert_eq!(claim(2, "ada").await, mine(true));
 }

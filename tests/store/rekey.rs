@@ -49,7 +49,7 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
         attendee_id: "ada".into(),
     };
     let affinity = Some(session.seal_affinity(&store.vault, "lb=1").unwrap());
-    let bound = mcp_session::Issued { session: session.clone(), affinity };
+    let bound = mcp_session::IssuedSession { session: session.clone(), affinity };
     mcp_session::take_over(&store.db, &bound, 0).await.unwrap();
 
     let done = Arc::new(AtomicBool::new(false));
@@ -173,7 +173,7 @@ async fn a_session_that_cannot_be_opened_keeps_no_other_and_ends_the_run(store: 
             attendee_id: "ada".into(),
         };
         let affinity = Some(session.seal_affinity(&store.vault, "lb=1").unwrap());
-        let bound = mcp_session::Issued { session, affinity };
+        let bound = mcp_session::IssuedSession { session, affinity };
         mcp_session::take_over(&store.db, &bound, 0).await.unwrap();
     }
     store

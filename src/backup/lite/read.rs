@@ -84,7 +84,7 @@ struct Attendee {
 ///
 /// # Errors
 /// [`Error::Invalid`] where it is not of this form at all.
-pub fn read(text: &[u8], now_ms: i64) -> Result<Archive, Error> {
+pub(crate) fn read(text: &[u8], now_ms: i64) -> Result<Archive, Error> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let file: File = serde_json::from_slice(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());

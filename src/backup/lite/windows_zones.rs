@@ -1,7 +1,7 @@
 //! What Windows calls the time zones, and their main IANA names: the mapping of the
 //! Unicode CLDR (`windowsZones`, territory 001), by today's names.
 
-pub const WINDOWS_ZONES: &[(&str, &str)] = &[
+pub(super) const WINDOWS_ZONES: &[(&str, &str)] = &[
     ("Afghanistan Standard Time", "Asia/Kabul"),
     ("Alaskan Standard Time", "America/Anchorage"),
     ("Alberta Standard Time", "America/Edmonton"),

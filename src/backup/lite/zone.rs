@@ -8,7 +8,7 @@ use super::windows_zones::WINDOWS_ZONES;
 
 /// A window on the wall clock of an IANA zone.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     pub start: String,
     pub end: String,
     pub time_zone: String,
@@ -18,7 +18,7 @@ pub struct Window {
 
 /// `start` and `end` as in the file, in the zone that `label` names. A zone that nobody
 /// knows is UTC, `offset` minutes behind.
-pub fn window(label: &str, offset: i64, start: &str, end: &str) -> Window {
+pub(super) fn window(label: &str, offset: i64, start: &str, end: &str) -> Window {
     let (start, end) = (minutes(start), minutes(end));
     if let Some(time_zone) = iana(label) {
         return Window { start, end, time_zone, is_moved: false };

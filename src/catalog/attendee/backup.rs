@@ -24,13 +24,13 @@ pub struct AttendeeRecord {
 }
 
 /// An attendee to be written back, and what they have used of today's cap.
-pub struct RestoreEntry {
+pub(crate) struct RestoreEntry {
     pub new: NewAttendee,
     pub used: u32,
 }
 
 /// How many attendees the owner's events have.
-pub async fn count(db: &Db, owner_id: &str) -> Result<u32> {
+pub(crate) async fn count(db: &Db, owner_id: &str) -> Result<u32> {
     let row = sqlx::query(
         "select count(*) as n from attendee join event on event.id = attendee.event_id
          where event.owner_id = $1 and event.purge_at is null",
@@ -42,7 +42,7 @@ pub async fn count(db: &Db, owner_id: &str) -> Result<u32> {
 }
 
 /// Every attendee of the owner's events, with what was used of `day`.
-pub async fn all(
+pub(crate) async fn all(
     db: &Db,
     vault: &Arc<Vault>,
     owner_id: &str,
@@ -75,7 +75,7 @@ fn record(vault: &Vault, row: &AnyRow) -> Result<AttendeeRecord> {
 
 /// The places in `keys` of those that cannot be kept here: somebody has the key already,
 /// or there is none.
-pub async fn not_free(
+pub(crate) async fn not_free(
     connection: &mut AnyConnection,
     vault: &Vault,
     keys: impl Iterator<Item = Option<&SecretString>>,
@@ -109,7 +109,7 @@ pub async fn not_free(
 
 /// One attendee as they are to be written back into `event_id`: with this key, or a new
 /// one.
-pub fn renewed(
+pub(crate) fn renewed(
     vault: &Vault,
     event_id: &str,
     attendee: Attendee,
@@ -127,7 +127,7 @@ pub fn renewed(
 
 /// Writes attendees back into events that are hidden, and what they used `today`.
 /// In batches, each a transaction of its own, so that others can write in between.
-pub async fn restore(db: &Db, entries: &[RestoreEntry], today: u32) -> Result<()> {
+pub(crate) async fn restore(db: &Db, entries: &[RestoreEntry], today: u32) -> Result<()> {
     for batch in entries.chunks(ROWS) {
         let mut tx = db.write().await?;
         restore_in(&mut tx, batch, today).await?;

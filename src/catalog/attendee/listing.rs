@@ -10,7 +10,7 @@ use crate::catalog::Result;
 use crate::db::{Columns, Db};
 
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct ListedAttendee {
     pub attendee: Attendee,
     /// Requests of the day asked for, and of all days.
     pub used: u64,
@@ -22,7 +22,7 @@ pub struct Listed {
     pub claimed_at: Option<i64>,
 }
 
-impl Listed {
+impl ListedAttendee {
     fn read(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             attendee: Attendee::read(row)?,
@@ -41,10 +41,10 @@ impl Listed {
     }
 }
 
-/// Part of a list, and how many there are in all.
+/// Some rows of a list, and how many there are in all.
 #[derive(Debug)]
-pub struct Part {
-    pub rows: Vec<Listed>,
+pub struct AttendeePage {
+    pub rows: Vec<ListedAttendee>,
     pub all: u32,
 }
 
@@ -69,12 +69,12 @@ pub async fn page(
     day: u32,
     search: &str,
     (skip, limit): (u32, u32),
-) -> Result<Part> {
+) -> Result<AttendeePage> {
     let found = found(db, owner_id, event_id, search).await?;
     let all = u32::try_from(found.len()).unwrap_or(u32::MAX);
     let ids: Vec<String> = found.into_iter().skip(skip as usize).take(limit as usize).collect();
     if ids.is_empty() {
-        return Ok(Part { rows: Vec::new(), all });
+        return Ok(AttendeePage { rows: Vec::new(), all });
     }
     let places: Vec<String> = (4..4 + ids.len()).map(|place| format!("${place}")).collect();
     let statement = select(&format!(
@@ -87,7 +87,7 @@ pub async fn page(
         query = query.bind(id);
     }
     let rows = query.fetch_all(db.pool()).await?;
-    Ok(Part { rows: rows.iter().map(Listed::read).collect::<Result<_>>()?, all })
+    Ok(AttendeePage { rows: rows.iter().map(ListedAttendee::read).collect::<Result<_>>()?, all })
 }
 
 /// The ids of those who are looked for. Compared here and not by the store: SQLite
@@ -115,7 +115,13 @@ async fn found(db: &Db, owner_id: &str, event_id: &str, search: &str) -> Result<
 }
 
 /// One attendee of an owner's event.
-pub async fn one(db: &Db, owner_id: &str, event_id: &str, day: u32, id: &str) -> Result<Listed> {
+pub async fn one(
+    db: &Db,
+    owner_id: &str,
+    event_id: &str,
+    day: u32,
+    id: &str,
+) -> Result<ListedAttendee> {
     let row = sqlx::query(select(&format!("{LISTED} and attendee.id = $4")))
         .bind(owner_id)
         .bind(event_id)
@@ -123,5 +129,5 @@ pub async fn one(db: &Db, owner_id: &str, event_id: &str, day: u32, id: &str) ->
         .bind(id)
         .fetch_optional(db.pool())
         .await?;
-    Listed::read(&row.ok_or_else(|| not_found(id))?)
+    ListedAttendee::read(&row.ok_or_else(|| not_found(id))?)
 }

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode;
 use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 /// Fewest and most characters of a name that joins.
-pub const LENGTH: std::ops::RangeInclusive<usize> = 2..=64;
+pub(super) const LENGTH: std::ops::RangeInclusive<usize> = 2..=64;
 
 /// A name as it is shown: decoded, in Unicode's form NFKC, with single spaces.
 /// `None`: it is not UTF-8 or holds control characters.

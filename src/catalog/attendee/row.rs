@@ -157,14 +157,14 @@ fn check_user_id(text: &str) -> Result<()> {
 
 /// An attendee to be written, with their key sealed: that takes time, so where many are
 /// written it is done before the transaction is begun.
-pub struct NewAttendee {
+pub(crate) struct NewAttendee {
     pub attendee: Attendee,
     sealed: String,
     digest: String,
 }
 
 impl NewAttendee {
-    pub fn new(vault: &Vault, attendee: Attendee, key: &SecretString) -> Result<Self> {
+    pub(crate) fn new(vault: &Vault, attendee: Attendee, key: &SecretString) -> Result<Self> {
         let key = key.expose_secret();
         let sealed = vault.seal(place(&attendee.id), key)?;
         Ok(Self { attendee, sealed, digest: vault.digest(key).hex() })

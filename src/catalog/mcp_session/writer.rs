@@ -4,18 +4,18 @@
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
 
-use super::{Issued, McpSession};
+use super::{IssuedSession, McpSession};
 use crate::catalog::Result;
 use crate::db::Db;
 
-pub struct Writer(PoolConnection<Any>);
+pub(crate) struct Writer(PoolConnection<Any>);
 
 impl Writer {
     /// Waits until one is free.
     ///
     /// # Errors
     /// The store cannot be reached.
-    pub async fn acquire(db: &Db) -> Result<Self> {
+    pub(crate) async fn acquire(db: &Db) -> Result<Self> {
         Ok(Self(db.writer().acquire().await?))
     }
 
@@ -23,7 +23,7 @@ impl Writer {
     ///
     /// # Errors
     /// The store did not take them.
-    pub async fn bind(&mut self, issued: &[Issued], now: i64) -> Result<Vec<bool>> {
+    pub(crate) async fn bind(&mut self, issued: &[IssuedSession], now: i64) -> Result<Vec<bool>> {
         super::bind(&mut self.0, issued, now).await
     }
 
@@ -31,7 +31,7 @@ impl Writer {
     ///
     /// # Errors
     /// The store did not take them.
-    pub async fn end(&mut self, sessions: &[McpSession], now: i64) -> Result<()> {
+    pub(crate) async fn end(&mut self, sessions: &[McpSession], now: i64) -> Result<()> {
         super::end(&mut self.0, sessions, now).await
     }
 }

@@ -14,7 +14,7 @@ use crate::catalog::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
-pub const PREFIX: &str = "aip_";
+const PREFIX: &str = "aip_";
 
 const DAY_MS: i64 = 86_400_000;
 

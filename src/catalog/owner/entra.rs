@@ -5,7 +5,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::link::{self, For};
+use super::link::{self, LinkFor};
 use super::{LOCAL, Owner, Role, insert, token};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
@@ -71,7 +71,7 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
 /// [`Error::Conflict`]: the account is another owner's. The link stays good.
 pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Result<Option<Owner>> {
     let mut tx = change::write(db).await?;
-    let Some(For::Owner(id)) = link::find_live(&mut tx, token, now_ms).await? else {
+    let Some(LinkFor::Owner(id)) = link::find_live(&mut tx, token, now_ms).await? else {
         return Ok(None);
     };
     let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")

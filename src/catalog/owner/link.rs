@@ -86,7 +86,7 @@ pub(super) async fn insert(tx: &mut Tx, owner_id: Option<&str>, now_ms: i64) -> 
 }
 
 /// Whom a link is for.
-pub(super) enum For {
+pub(super) enum LinkFor {
     /// The first administrator, who has no row yet.
     FirstAdministrator,
     /// The owner with this id.
@@ -98,7 +98,7 @@ pub(super) async fn find_live(
     connection: &mut AnyConnection,
     token: &str,
     now_ms: i64,
-) -> Result<Option<For>> {
+) -> Result<Option<LinkFor>> {
     let row = sqlx::query(
         "select owner_id from setup_link
          where digest = $1 and used_at is null and expires_at > $2",
@@ -109,7 +109,7 @@ pub(super) async fn find_live(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let owner_id: Option<String> = row.try_get("owner_id")?;
-    Ok(Some(owner_id.map_or(For::FirstAdministrator, For::Owner)))
+    Ok(Some(owner_id.map_or(LinkFor::FirstAdministrator, LinkFor::Owner)))
 }
 
 pub(super) async fn use_up(tx: &mut Tx, token: &str, now_ms: i64) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::db::{Columns, Db, Tx};
 
 /// An owner as administrators see one.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct ListedOwner {
     pub owner: Owner,
     /// Whether a password was ever set.
     pub has_password: bool,
@@ -22,7 +22,7 @@ pub struct Listed {
 }
 
 /// All owners by name.
-pub async fn list(db: &Db) -> Result<Vec<Listed>> {
+pub async fn list(db: &Db) -> Result<Vec<ListedOwner>> {
     let rows = sqlx::query(
         "select o.id as id, o.name as name, o.role as role, o.active as active,
             case when o.password_hash is null then 0 else 1 end as has_password,
@@ -35,7 +35,7 @@ pub async fn list(db: &Db) -> Result<Vec<Listed>> {
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Listed {
+            Ok(ListedOwner {
                 owner: Owner::read(row)?,
                 has_password: row.flag("has_password")?,
                 has_entra: row.flag("has_entra")?,

@@ -9,7 +9,7 @@ use crate::catalog::{Noun, Result, change};
 use crate::db::{Columns, Db};
 
 /// The active owner `name`, and the hash of the password where one was set.
-pub async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
+pub(crate) async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
     let Some(row) = find_row(db, BY_NAME, name).await? else { return Ok(None) };
     let owner = Owner::read(&row)?;
     let hash = row.try_get("password_hash")?;
@@ -17,7 +17,7 @@ pub async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String
 }
 
 /// Whether there is an active owner who has a password.
-pub async fn is_any_set(db: &Db) -> Result<bool> {
+pub(crate) async fn is_any_set(db: &Db) -> Result<bool> {
     let row = sqlx::query(
         "select count(*) as n from owner where active = 1 and password_hash is not null",
     )
@@ -27,7 +27,7 @@ pub async fn is_any_set(db: &Db) -> Result<bool> {
 }
 
 /// Replaces the owner's own password.
-pub async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> {
+pub(crate) async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> {
     let mut tx = change::write(db).await?;
     sqlx::query("update owner set password_hash = $2 where id = $1")
         .bind(&owner.id)
@@ -40,7 +40,7 @@ pub async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> 
 }
 
 /// Stores the same password under newer parameters: nothing that anybody did.
-pub async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<()> {
+pub(crate) async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<()> {
     sqlx::query("update owner set password_hash = $3 where id = $1 and password_hash = $2")
         .bind(owner_id)
         .bind(old)

@@ -1,7 +1,7 @@
 //! Redeeming a one-time link: it makes the first administrator, or sets the
 //! password of the owner that it was made for.
 
-use super::link::{self, For};
+use super::link::{self, LinkFor};
 use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
@@ -23,8 +23,8 @@ pub async fn pending(db: &Db, token: &str, now_ms: i64) -> Result<Option<Pending
     let live = link::find_live(&mut *db.pool().acquire().await?, token, now_ms).await?;
     let owner_id = match live {
         None => return Ok(None),
-        Some(For::FirstAdministrator) => return Ok(Some(Pending::Administrator)),
-        Some(For::Owner(id)) => id,
+        Some(LinkFor::FirstAdministrator) => return Ok(Some(Pending::Administrator)),
+        Some(LinkFor::Owner(id)) => id,
     };
     let owner = find_row(db, BY_ID, &owner_id).await?.map(|row| Owner::read(&row)).transpose()?;
     Ok(owner.filter(|owner| owner.active).map(Pending::Password))
@@ -46,8 +46,8 @@ pub async fn redeem(
     let mut tx = change::write(db).await?;
     let (id, action) = match link::find_live(&mut tx, token, now_ms).await? {
         None => return Ok(None),
-        Some(For::Owner(id)) => (id, Action::SetPassword),
-        Some(For::FirstAdministrator) => {
+        Some(LinkFor::Owner(id)) => (id, Action::SetPassword),
+        Some(LinkFor::FirstAdministrator) => {
             let name = line("name", name, 64)?;
             (administrator(&mut tx, &name, now_ms).await?, Action::BecameAdministrator)
         }

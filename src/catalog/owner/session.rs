@@ -33,14 +33,14 @@ impl OwnerSession {
 
 /// Sessions last used or begun before these times (UTC milliseconds) have ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Cutoff {
+pub(crate) struct Cutoff {
     pub last_seen_at: i64,
     pub created_at: i64,
 }
 
 /// Stores a new session of `owner`, and removes those that have ended and the one of
 /// the token `replaced`. Returns its token.
-pub async fn start(
+pub(crate) async fn start(
     db: &Db,
     owner: &Owner,
     replaced: Option<&SecretString>,
@@ -72,7 +72,7 @@ pub async fn start(
 
 /// The session with this token, where it has not ended and its owner is active; it
 /// counts as used now.
-pub async fn find(
+pub(crate) async fn find(
     db: &Db,
     token: &SecretString,
     cutoff: Cutoff,
@@ -103,7 +103,7 @@ pub async fn find(
 }
 
 /// Ends the session with this token.
-pub async fn end(db: &Db, token: &SecretString) -> Result<()> {
+pub(crate) async fn end(db: &Db, token: &SecretString) -> Result<()> {
     sqlx::query("delete from owner_session where digest = $1")
         .bind(digest(token))
         .execute(db.writer())
@@ -112,7 +112,7 @@ pub async fn end(db: &Db, token: &SecretString) -> Result<()> {
 }
 
 /// Ends every session of the owner but this one; how many there were.
-pub async fn end_others(db: &Db, session: &OwnerSession) -> Result<u64> {
+pub(crate) async fn end_others(db: &Db, session: &OwnerSession) -> Result<u64> {
     let ended = sqlx::query("delete from owner_session where owner_id = $1 and digest <> $2")
         .bind(&session.owner.id)
         .bind(&session.digest)
@@ -124,7 +124,7 @@ pub async fn end_others(db: &Db, session: &OwnerSession) -> Result<u64> {
 const END_ALL: &str = "delete from owner_session where owner_id = $1";
 
 /// Ends every session of the owner.
-pub async fn end_all(db: &Db, owner_id: &str) -> Result<()> {
+pub(crate) async fn end_all(db: &Db, owner_id: &str) -> Result<()> {
     sqlx::query(END_ALL).bind(owner_id).execute(db.writer()).await?;
     Ok(())
 }
@@ -136,7 +136,7 @@ pub(super) async fn end_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
 }
 
 /// Other browsers in which the owner is signed in.
-pub async fn count_others(db: &Db, session: &OwnerSession, cutoff: Cutoff) -> Result<u64> {
+pub(crate) async fn count_others(db: &Db, session: &OwnerSession, cutoff: Cutoff) -> Result<u64> {
     let row = sqlx::query(
         "select count(*) as n from owner_session
          where owner_id = $1 and digest <> $2 and last_seen_at >= $3 and created_at >= $4",
@@ -151,12 +151,17 @@ pub async fn count_others(db: &Db, session: &OwnerSession, cutoff: Cutoff) -> Re
 }
 
 /// Leaves a text that [`take_flash`] finds once. It may hold a secret.
-pub async fn leave_flash(db: &Db, vault: &Vault, session: &OwnerSession, text: &str) -> Result<()> {
+pub(crate) async fn leave_flash(
+    db: &Db,
+    vault: &Vault,
+    session: &OwnerSession,
+    text: &str,
+) -> Result<()> {
     set_flash(db, session, Some(vault.seal(session.place(), text)?)).await
 }
 
 /// The text that was left when this session was looked up; gone after that.
-pub async fn take_flash(
+pub(crate) async fn take_flash(
     db: &Db,
     vault: &Vault,
     session: &mut OwnerSession,

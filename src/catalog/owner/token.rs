@@ -14,7 +14,7 @@ use crate::catalog::{Digest, Result, seal};
 ///
 /// # Errors
 /// [`Error::Seal`](crate::catalog::Error::Seal): the system has no random numbers.
-pub fn random() -> Result<SecretString> {
+pub(crate) fn random() -> Result<SecretString> {
     let mut bytes = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
     Ok(hex(&*bytes).into())

@@ -119,7 +119,7 @@ impl Endpoint {
     }
 
     /// Whether `other` is on the same scheme, host and port.
-    pub fn same_origin(&self, other: &Self) -> bool {
+    pub(super) fn same_origin(&self, other: &Self) -> bool {
         self.url.origin() == other.url.origin()
     }
 

@@ -84,7 +84,7 @@ impl ResourceType {
     }
 
     /// Whether the endpoint's query must name an `api-version`.
-    pub fn needs_api_version(self) -> bool {
+    pub(super) fn needs_api_version(self) -> bool {
         self.facts().needs_api_version
     }
 

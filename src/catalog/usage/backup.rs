@@ -8,16 +8,16 @@ use crate::catalog::Result;
 use crate::db::{Columns, Db};
 
 /// How finely figures are kept, in milliseconds.
-pub const MINUTE_MS: i64 = 60_000;
-pub const HOUR_MS: i64 = 60 * MINUTE_MS;
-pub const DAY_MS: i64 = 24 * HOUR_MS;
+pub(crate) const MINUTE_MS: i64 = 60_000;
+pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Rows that are restored in one transaction.
 const BATCH: usize = 512;
 
 /// The figures of all the owner's events, added up over stretches of `grain`
 /// milliseconds; at most `limit` rows.
-pub async fn sums(
+pub(crate) async fn sums(
     db: &Db,
     owner_id: &str,
     grain: i64,
@@ -63,7 +63,10 @@ pub async fn sums(
 
 /// Writes figures back, of hidden events.
 /// In batches, each a transaction of its own, so that others can write in between.
-pub async fn restore(db: &Db, figures: impl Iterator<Item = (UsageKey, Figures)>) -> Result<()> {
+pub(crate) async fn restore(
+    db: &Db,
+    figures: impl Iterator<Item = (UsageKey, Figures)>,
+) -> Result<()> {
     // A row that a file has twice is added up.
     let mut usage: HashMap<UsageKey, Figures> = HashMap::new();
     for (key, figures) in figures {

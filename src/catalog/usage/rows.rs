@@ -11,7 +11,7 @@ use crate::db::{Parameters, Tx};
 const ROWS: usize = 64;
 
 /// A table of figures that are added up.
-pub struct Table {
+pub(super) struct Table {
     pub name: &'static str,
     /// Its key: texts, the event's id first, then the time.
     pub texts: &'static [&'static str],
@@ -20,7 +20,7 @@ pub struct Table {
     pub figures: &'static [&'static str],
 }
 
-pub const USAGE: Table = Table {
+pub(super) const USAGE: Table = Table {
     name: "usage",
     texts: &["event_id", "attendee_id", "resource_id", "operation", "name"],
     time: "minute",
@@ -28,10 +28,10 @@ pub const USAGE: Table = Table {
 };
 
 /// Figures by the texts and the time of their key.
-pub type Sums<'a> = BTreeMap<(Vec<&'a str>, i64), Figures>;
+pub(super) type Sums<'a> = BTreeMap<(Vec<&'a str>, i64), Figures>;
 
 /// The rows of [`USAGE`].
-pub fn of_usage<'a>(usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>) -> Sums<'a> {
+pub(super) fn of_usage<'a>(usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>) -> Sums<'a> {
     let rows = usage.map(|(key, figures)| {
         let UsageKey { event_id, attendee_id, resource_id, operation, name, minute } = key;
         let texts: [&str; 5] = [event_id, attendee_id, resource_id, operation, name];
@@ -42,7 +42,7 @@ pub fn of_usage<'a>(usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>) ->
 
 /// Attendees whose figures are taken; those of others are dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub(super) enum Of {
     /// Events that exist.
     Present,
     /// Includes those that are hidden while they are restored.
@@ -50,7 +50,7 @@ pub enum Of {
 }
 
 /// Adds figures to those that are there, in the order of keys.
-pub async fn add_rows(tx: &mut Tx, table: &Table, sums: Sums<'_>, of: Of) -> Result<()> {
+pub(super) async fn add_rows(tx: &mut Tx, table: &Table, sums: Sums<'_>, of: Of) -> Result<()> {
     let sums: Vec<_> = sums.into_iter().collect();
     let nothing = ((vec![""; table.texts.len()], 0), Figures::default());
     for rows in sums.chunks(ROWS) {

@@ -7,7 +7,7 @@ use crate::catalog::Result;
 use crate::db::Tx;
 
 /// Hours and days of every time zone begin with a quarter of an hour.
-pub const QUARTER_MS: i64 = 15 * 60_000;
+pub(super) const QUARTER_MS: i64 = 15 * 60_000;
 
 const BY_MINUTE: Table = Table {
     name: "usage_minute",
@@ -25,7 +25,7 @@ const BY_ATTENDEE: Table = Table {
 
 /// Adds rows that are written to `usage` in the same transaction, after them and
 /// in the order of keys.
-pub async fn add_in<'a>(
+pub(super) async fn add_in<'a>(
     tx: &mut Tx,
     usage: impl Iterator<Item = (&'a UsageKey, &'a Figures)>,
     of: Of,

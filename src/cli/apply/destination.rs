@@ -9,14 +9,14 @@ use super::stored::StoredEvent;
 use crate::catalog::{Saved, event, resource};
 use crate::cli::store::Catalog;
 
-pub enum Destination {
+pub(super) enum Destination {
     Store(Box<Catalog>),
     Server(Remote),
 }
 
 impl Destination {
     /// Resource ids by deployment name.
-    pub async fn resources(&self) -> Result<HashMap<String, String>, ApplyError> {
+    pub(super) async fn resources(&self) -> Result<HashMap<String, String>, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
@@ -30,7 +30,7 @@ impl Destination {
         }
     }
 
-    pub async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
+    pub(super) async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
@@ -41,7 +41,7 @@ impl Destination {
         }
     }
 
-    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
+    pub(super) async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
@@ -52,7 +52,7 @@ impl Destination {
     }
 
     /// `is_new`: there was no such event when the file was looked at.
-    pub async fn save_event(
+    pub(super) async fn save_event(
         &self,
         draft: &event::Draft,
         is_new: bool,

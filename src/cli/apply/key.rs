@@ -13,7 +13,7 @@ use crate::cli::workshop::Key;
 ///
 /// # Errors
 /// What is missing, by its name.
-pub fn fetch(key: Option<&Key>, folder: &Path) -> Result<KeyChange, String> {
+pub(super) fn fetch(key: Option<&Key>, folder: &Path) -> Result<KeyChange, String> {
     let (origin, text) = match key {
         None => return Ok(KeyChange::Remove),
         Some(Key::Literal(key)) if key.expose_secret().is_empty() => return Ok(KeyChange::Remove),

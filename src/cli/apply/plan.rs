@@ -13,12 +13,13 @@ use super::stored::StoredEvent;
 use super::{Applied, AppliedEvent, AppliedResource, key};
 use crate::catalog::{event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
+use crate::clock::now_ms;
 
 type IsNew = bool;
 
 /// Drafts in the file's order. An event's draft holds deployment names where it will
 /// hold resource ids, because resources that are new have none yet.
-pub struct Plan {
+pub(super) struct Plan {
     resources: Vec<resource::Draft>,
     events: Vec<(event::Draft, IsNew)>,
     /// Resource ids by deployment name.
@@ -30,7 +31,7 @@ impl Plan {
     ///
     /// # Errors
     /// The first value that breaks a rule, with its line.
-    pub async fn new(
+    pub(super) async fn new(
         source: &Source<'_>,
         workshop: &Workshop,
         folder: &Path,
@@ -43,12 +44,14 @@ impl Plan {
             resources.push(resource_draft(at, entry, folder, &ids)?);
         }
         let stored = destination.events().await?;
+        // Noted once, so that events without a start all get the same.
+        let now_ms = now_ms();
         let mut namesakes = Namesakes::new(&stored, workshop);
         let mut events = Vec::new();
         for (index, entry) in workshop.events.iter().enumerate() {
             let at = Entry { source, table: "event", index, name: &entry.name };
             let stored = namesakes.stored(entry).map_err(|rule| at.refuse("name", rule))?;
-            let draft = event_draft(entry, stored);
+            let draft = event_draft(entry, stored, now_ms);
             draft.check().map_err(|error| at.place(error.into()))?;
             let planned = |name: &String| resources.iter().any(|r| r.deployment.trim() == name);
             let unknown = |name: &&String| !ids.contains_key(*name) && !planned(name);
@@ -63,7 +66,7 @@ impl Plan {
     }
 
     /// Saves what differs from the catalog.
-    pub async fn carry_out(
+    pub(super) async fn carry_out(
         mut self,
         source: &Source<'_>,
         destination: &Destination,
@@ -175,12 +178,12 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. A window that it leaves out was
 /// made up when the event was new, and stays as well; so does whether registration is closed.
-fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>) -> event::Draft {
+fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>, now_ms: i64) -> event::Draft {
     let new = event::Draft::default();
     let kept = stored.map(|stored| &stored.fields);
     let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
     let start = entry.start.clone().or_else(|| kept.map(|kept| kept.start.clone()));
-    let start = start.unwrap_or_else(|| next_full_hour(&time_zone));
+    let start = start.unwrap_or_else(|| next_full_hour(now_ms, &time_zone));
     let end = entry.end.clone().or_else(|| kept.map(|kept| kept.end.clone()));
     let end = end.unwrap_or_else(|| a_week_after(&start));
     let kept = kept.cloned().unwrap_or_default();
@@ -204,10 +207,10 @@ fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>) -> event::
     }
 }
 
-fn next_full_hour(time_zone: &str) -> String {
+fn next_full_hour(now_ms: i64, time_zone: &str) -> String {
     // That a zone is unknown is told when the draft is checked.
     let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
-    let now = Timestamp::now().to_zoned(zone).datetime();
+    let now = Timestamp::from_millisecond(now_ms).unwrap_or_default().to_zoned(zone).datetime();
     let hour = now.with().minute(0).second(0).subsec_nanosecond(0).build().unwrap_or(now);
     wall_clock(hour.saturating_add(1.hour()))
 }

@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits {
 
 /// Which proxy, and the token it is asked with.
 #[derive(Args, Debug)]
-pub struct ServerArgs {
+pub(super) struct ServerArgs {
     /// Apply the file to the proxy at this address, in place of the store on this machine
     #[arg(long, value_name = "URL", conflicts_with = "owner")]
     server: Option<Url>,
@@ -47,7 +47,7 @@ pub struct ServerArgs {
 
 impl ServerArgs {
     /// The proxy that is meant, if it is another one.
-    pub fn remote(self) -> anyhow::Result<Option<Remote>> {
+    pub(super) fn remote(self) -> anyhow::Result<Option<Remote>> {
         let Some(server) = self.server else { return Ok(None) };
         let is_http = matches!(server.scheme(), "http" | "https") && server.host().is_some();
         ensure!(is_http, "--server must be an address such as https://proxy.example.org");
@@ -74,7 +74,7 @@ impl ServerArgs {
 }
 
 /// A proxy elsewhere.
-pub struct Remote {
+pub(super) struct Remote {
     server: Url,
     authorization: HeaderValue,
 }
@@ -119,17 +119,17 @@ struct Cause {
 
 impl Remote {
     /// Deployment names with their ids.
-    pub async fn resources(&self) -> Result<Vec<(String, String)>, ApplyError> {
+    pub(super) async fn resources(&self) -> Result<Vec<(String, String)>, ApplyError> {
         let List { items } = self.call(Method::GET, "/resources", None).await?;
         Ok(items.into_iter().map(|Resource { id, deployment }| (deployment, id)).collect())
     }
 
-    pub async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
+    pub(super) async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {
         let List { items } = self.call(Method::GET, "/events", None).await?;
         Ok(items)
     }
 
-    pub async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
+    pub(super) async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
         let mut body = Map::from_iter([
             ("deployment".to_owned(), json!(draft.deployment)),
             ("name".to_owned(), json!(draft.name)),
@@ -148,7 +148,7 @@ impl Remote {
     }
 
     /// `is_new`: the draft's id, where it has one, is what the event is to have.
-    pub async fn save_event(
+    pub(super) async fn save_event(
         &self,
         draft: &event::Draft,
         is_new: bool,

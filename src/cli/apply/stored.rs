@@ -6,7 +6,7 @@ use crate::catalog::event::{Draft, Event};
 
 /// An event, from the store or from the answer of another proxy's API.
 #[derive(Deserialize)]
-pub struct StoredEvent {
+pub(super) struct StoredEvent {
     pub id: String,
     /// Without `active`, which a workshop file always says.
     #[serde(flatten)]

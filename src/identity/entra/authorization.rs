@@ -35,7 +35,7 @@ pub struct AuthorizationResponse<'a> {
 
 /// Where the browser is sent: the request of the code flow with PKCE (RFC 6749, 4.1.1; RFC 7636,
 /// 4.3), for a person's ID token (OpenID Connect Core 1.0, 3.1.2.1).
-pub fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
+pub(super) fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
     let challenge = URL_SAFE_NO_PAD.encode(Digest::sha256(ticket.verifier.as_bytes()).as_bytes());
     let mut url = endpoint.clone();
     url.query_pairs_mut()
@@ -55,7 +55,7 @@ pub fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
 
 /// Entra's number for what was wrong, else the code of the standard: what may be
 /// shown and logged of texts that hold names and come by way of the browser.
-pub fn error_code(error: &str, description: &str) -> String {
+pub(super) fn error_code(error: &str, description: &str) -> String {
     let number = description.split_once("AADSTS").map(|(_, rest)| rest);
     let digits: String =
         number.unwrap_or_default().chars().take_while(char::is_ascii_digit).take(9).collect();

@@ -35,7 +35,10 @@ pub enum ProviderError {
 }
 
 /// Reads a JSON document; `what` names it in errors.
-pub async fn get<T: DeserializeOwned>(url: &Url, what: &'static str) -> Result<T, ProviderError> {
+pub(super) async fn get<T: DeserializeOwned>(
+    url: &Url,
+    what: &'static str,
+) -> Result<T, ProviderError> {
     let (status, body) = exchange(url, Method::GET, Bytes::new()).await?;
     if status != StatusCode::OK {
         return Err(ProviderError::Refused { host: host(url), status, reason: String::new() });
@@ -45,7 +48,7 @@ pub async fn get<T: DeserializeOwned>(url: &Url, what: &'static str) -> Result<T
 
 /// Sends a form, whose fields may be secret, and reads the JSON that comes
 /// back, with a status that says whether it is good news.
-pub async fn post<T: DeserializeOwned>(
+pub(super) async fn post<T: DeserializeOwned>(
     url: &Url,
     form: String,
     what: &'static str,
@@ -62,7 +65,7 @@ fn parse<T: DeserializeOwned>(
     serde_json::from_slice(body).map_err(|_| ProviderError::Malformed { host: host(url), what })
 }
 
-pub fn host(url: &Url) -> String {
+pub(super) fn host(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 

@@ -15,7 +15,7 @@ const SKEW_SECONDS: u64 = 60;
 
 /// Who has signed in.
 #[derive(Debug)]
-pub struct Person {
+pub(super) struct Person {
     pub account: Account,
     /// Their display name, which they may have chosen themselves.
     pub name: String,
@@ -23,7 +23,7 @@ pub struct Person {
 
 /// Why a token tells of nobody, to follow "the ID token".
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdTokenError {
+pub(super) enum IdTokenError {
     /// Keys change; it may be one that we have not heard of.
     #[error("is signed with a key that Entra does not list")]
     UnknownKey,
@@ -45,7 +45,7 @@ struct Claims {
 }
 
 /// Tells who signed in, where `token` is for `client_id` and answers `nonce`.
-pub fn read(
+pub(super) fn read(
     token: &str,
     metadata: &ProviderMetadata,
     client_id: Uuid,

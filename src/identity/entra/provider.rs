@@ -33,7 +33,7 @@ const ANY_TENANT: &str = "{tenantid}";
 const ORGANIZATIONS: &str = "organizations";
 
 /// What Entra publishes, as of one moment.
-pub struct ProviderMetadata {
+pub(super) struct ProviderMetadata {
     pub authorization_endpoint: Url,
     token_endpoint: Url,
     issuer: String,
@@ -43,7 +43,7 @@ pub struct ProviderMetadata {
 
 /// The public part of an RSA key (RFC 7517).
 #[derive(Deserialize)]
-pub struct Key {
+pub(super) struct Key {
     kid: String,
     pub n: String,
     pub e: String,
@@ -52,24 +52,24 @@ pub struct Key {
 }
 
 impl ProviderMetadata {
-    pub fn key(&self, kid: &str) -> Option<&Key> {
+    pub(super) fn key(&self, kid: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.kid == kid)
     }
 
     /// The issuer of the tokens of a tenant.
-    pub fn issuer_of(&self, tenant: Uuid) -> String {
+    pub(super) fn issuer_of(&self, tenant: Uuid) -> String {
         self.issuer.replace(ANY_TENANT, &tenant.to_string())
     }
 }
 
 impl Key {
-    pub fn may_sign_for(&self, issuer: &str, tenant: Uuid) -> bool {
+    pub(super) fn may_sign_for(&self, issuer: &str, tenant: Uuid) -> bool {
         let own = self.issuer.as_ref();
         own.is_none_or(|own| own.replace(ANY_TENANT, &tenant.to_string()) == issuer)
     }
 }
 
-pub struct Provider {
+pub(super) struct Provider {
     settings: Arc<EntraSettings>,
     cache: Mutex<Cache>,
 }
@@ -105,12 +105,12 @@ struct TokenAnswer {
 }
 
 impl Provider {
-    pub fn new(settings: Arc<EntraSettings>) -> Self {
+    pub(super) fn new(settings: Arc<EntraSettings>) -> Self {
         Self { settings, cache: Mutex::default() }
     }
 
     /// What Entra publishes, from memory where that is fresh.
-    pub async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
+    pub(super) async fn metadata(&self) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let mut cache = self.cache.lock().await;
         match &cache.metadata {
             Some(metadata) if metadata.at.elapsed() < KEPT => Ok(metadata.clone()),
@@ -120,7 +120,7 @@ impl Provider {
 
     /// What Entra publishes now that a key was not in `seen`; the same again
     /// where that was asked a moment ago.
-    pub async fn newer_than(
+    pub(super) async fn newer_than(
         &self,
         seen: &Arc<ProviderMetadata>,
     ) -> Result<Arc<ProviderMetadata>, ProviderError> {
@@ -173,7 +173,7 @@ impl Provider {
     }
 
     /// Exchanges the code that the browser brought back.
-    pub async fn redeem(
+    pub(super) async fn redeem(
         &self,
         metadata: &ProviderMetadata,
         ticket: &Ticket,

@@ -9,13 +9,13 @@ use crate::catalog::owner::token;
 use crate::catalog::seal::{Place, Vault};
 
 /// How long a sign-in may take, in seconds: what its cookie says as well.
-pub const VALID_SECONDS: i64 = 600;
+pub(crate) const VALID_SECONDS: i64 = 600;
 
 const PLACE: Place<'static> = Place { table: "entra", row: "sign-in", column: "ticket" };
 
 /// Of one sign-in.
 #[derive(Serialize, Deserialize)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// What the way back must carry (RFC 6749, 10.12).
     pub state: String,
     /// What the ID token must hold (OpenID Connect Core 1.0, 3.1.2.1).
@@ -32,7 +32,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    pub fn new(
+    pub(crate) fn new(
         redirect_uri: String,
         next: &str,
         invitation: Option<&SecretString>,
@@ -50,13 +50,13 @@ impl Ticket {
         })
     }
 
-    pub fn seal(&self, vault: &Vault) -> catalog::Result<String> {
+    pub(crate) fn seal(&self, vault: &Vault) -> catalog::Result<String> {
         let text = serde_json::to_string(self).map_err(|_| catalog::seal::Error::Failed)?;
         Ok(vault.seal(PLACE, &text)?)
     }
 
     /// `None` where it is not ours or its time is over.
-    pub fn open(vault: &Vault, sealed: &str, now_ms: i64) -> Option<Self> {
+    pub(crate) fn open(vault: &Vault, sealed: &str, now_ms: i64) -> Option<Self> {
         let text = vault.open(PLACE, sealed).ok()?;
         let ticket: Self = serde_json::from_str(text.expose_secret()).ok()?;
         Some(ticket).filter(|ticket| ticket.expires_at >= now_ms)

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 
 use crate::catalog::owner::link::{self, SetupLink};
-use crate::catalog::owner::manage::{self, Listed};
+use crate::catalog::owner::manage::{self, ListedOwner};
 use crate::catalog::owner::{Owner, Role};
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -21,7 +21,7 @@ const PATH: &str = "/admin/owners";
 struct Owners<'a> {
     frame: Frame,
     me: &'a str,
-    owners: Vec<Listed>,
+    owners: Vec<ListedOwner>,
     /// The name in the invitation, as it was typed.
     typed: &'a str,
     problems: Problems,

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::catalog::owner::api_token::{self, ApiToken};
-use crate::clock::rfc3339;
+use crate::clock::date;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
@@ -101,9 +101,4 @@ pub async fn ask_revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<S
 pub async fn revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let name = api_token::revoke(&site.db, &me.actor(), &id).await?;
     me.done(&site, PATH, Flash::done(format!("The token {name} is revoked."))).await
-}
-
-/// A day, in UTC.
-fn day(ms: i64) -> String {
-    rfc3339(ms).chars().take(10).collect()
 }

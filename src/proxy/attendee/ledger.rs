@@ -34,7 +34,7 @@ pub struct Operation {
 }
 
 /// The operations of one request, each with the number of messages that ask for it.
-pub type Operations = SmallVec<[(Operation, u32); 1]>;
+pub(crate) type Operations = SmallVec<[(Operation, u32); 1]>;
 
 /// Where a figure belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]

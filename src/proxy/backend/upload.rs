@@ -22,7 +22,7 @@ pub struct Head<'a> {
     pub headers: &'a HeaderMap,
 }
 
-pub struct Upload {
+pub(super) struct Upload {
     /// Bytes for the wire, of which so many are written.
     out: Vec<u8>,
     written: usize,
@@ -34,7 +34,7 @@ pub struct Upload {
 }
 
 /// Why an upload stopped.
-pub enum UploadError {
+pub(super) enum UploadError {
     /// The backend takes no more.
     Wire(io::Error),
     /// There is no more: the client broke off, or the body is too large.
@@ -42,7 +42,7 @@ pub enum UploadError {
 }
 
 impl Upload {
-    pub fn new(head: &Head<'_>, mut body: RequestBody) -> Self {
+    pub(super) fn new(head: &Head<'_>, mut body: RequestBody) -> Self {
         let length = body.size_hint().exact();
         let ahead = body.ahead();
         let mut out = Vec::with_capacity(512 + ahead.len());
@@ -61,17 +61,17 @@ impl Upload {
     }
 
     /// Whether a byte was written.
-    pub fn is_under_way(&self) -> bool {
+    pub(super) fn is_under_way(&self) -> bool {
         self.is_under_way
     }
 
     /// The body: all of it, as long as nothing is under way.
-    pub fn into_body(self) -> RequestBody {
+    pub(super) fn into_body(self) -> RequestBody {
         self.body
     }
 
     /// Ready once all of the request is written.
-    pub fn poll(
+    pub(super) fn poll(
         &mut self,
         stream: &mut dyn Stream,
         cx: &mut Context<'_>,

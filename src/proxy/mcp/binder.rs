@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::catalog::mcp_session::writer::Writer;
-use crate::catalog::mcp_session::{Issued, McpSession};
+use crate::catalog::mcp_session::{IssuedSession, McpSession};
 use crate::catalog::{self, mcp_session};
 use crate::clock::Clock;
 use crate::proxy::control::{Control, STORE_PATIENCE, StoreFailure};
@@ -19,7 +19,7 @@ const ROWS: usize = 500;
 
 /// What is to be written of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// The backend issued it.
     Bind,
     /// The backend ended it.
@@ -27,29 +27,29 @@ pub enum Change {
 }
 
 /// Sessions on their way to the store.
-pub struct Binder {
+pub(super) struct Binder {
     waiting: Mutex<Vec<Order>>,
     control: Control,
     clock: Clock,
 }
 
 struct Order {
-    issued: Issued,
+    issued: IssuedSession,
     change: Change,
     /// Dropped without an answer, it says that the store did not give one.
     answer: oneshot::Sender<bool>,
 }
 
 impl Binder {
-    pub fn new(control: Control, clock: Clock) -> Self {
+    pub(super) fn new(control: Control, clock: Clock) -> Self {
         Self { waiting: Mutex::default(), control, clock }
     }
 
     /// Writes the session's change, also when the call that asked is gone; `false`
     /// where it cannot be bound because somebody else holds it live.
-    pub fn write(
+    pub(super) fn write(
         self: &Arc<Self>,
-        issued: Issued,
+        issued: IssuedSession,
         change: Change,
     ) -> impl Future<Output = Result<bool, StoreFailure>> + Send + use<> {
         let (answer, answered) = oneshot::channel();

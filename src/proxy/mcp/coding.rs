@@ -10,7 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 /// Whether the body is to be read as it lies there: as UTF-8, without a
 /// content coding. JSON has no other charset (RFC 8259 §8.1). A value that is no
 /// visible ASCII is read by each backend in its own way, hence as anything.
-pub fn is_plain(headers: &HeaderMap) -> bool {
+pub(super) fn is_plain(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(CONTENT_ENCODING).iter();
     let types = headers.get_all(CONTENT_TYPE).iter();
     codings.map(|value| value.to_str().unwrap_or("?")).all(is_identity)

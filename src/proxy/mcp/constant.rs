@@ -39,7 +39,7 @@ struct Verdict {
 type Slot = Arc<tokio::sync::Mutex<Option<Verdict>>>;
 
 /// The last trial of each server, by its resource and endpoint.
-pub struct Trials {
+pub(super) struct Trials {
     slots: Mutex<HashMap<(String, Digest), Slot>>,
     places: Semaphore,
     policy: EndpointPolicy,
@@ -49,7 +49,7 @@ pub struct Trials {
 }
 
 impl Trials {
-    pub fn new(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, control: Control) -> Self {
+    pub(super) fn new(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>, control: Control) -> Self {
         Self {
             slots: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
@@ -75,7 +75,7 @@ impl Trials {
 
     /// Whether the server gives everybody the session `id`. One that does not say so
     /// in time does not.
-    pub async fn is_everybodys(self: &Arc<Self>, target: &CallTarget, id: Digest) -> bool {
+    pub(super) async fn is_everybodys(self: &Arc<Self>, target: &CallTarget, id: Digest) -> bool {
         let mut url = target.resource.endpoint.url.clone();
         url.set_path(target.path.path());
         let server = probe::ProbeTarget {

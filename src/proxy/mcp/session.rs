@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
 use crate::catalog::mcp_session::changes::Key;
-use crate::catalog::mcp_session::{self, Claim, Found, Issued, McpSession, Mine};
+use crate::catalog::mcp_session::{self, Found, IssuedSession, McpSession, Mine, SessionClaim};
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Digest, session_mark};
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ use crate::proxy::mcp::binder::{Binder, Change};
 use crate::proxy::mcp::constant::Trials;
 use crate::proxy::resolve::CallTarget;
 
-pub const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// How long a binding is believed without asking the store again, and how
 /// often its use is written there; far below the 24 h after which it expires.
@@ -175,7 +175,7 @@ impl Drop for SessionHold {
 
 /// The session id that a request carries; an empty one is none. One that is not
 /// unmistakable is nobody's.
-pub fn presented(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, ProxyError> {
+pub(crate) fn presented(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, ProxyError> {
     let mut values = headers.get_all(HEADER).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -189,7 +189,7 @@ pub fn presented(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, ProxyEr
 }
 
 /// Removes an empty session id.
-pub fn drop_empty(headers: &mut HeaderMap) {
+pub(crate) fn drop_empty(headers: &mut HeaderMap) {
     if headers.get(HEADER).is_some_and(HeaderValue::is_empty)
         && headers.get_all(HEADER).iter().all(HeaderValue::is_empty)
     {
@@ -307,7 +307,7 @@ impl Sessions {
         let work = async move {
             let now_ms = sessions.clock.now_ms();
             Ok(match mcp_session::claim(&sessions.control.db, &session, now_ms).await? {
-                Claim::Mine(Mine { is_proven, affinity }) => {
+                SessionClaim::Mine(Mine { is_proven, affinity }) => {
                     let affinity = sessions.open_affinity(&session, affinity);
                     if is_proven {
                         sessions.remember(&session, as_of, now_ms, affinity.clone());
@@ -315,8 +315,8 @@ impl Sessions {
                     let standing = if is_proven { Standing::Proven } else { Standing::Unproven };
                     Some(sessions.held(session, affinity, standing))
                 }
-                Claim::New => Some(sessions.held(session, None, Standing::Claimed)),
-                Claim::Foreign | Claim::Ended => None,
+                SessionClaim::New => Some(sessions.held(session, None, Standing::Claimed)),
+                SessionClaim::Foreign | SessionClaim::Ended => None,
             })
         };
         self.control.ask(work).await?.ok_or(ProxyError::SessionNotFound).map(Some)
@@ -367,7 +367,7 @@ impl Sessions {
             }
             None => None,
         };
-        let issued = Issued { session: session.clone(), affinity: sealed };
+        let issued = IssuedSession { session: session.clone(), affinity: sealed };
         if !self.binder.write(issued.clone(), Change::Bind).await? {
             if self.trials.is_everybodys(target, session.id).await {
                 return Ok(());

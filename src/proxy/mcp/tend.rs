@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::catalog::Error;
 use crate::catalog::mcp_session::changes::{self, Since};
-use crate::catalog::mcp_session::{self, Issued};
+use crate::catalog::mcp_session::{self, IssuedSession};
 use crate::proxy::mcp::session::Sessions;
 
 /// Rows of one statement at most: databases limit its parameters.
@@ -16,7 +16,7 @@ const ROWS: usize = 500;
 ///
 /// # Errors
 /// The store cannot be asked; the next turn takes it up.
-pub async fn tend(sessions: &Sessions) -> Result<(), Error> {
+pub(crate) async fn tend(sessions: &Sessions) -> Result<(), Error> {
     let known = sessions.revision.load(Ordering::Acquire);
     let Since { revision, changed } = changes::since(&sessions.control.db, known).await?;
     // Before anything is removed: who remembers a session in between finds it moved.
@@ -39,7 +39,7 @@ async fn write_renewed(sessions: &Sessions) -> Result<(), Error> {
             let affinity = cookies
                 .map(|cookies| session.seal_affinity(&sessions.control.vault, cookies))
                 .transpose()?;
-            rows.push(Issued { session: session.clone(), affinity });
+            rows.push(IssuedSession { session: session.clone(), affinity });
         }
         mcp_session::renew_affinity(&sessions.control.db, &rows).await?;
         let mut renewed = sessions.renewals.lock();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ai_proxy::catalog::quota;
-use ai_proxy::clock;
 use ai_proxy::proxy::attendee::lease::Refill;
 use ai_proxy::proxy::attendee::refill::Want;
 use futures_util::future::join_all;
@@ -51,9 +50,10 @@ async fn attendees_at_their_cap_do_not_ask_the_store_at_every_call() {
 // On one thread, so that all orders are there before any is seen to.
 #[tokio::test]
 async fn what_does_not_fit_is_asked_for_less_in_one_statement_for_all() {
-    let (cap, day) = (100, clock::today(clock::now_ms()));
+    let cap = 100;
     let (relay, _backend, proxy, attendees) = counted(cap, 5).await;
     let plane = &proxy.app().plane;
+    let day = plane.clock.today(plane.clock.now_ms());
     // Three have one request left, the next has none, and the last has all.
     for (attendee, used) in attendees.iter().zip([99, 99, 99, 100]) {
         let leased = quota::lease(&plane.control.db, &attendee.id, day, used, cap).await;

@@ -39,7 +39,7 @@ impl Pair {
         self.ada.raw(DEMO, CALL)
     }
 
-    /// What the process at `addr` shows the attendee as used today.
+    /// What Ada is shown as used today by the process at `addr`.
     async fn used_at(&self, addr: SocketAddr) -> u64 {
         let request = self.ada.head("GET", "/api/v1/usage", "");
         let answer = Wire::connect(addr).await.exchange(request).await.expect("an answer");

@@ -130,7 +130,8 @@ async fn an_answer_of_the_store_that_never_comes_stops_no_upkeep() {
     visit.reply(Reply::to(&request)).await;
     assert_eq!(call.answer().await.unwrap().status, 200);
     within(CHANGE, "usage is written", async || {
-        let today = clock::today(clock::now_ms());
+        let clock = &proxy.app().clock;
+        let today = clock.today(clock.now_ms());
         quota::used(&proxy.store.db, &ben.id, today).await.unwrap() == 1
     })
     .await;

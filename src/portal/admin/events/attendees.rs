@@ -15,7 +15,7 @@ use super::{Tab, Tabs};
 use crate::catalog::attendee;
 use crate::catalog::attendee::claim;
 use crate::catalog::attendee::deleted::Deleted;
-use crate::catalog::attendee::listing::{self, Part};
+use crate::catalog::attendee::listing::{self, AttendeePage};
 use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::portal::Site;
@@ -38,7 +38,7 @@ struct Attendees<'a> {
     path: String,
     event: Event,
     search: &'a str,
-    part: Part,
+    part: AttendeePage,
     /// Whether anybody is there, found or not.
     is_empty: bool,
     page: u32,

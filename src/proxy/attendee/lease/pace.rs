@@ -12,7 +12,7 @@ const MOST: u32 = 64;
 
 /// One refill, as the next one looks back at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
+pub(super) struct Pace {
     /// How many requests the lease was to hold.
     pub size: u32,
     /// How many it held once the refill was granted, less what was taken meanwhile.
@@ -26,7 +26,7 @@ impl Pace {
     ///
     /// A size doubles at most, because two calls in quick succession do not make
     /// an attendee busy.
-    pub fn next(self, left: u32, cap: u32, now_ms: i64) -> Self {
+    pub(super) fn next(self, left: u32, cap: u32, now_ms: i64) -> Self {
         let used = u64::from(self.held.saturating_sub(left));
         // A clock that stepped back says nothing about the time between.
         let elapsed_ms = u64::try_from(now_ms - self.at_ms).unwrap_or(0).max(1);
@@ -36,7 +36,7 @@ impl Pace {
     }
 
     /// This refill once `n` were granted.
-    pub fn granted(self, n: u32) -> Self {
+    pub(super) fn granted(self, n: u32) -> Self {
         Self { held: self.held.saturating_add(n), ..self }
     }
 }

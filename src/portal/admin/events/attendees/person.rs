@@ -25,7 +25,7 @@ struct Person {
     tabs: Tabs,
     list: String,
     event: Event,
-    who: listing::Listed,
+    who: listing::ListedAttendee,
     /// Their own cap as it was typed.
     cap: String,
     problems: Problems,
@@ -42,7 +42,7 @@ impl Person {
 struct Delete {
     frame: Frame,
     list: String,
-    who: listing::Listed,
+    who: listing::ListedAttendee,
 }
 
 /// An event's attendee, by both ids.
@@ -52,7 +52,7 @@ async fn own(
     site: &Site,
     me: &SignedIn,
     (event, id): (&str, &str),
-) -> Result<listing::Listed, PageError> {
+) -> Result<listing::ListedAttendee, PageError> {
     let today = clock::day_of(site.clock.now_ms());
     Ok(listing::one(&site.db, &me.owner.id, event, today, id).await?)
 }
