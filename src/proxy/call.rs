@@ -116,6 +116,9 @@ pub trait Protocol: Sync {
         delivery: &mut Delivery<Self::Hold>,
         head: &mut response::Parts,
     ) -> impl Future<Output = Result<(), ProxyError>> + Send;
+
+    /// What watches the answer's body on its way to the client and may add to it.
+    fn watch(&self, call: &Call<'_>, head: &response::Parts) -> Option<KeepAlive>;
 }
 
 /// What is held for a call until its answer has come. Dropping it releases it.
@@ -208,7 +211,8 @@ impl<'w> Call<'w> {
         let mut delivery = self.prepare(protocol, clearance)?;
         let (mut head, incoming) = delivery.forward(self.worker).await?.into_parts();
         delivery.answered(self, protocol, &mut head).await?;
-        Ok(delivery.relay(self.worker, head, incoming))
+        let keep_alive = protocol.watch(self, &head);
+        Ok(delivery.relay(head, incoming, keep_alive))
     }
 
     /// Authenticate → resolve → read → hold → admit.
@@ -365,10 +369,13 @@ impl<H: Hold> Delivery<H> {
     }
 
     /// The answer, as the client gets it.
-    fn relay(self, worker: &Worker, head: response::Parts, incoming: Incoming) -> Response<Body> {
+    fn relay(
+        self,
+        head: response::Parts,
+        incoming: Incoming,
+        keep_alive: Option<KeepAlive>,
+    ) -> Response<Body> {
         let Self { caller, method, meter, place, .. } = self;
-        let silence = worker.plane.config.sse_keep_alive.0;
-        let keep_alive = KeepAlive::for_answer(&head.headers, silence);
         let relay = Relay::new(incoming, keep_alive, caller.endings, method, meter, place);
         Response::from_parts(head, Body::Relay(Box::new(relay)))
     }

@@ -20,6 +20,7 @@ use super::call::{Call, Delivery, Demand, Hold, Protocol, READ_PATIENCE};
 use super::caller::Caller;
 use super::error::{ProxyError, Shape};
 use super::forward::Outgoing;
+use super::keep_alive::KeepAlive;
 use super::request_body::READ_AHEAD;
 use super::resolve::CallTarget;
 use super::tally::Family;
@@ -167,6 +168,10 @@ impl Protocol for Mcp<'_> {
             Some(held) if call.head.method == Method::DELETE => held.end().await,
             _ => Ok(()),
         }
+    }
+
+    fn watch(&self, call: &Call<'_>, head: &response::Parts) -> Option<KeepAlive> {
+        KeepAlive::for_answer(&head.headers, call.worker.plane.config.sse_keep_alive.0)
     }
 }
 
