@@ -1,14 +1,16 @@
 //! AI Proxy: one binary in front of MCP servers.
 //!
-//! A request walks down [`proxy`]; what it is checked against comes from
-//! [`catalog`], whose rows live in [`db`]. [`config`] is read once at start,
-//! [`app`] holds what all requests share, and [`server`] owns sockets,
-//! threads and the drain. [`probe`] asks a backend from outside of the data
-//! plane whether it can be used, [`health`] does so now and then, [`preflight`] from inside of it. [`portal`] is the pages of owners, who sign in by
-//! [`identity`]. `ARCHITECTURE.md` tells the walks in prose.
+//! A request passes through [`proxy`]; what it is checked against comes from
+//! [`catalog`], whose rows are in [`db`]. [`config`] is read once at start, [`app`]
+//! holds what all requests share, and [`server`] owns sockets, threads and the drain.
+//! [`http1`] reads HTTP/1.1 for both legs, and [`net`] is the way out. [`probe`] asks
+//! from outside the data plane whether a backend can be used; [`health`] does so now and
+//! then. `preflight` asks through the data plane. [`portal`] has the pages of owners, who
+//! sign in by `identity`. `ARCHITECTURE.md` describes how they work together.
 //!
-//! Arrows point down only: `server → portal → app → proxy → catalog → db`,
-//! `app → identity → catalog` and `portal → backup → catalog`. [`turns`] and [`net`] are below all.
+//! Imports point down only: `server → portal → app → proxy → catalog → db`,
+//! `app → identity → catalog` and `portal → backup → catalog`. `turns`, [`net`] and
+//! [`http1`] are below them all.
 
 // What is `pub` is there for the program, the tests, the benches and the fuzz targets;
 // all else is narrower, so that what nobody uses is reported as dead.
