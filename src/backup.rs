@@ -3,7 +3,7 @@
 //! `gather` reads it from the catalog into an [`Archive`](archive::Archive), `seal`
 //! puts that under a passphrase. The other way, `seal` or `lite` open a file, `archive`
 //! checks every entry by the rules of the forms, `plan` says what restoring it
-//! would do, and `restore` does that in one transaction. In between the archive waits
+//! would do, and `restore` does that, all or nothing. In between the archive waits
 //! in the store (`waiting`). Knows nothing of HTTP.
 
 pub mod archive;

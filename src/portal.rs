@@ -10,7 +10,7 @@
 //! 2. *Template* of the same path, `templates/admin/<noun>.html`: a struct that
 //!    derives `askama::Template`, has a field `frame: Frame` from `me.frame(…)`, and
 //!    extends `layout.html`. Fields of forms are macros of `form.html`.
-//! 3. *Route* in [`routes`], where all of them stand.
+//! 3. *Route* in `routes.rs`, where all of them are.
 //! 4. *Test* in `tests/portal/<noun>.rs`, as a visitor with a browser would.
 //!
 //! **A write** is a POST whose fields arrive as they were typed, in a
@@ -62,7 +62,7 @@ use crate::proxy::client_body::ClientBody;
 /// What handlers share.
 pub type Site = Arc<App>;
 
-/// Each method and path of the portal, pages and API. A parameter of a path stands in braces.
+/// Each method and path of the portal, pages and API. Parameters of a path are in braces.
 pub fn routes() -> Vec<(Method, String)> {
     routes::all()
 }

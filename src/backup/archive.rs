@@ -1,5 +1,6 @@
 //! What is in a file: JSON, format 1. Lists refer to each other by the ids that the
-//! rows had, which are no ids here before they are restored.
+//! rows had, which are no ids here before they are restored. The entries of each list
+//! are in a file of their own.
 //!
 //! Whoever adds, drops or reads anew a field raises the format: a release refuses
 //! what it does not know, and loses nothing silently.

@@ -34,7 +34,7 @@ pub struct Done {
     pub usage: usize,
 }
 
-/// When what is hidden may be removed, by this clock.
+/// The time from which hidden events may be removed, by this clock.
 struct Deadline<'a> {
     clock: &'a Clock,
     /// UTC milliseconds.

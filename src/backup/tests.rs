@@ -123,7 +123,8 @@ fn read_event(event: &Value) -> Result<Archive, Error> {
     Archive::from_json(archive.to_string().as_bytes())
 }
 
-/// Its fields are those of a form, and yet each must be there and none may be unknown.
+/// Its fields come from a type in which forms may leave some out; here each must be there, and
+/// none may be unknown.
 #[test]
 fn an_event_is_read_as_it_was_written_or_not_at_all() {
     let event = event_copy();

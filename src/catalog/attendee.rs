@@ -221,8 +221,8 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
 }
 
 /// Deletes an attendee. Their figures stay with the event. One who joined with the
-/// shared code stays out until they are [let in again](deleted::let_in_again). `today` is the UTC day
-/// whose use counts when they are.
+/// shared code stays out until they are [let in again](deleted::let_in_again). `today` is
+/// the UTC day whose use counts then.
 pub async fn delete(db: &Db, by: &Actor, id: &str, today: u32) -> Result<()> {
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;

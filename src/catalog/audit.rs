@@ -17,7 +17,7 @@ pub struct Actor {
     pub at: i64,
 }
 
-/// Notes one change. `detail` says more to a person.
+/// Notes one change; `detail` says more about it, for people.
 pub async fn record(
     tx: &mut Tx,
     actor: &Actor,

@@ -151,16 +151,15 @@ pub async fn save(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<S
     Ok(saved)
 }
 
-/// Creates the event of `draft`, and changes none that is there.
+/// Creates the event of `draft`, and never changes one that exists.
 ///
 /// # Errors
-/// As of [`save`]; [`Error::Conflict`] also where the id is that of an event of the
-/// owner's own.
+/// As of [`save`]; [`Error::Conflict`] also where the owner has an event with this id.
 pub async fn create(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result<(Outcome, Event)> {
     let mut tx = change::write(db).await?;
     let (outcome, event) = save_and_read(&mut tx, vault, by, draft).await?;
     if outcome != Outcome::Created {
-        // What was written is taken back with the transaction.
+        // The write is rolled back with the transaction.
         return Err(taken(&event.id));
     }
     tx.commit().await?;
@@ -282,7 +281,7 @@ pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let asked = Instant::now();
     let mut tx = change::write(db).await?;
     let name = name(&mut tx, &by.owner_id, id).await?;
-    // Whoever writes the catalog meanwhile must not use up the time that other replicas have.
+    // The wait for the lock must not shorten the time that other replicas have.
     let waited = i64::try_from(asked.elapsed().as_millis()).unwrap_or_default();
     purge::mark(&mut tx, id, by.at + waited).await?;
     change::record(&mut tx, Noun::Event, id).await?;

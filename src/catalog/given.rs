@@ -14,5 +14,5 @@ pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Option::deserialize(from).map(Some)
 }
 
-/// As [`given`], for what is never shown again.
+/// Such a field that holds a secret.
 pub(crate) type Given = Option<Option<SecretString>>;

@@ -2,14 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-/// A cap: requests of a day or a minute, tokens, people, open requests.
+/// The range of every cap: requests per day or minute, tokens, people, open requests.
 pub(crate) const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
 pub(crate) const LARGEST_CAP: u32 = 100_000;
 
-/// Characters of what an owner calls something: an event, a resource.
+/// Maximum number of characters in the name that an owner gives an event or a resource.
 pub(crate) const NAME: usize = 64;
 
-/// Characters of a person's name or e-mail address.
+/// Maximum number of characters in a person's name or e-mail address.
 pub(crate) const PERSON: usize = 128;
 
 /// What a form says about a field whose value is not in [`CAP`].

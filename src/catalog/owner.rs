@@ -1,6 +1,6 @@
-//! Owners: organisers, who see nothing of each other's. Beside them stands what
-//! belongs to one: passwords, Microsoft accounts, one-time links, API tokens and the
-//! sessions of browsers, each with its SQL in a file of its own.
+//! Owners: organisers, who see nothing of each other's. What belongs to an owner is here
+//! as well: passwords, Microsoft accounts, one-time links, API tokens and the sessions of
+//! browsers, each with its SQL in a file of its own.
 
 pub mod api_token;
 pub mod entra;

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use super::Result;
 use crate::db::{Columns, Db, Parameters};
 
-/// What an attendee has of a day after a lease.
+/// An attendee's requests of one day, as a lease left them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Requests of the day that all replicas hold or have spent, these included.

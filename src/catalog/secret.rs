@@ -1,4 +1,4 @@
-//! Secrets as part of a text that is secret as a whole: a backup, which is sealed, and
+//! Writes secrets into texts that are secret as a whole: a backup, which is sealed, and
 //! a call to another proxy's API.
 
 use secrecy::{ExposeSecret, SecretString};

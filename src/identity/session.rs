@@ -1,6 +1,6 @@
-//! The browsers in which owners are signed in, and how long each stays so: it ends
-//! eight hours after the last request, seven days after signing in, or when somebody
-//! says so. Their rows are the catalog's.
+//! The browsers in which owners are signed in. A session ends eight hours after its last
+//! request, seven days after signing in, or when somebody ends it. The rows are the
+//! catalog's.
 
 use secrecy::SecretString;
 

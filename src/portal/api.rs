@@ -1,8 +1,8 @@
 //! The JSON API under `/api/admin/v1`: what the pages do, for programs.
 //!
 //! It is asked with a token and knows nothing of cookies, so a browser cannot be
-//! tricked into a call. Handlers stand in one file a noun, take a
-//! [`bearer::Program`], and answer values that are both what is sent and what
+//! tricked into a call. Each noun has a file of handlers. They take a
+//! [`bearer::Program`], and the values that they answer are both what is sent and what
 //! [`openapi`] describes; [`error::ApiError`] is the only map from what went wrong
 //! to a response.
 
@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 use self::openapi::Description;
 use super::Site;
 
-/// Where all of it stands.
+/// The path below which the API is served.
 pub const BASE: &str = "/api/admin/v1";
 
 /// Names for the largest number of keys that are issued at once.
@@ -66,6 +66,8 @@ pub fn routes() -> Vec<(Method, String)> {
     all.collect()
 }
 
+/// The router of the API, which serves its own description.
+///
 /// # Errors
 /// The description cannot be written as JSON.
 pub fn router() -> serde_json::Result<Router<Site>> {

@@ -1,4 +1,4 @@
-//! A request's body as it arrives: as far as its route's limit, and in time.
+//! Reads a request's body as it arrives: up to its route's limit, and within a time limit.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -49,6 +49,10 @@ pub async fn read(request: Request) -> Result<Bytes, Unread> {
     gather(request.into_limited_body()).await
 }
 
+/// Reads a body whole.
+///
+/// # Errors
+/// It is too large, late or broken.
 pub async fn gather<B>(mut body: B) -> Result<Bytes, Unread>
 where
     B: HttpBody<Data = Bytes> + Unpin,

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
+/// The page as HTML, under this status.
+///
 /// # Errors
 /// The template fails.
 pub fn rendered(status: StatusCode, page: &impl Template) -> askama::Result<Response> {

@@ -117,7 +117,7 @@ impl Door {
     }
 }
 
-/// Lets a request in when it is its turn. `E` is how these routes say that it is not.
+/// Lets a request in when it is its turn. `E` is the error of these routes.
 ///
 /// # Errors
 /// Too much is under way, or the body could not be read.

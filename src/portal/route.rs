@@ -9,7 +9,7 @@ use http::Method;
 
 use super::Site;
 
-/// Every method that [`any`] can be asked by.
+/// Every method that [`any`] serves.
 const METHODS: [Method; 9] = [
     Method::GET,
     Method::HEAD,
@@ -28,7 +28,7 @@ pub struct Route {
     handlers: MethodRouter<Site>,
 }
 
-/// A route of this path, which nothing serves yet.
+/// A route of this path, without a handler yet.
 pub fn at(path: &'static str) -> Route {
     Route { path, methods: Vec::new(), handlers: MethodRouter::new() }
 }
@@ -48,7 +48,7 @@ impl Route {
         Self { methods: METHODS.to_vec(), handlers: any(handler), ..self }
     }
 
-    /// With another limit for bodies than the other routes have.
+    /// With a limit for bodies that differs from that of the other routes.
     pub fn limit(self, limit: DefaultBodyLimit) -> Self {
         Self { handlers: self.handlers.layer(limit), ..self }
     }

@@ -107,7 +107,7 @@ fn owners() -> Vec<Route> {
     ]
 }
 
-/// Beside the API, where programs find nothing and are told so in its own shape.
+/// Paths beside the API's, at which programs get its own "not found".
 fn beside_api() -> Vec<Route> {
     vec![at("/api/admin/{*rest}").any(api::error::not_found)]
 }

@@ -29,7 +29,7 @@ use crate::net::base_url::{BaseUrl, Fallback};
 pub struct Visitor {
     /// Where it is, behind the proxies that are trusted.
     pub source: IpAddr,
-    /// Where the portal is reached, as pages for this browser say it.
+    /// The URL at which the portal is reached, as pages for this browser show it.
     pub base_url: BaseUrl,
     is_https: bool,
     jar: CookieJar,
@@ -171,7 +171,8 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// Who writes now, as the catalog asks it. A body may have taken minutes to arrive.
+    /// The owner as the one who writes, at the present time: the body may have taken minutes to
+    /// arrive.
     pub fn actor(&self) -> Actor {
         self.owner.actor(self.clock.now_ms())
     }

@@ -1,4 +1,5 @@
-//! The way of an attendee's requests to an MCP server: through the data plane.
+//! The transport that a pre-flight uses: its requests go through the data plane, as an
+//! attendee's do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -79,7 +79,7 @@ def fastmcp() -> Iterator[Client]:
 
 @pytest.fixture
 def room_with_demo(request: pytest.FixtureRequest, portal: Portal, echo: Server) -> Callable[..., tuple[str, list[str]]]:
-    """Opens an event with the guide's server and people in it; its name, which is this run's own, and their keys."""
+    """Opens an event with the guide's server and people in it. Gives its name, which no other run has, and their keys."""
     run = f" {request.node.callspec.id}" if hasattr(request.node, "callspec") else ""
 
     def room(name: str, people: int = 1, **fields: object) -> tuple[str, list[str]]:

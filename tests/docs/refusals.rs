@@ -6,7 +6,7 @@ use ai_proxy::proxy::error::table::CODES;
 
 use crate::pages::{quoted, read, rows};
 
-/// The codes that the table makes.
+/// The codes of the table.
 fn made() -> BTreeSet<String> {
     CODES.iter().map(|code| (*code).to_owned()).collect()
 }

@@ -1,5 +1,5 @@
 //! The suites of the Rust tests: each is run by `make test-rust`, and plain `cargo test`
-//! leaves out those that take a PostgreSQL.
+//! leaves out those that need PostgreSQL.
 
 use toml::{Table, Value};
 

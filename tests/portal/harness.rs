@@ -55,7 +55,7 @@ impl Portal {
         Self { app, url, _running: running, _folder: folder }
     }
 
-    /// Moves the portal's clock on.
+    /// Moves the portal's clock forward.
     pub fn pass(&self, ms: i64) {
         self.app.clock.set(self.app.clock.now_ms() + ms);
     }

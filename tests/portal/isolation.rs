@@ -1,5 +1,5 @@
 //! What is another owner's is not there: tried on every route that holds an id. The
-//! routes are those of which the router is made, so one that is added and not told of here
+//! routes are those of which the router is made, so one that is added and not covered here
 //! fails.
 
 use std::collections::BTreeSet;

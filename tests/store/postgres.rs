@@ -1,4 +1,4 @@
-//! The suite `store` on PostgreSQL, and what is so there alone.
+//! The suite `store` on PostgreSQL, and a test of what only PostgreSQL has.
 
 mod on_postgres;
 #[path = "main.rs"]

@@ -41,7 +41,7 @@ pub struct Used {
 }
 
 impl AttendeeCopy {
-    /// One who is read from the store, with what they have used of `day`.
+    /// From a record of the store, whose `used` is that of `day`.
     pub fn of(record: AttendeeRecord, day: u32) -> Self {
         let AttendeeRecord { attendee, api_key, used } = record;
         let used = (used > 0).then_some(Used { day, requests: used });
@@ -65,7 +65,7 @@ impl AttendeeCopy {
         }
     }
 
-    /// As a row, whose ids are those of the archive.
+    /// As a row, with the archive's ids.
     pub fn attendee(&self) -> Attendee {
         Attendee {
             id: self.id.clone(),

@@ -49,7 +49,7 @@ impl From<(UsageKey, Figures)> for UsageCopy {
 }
 
 impl UsageCopy {
-    /// The row of the store for these ids, which are those that the archive's have there.
+    /// The key of the row in the store, where event, attendee and resource have these ids.
     pub fn to_row(&self, event_id: &str, attendee_id: &str, resource_id: &str) -> UsageKey {
         UsageKey {
             event_id: event_id.into(),

@@ -73,8 +73,8 @@ fn record(vault: &Vault, row: &AnyRow) -> Result<AttendeeRecord> {
     Ok(AttendeeRecord { attendee, api_key, used: row.count("spent")? })
 }
 
-/// The places in `keys` of those that cannot be kept here: somebody has the key already,
-/// or there is none.
+/// The positions in `keys` of those that cannot be kept here, because somebody has the key
+/// already or there is none.
 pub(crate) async fn not_free(
     connection: &mut AnyConnection,
     vault: &Vault,

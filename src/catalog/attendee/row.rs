@@ -1,4 +1,4 @@
-//! A row of the table `attendee`: its columns, said once for every query that reads
+//! A row of the table `attendee`: its columns, listed once for every query that reads
 //! or writes them.
 //!
 //! Rows are written many at a time, because a statement costs the store far more than a
@@ -16,6 +16,7 @@ use crate::catalog::seal::Vault;
 use crate::catalog::validate::{invalid, number, optional_line};
 use crate::db::{Columns, Parameters, Tx};
 
+/// One person in one event.
 #[derive(Clone, Debug)]
 pub struct Attendee {
     pub id: String,
@@ -34,7 +35,7 @@ pub struct Attendee {
     pub last_error_at: Option<i64>,
 }
 
-/// The columns of an [`Attendee`], in its order.
+/// The columns of an [`Attendee`], in the order of its fields.
 const COLUMNS: [&str; 10] = [
     "id",
     "event_id",
@@ -48,8 +49,8 @@ const COLUMNS: [&str; 10] = [
     "last_error_at",
 ];
 
-/// Those of their API key, which are written with the others and read only where it is
-/// needed.
+/// The columns of the API key, which are written with the others and read only where the
+/// key is needed.
 const KEY_COLUMNS: [&str; 2] = ["api_key_sealed", "key_digest"];
 
 /// Rows of one statement.
@@ -68,8 +69,8 @@ pub(super) fn select(rest: &str) -> AssertSqlSafe<String> {
 }
 
 impl Attendee {
-    /// Somebody new, who is active and has no name and no user id yet. `created_at` is
-    /// in UTC milliseconds.
+    /// A new attendee: active, without a name and a user id yet. `created_at` is in UTC
+    /// milliseconds.
     pub fn new(id: String, event_id: &str, created_at: i64) -> Self {
         Self {
             id,
@@ -107,8 +108,8 @@ impl Attendee {
         is_by_code(&self.user_id)
     }
 
-    /// Whether the fields by themselves meet the rules, of one who comes from a file with
-    /// this key.
+    /// Whether the fields by themselves meet the rules, for an attendee who comes from a
+    /// file with this key.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.

@@ -1,7 +1,7 @@
-//! What the audit trail says was done, in the words that are stored and shown: a row of
-//! an earlier release and one of today read alike, so a word never changes.
+//! What was done, in the words that the audit trail stores and shows. They never change,
+//! so that rows of earlier releases read like those of today.
 
-/// A change, or something handed out, as a verb about a noun.
+/// What was done to a noun: a change, or something that was handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Created,
@@ -44,7 +44,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// As it is stored.
+    /// As stored and shown.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Created => "created",

@@ -1,4 +1,4 @@
-//! The rules that what an organiser entered for an event must meet.
+//! The rules for what an organiser enters for an event.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::catalog::limits::{CAP, NAME, PERSON};
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
-/// Characters of a description.
+/// Maximum number of characters in a description.
 pub const MAX_DESCRIPTION: usize = 8192;
 
 /// Resources that an event can have: as many as a backup takes.
@@ -28,6 +28,7 @@ const MAX_CODE: usize = 64;
 /// No `i`, `l`, `o`, `u`, `0` or `1`: a code is read from a wall and typed.
 const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";
 
+/// A draft that meets the rules, with the values to store.
 pub(super) struct Valid<'a> {
     pub draft: &'a Draft,
     pub name: String,

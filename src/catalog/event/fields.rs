@@ -1,9 +1,9 @@
-//! The fields of an event, said once. From the list below come [`Draft`], an event whole,
-//! and [`Changes`], of which every field may be left out: what a call of the API brings,
-//! and what the form of the portal comes to.
+//! The fields of an event, listed once. From the list below come [`Draft`], which has all
+//! of them, and [`Changes`], in which each may be left out: what a call of the API brings,
+//! and what the portal's form is read into.
 //!
-//! The id and `active` are beside the list, because backups and the workshop file treat
-//! them in ways of their own.
+//! The id and `active` are not in the list, because backups and the workshop file treat
+//! them differently.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,8 @@ use super::registration::Registration;
 use crate::catalog::given::given;
 use crate::catalog::secret::exposed;
 
-/// Each field is written as `name: type = value of a new event`. Attributes stand in both
-/// types, those after `@draft` or `@changes` in that one only.
+/// Each field is written as `name: type = value of a new event`. Attributes apply to both
+/// types; one after `@draft` or `@changes` applies to that type only.
 macro_rules! fields {
     ($(
         $(#[$both:meta])*
@@ -88,15 +88,15 @@ fields! {
     requests_per_minute: u32 = 600,
     burst: u32 = 60,
     max_open_requests: u32 = 300,
-    // Empty is the same as none.
+    // An empty code is the same as none.
     /// By which anybody joins; `null` or nothing removes it. Never shown again.
     @draft #[serde(serialize_with = "exposed")]
     @changes #[serde(default, deserialize_with = "given")]
     @changes #[schema(value_type = Option<String>, write_only)]
     shared_code: Option<SecretString> = None,
     shared_code_limit: u32 = 500,
-    // As text, because a word that there is not is told when the draft is checked, in the
-    // order of the rules.
+    // A text, because an unknown word is reported when the draft is checked, in the order
+    // of the rules.
     /// How people get in by themselves: by the `shared-code`, where one is set, or not: `closed`.
     registration: String = Registration::SHARED_CODE.as_str().to_owned(),
 }

@@ -1,11 +1,11 @@
-//! How people get into an event by themselves, and whether somebody new may now.
-//! Attendees who have joined keep their access in any case; issued keys work in any case.
+//! How people can join an event by themselves, and whether somebody new can join now.
+//! Attendees who have joined keep their access in any case, and issued keys keep working.
 
 use crate::catalog::Result;
 use crate::catalog::validate::invalid;
 
-/// The ways by which people get into an event by themselves: a set, which is empty
-/// where registration is closed.
+/// The ways in which people can join an event by themselves: a set, which is empty where
+/// registration is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
     shared_code: bool,
@@ -22,7 +22,7 @@ impl Registration {
     }
 
     /// # Errors
-    /// [`Error::Invalid`](crate::catalog::Error::Invalid) with the words there are.
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) names the words that are allowed.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(known) = Self::known(text) {
             return Ok(known);

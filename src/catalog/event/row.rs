@@ -1,5 +1,5 @@
-//! A row of the table `event`: its columns, said once for the query that reads them and
-//! the one that writes them, and how what is stored compares with what is to be saved.
+//! A row of the table `event`: its columns, listed once for the query that reads them and
+//! the one that writes them, and how a stored event compares with one to be saved.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub struct Event {
     pub shared_code: Option<SecretString>,
     /// Most attendees that may come by the shared code.
     pub shared_code_limit: u32,
-    /// How people get in by themselves.
+    /// How people can join by themselves.
     pub registration: Registration,
     /// In the room, for a while.
     pub is_registration_stopped: bool,
@@ -167,11 +167,13 @@ impl Event {
             id,
         })
     }
+
     /// Why nobody new may join; `None` where they may.
     pub fn shut(&self) -> Option<Shut> {
         Shut::of(self.registration, self.is_registration_stopped)
     }
 
+    /// Whether this is its shared code, compared in constant time.
     pub(super) fn has_code(&self, code: Option<&str>) -> bool {
         match (&self.shared_code, code) {
             (None, None) => true,

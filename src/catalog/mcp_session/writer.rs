@@ -1,5 +1,5 @@
-//! The connection on which the sessions of many calls are written together. Whoever has it
-//! has the turn to write: SQLite has only one.
+//! The connection on which the sessions of many calls are written together. Whoever holds
+//! it has the turn to write: on SQLite there is only one.
 
 use sqlx::Any;
 use sqlx::pool::PoolConnection;
@@ -22,7 +22,7 @@ impl Writer {
     /// As [`bind`](super::bind).
     ///
     /// # Errors
-    /// The store did not take them.
+    /// The store could not write them.
     pub(crate) async fn bind(&mut self, issued: &[IssuedSession], now: i64) -> Result<Vec<bool>> {
         super::bind(&mut self.0, issued, now).await
     }
@@ -30,7 +30,7 @@ impl Writer {
     /// As [`end`](super::end).
     ///
     /// # Errors
-    /// The store did not take them.
+    /// The store could not write them.
     pub(crate) async fn end(&mut self, sessions: &[McpSession], now: i64) -> Result<()> {
         super::end(&mut self.0, sessions, now).await
     }

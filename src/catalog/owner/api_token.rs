@@ -50,8 +50,8 @@ impl Holder {
     }
 }
 
-/// Makes a token for its owner, good for `days` or until it is revoked. It is not
-/// to be had again.
+/// Makes a token for the owner who writes, good for `days` or until it is revoked. It
+/// cannot be read again.
 ///
 /// # Errors
 /// [`Error::Invalid`]: the name, or the days, do not meet the rules.

@@ -1,6 +1,6 @@
-//! One-time links: one lets whoever holds it become the first administrator, the
-//! others let an owner set a password or take a Microsoft account. What redeeming one
-//! does is written in `redeem` and `entra`.
+//! One-time links: one kind lets whoever holds it become the first administrator, the
+//! other lets an owner set a password or link a Microsoft account. What redeeming one
+//! does is in `redeem` and `entra`.
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, Row};
@@ -10,6 +10,7 @@ use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Db, Tx};
 
+/// How long a link works.
 const VALID_MS: i64 = 3_600_000;
 
 /// What lets one person set a password, once, until it expires.
@@ -36,7 +37,8 @@ pub async fn first(db: &Db, now_ms: i64) -> Result<SetupLink> {
     Ok(link)
 }
 
-/// Makes a link by which the owner `name` sets a new password, in their own name.
+/// Makes a link by which the owner `name` sets a new password. The audit trail names the
+/// owner as the one who made it.
 ///
 /// # Errors
 /// [`Error::NotFound`] where there is no such owner, else as [`renew`].
@@ -112,6 +114,7 @@ pub(super) async fn find_live(
     Ok(Some(owner_id.map_or(LinkFor::FirstAdministrator, LinkFor::Owner)))
 }
 
+/// Marks the link with this token as used.
 pub(super) async fn use_up(tx: &mut Tx, token: &str, now_ms: i64) -> Result<()> {
     sqlx::query("update setup_link set used_at = $2 where digest = $1")
         .bind(token::digest(token))

@@ -1,5 +1,5 @@
 //! Random tokens, of which only the digest is stored: those of one-time links, of
-//! programs, of signed-in browsers, and of sign-ins under way elsewhere.
+//! programs, of signed-in browsers, and of sign-ins under way at Microsoft.
 //!
 //! A token cannot be guessed, so its SHA-256 is what is stored and looked for: the time
 //! that a look-up takes reveals nothing about a token that would be valid.
@@ -20,7 +20,7 @@ pub(crate) fn random() -> Result<SecretString> {
     Ok(hex(&*bytes).into())
 }
 
-/// What the row of a token is found by.
+/// The digest by which the row of a token is found.
 pub(super) fn digest(token: &str) -> String {
     Digest::sha256(token.as_bytes()).hex()
 }

@@ -1,5 +1,5 @@
 //! Some fields of a resource, as a call of the API brings them. The type and the way to
-//! send the key are text here, which the draft has read.
+//! send the key are text here; they are parsed when the changes are applied to a draft.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -39,8 +39,8 @@ impl Changes {
     /// The draft with these changes.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for a type or a way to send the
-    /// key that there is not.
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for an unknown type or way to send
+    /// the key.
     pub fn over(self, draft: Draft) -> Result<Draft> {
         let kind = self.kind.map(|kind| kind.parse()).transpose();
         let auth = self.auth.map(|auth| auth.parse()).transpose();

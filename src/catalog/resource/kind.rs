@@ -1,7 +1,7 @@
 //! What a backend can be: the types of resources, and what each can do so far.
 //!
-//! What the rest of the program has to know of a type is asked here, so that a new
-//! type is a variant and one entry of [`ResourceType::facts`].
+//! The rest of the program asks here what it has to know of a type, so that a new type
+//! is a variant, an entry of [`ResourceType::facts`] and an arm of `client_path`.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum ResourceType {
@@ -13,6 +13,7 @@ pub enum ResourceType {
     AzureAiSearch,
 }
 
+/// What the program knows of a type.
 struct Facts {
     /// As stored and printed.
     name: &'static str,
@@ -78,7 +79,7 @@ impl ResourceType {
         self.facts().is_served
     }
 
-    /// Whether the probe can ask such a backend if it works.
+    /// Whether the probe can ask such a backend whether it works.
     pub fn is_probed(self) -> bool {
         self.facts().is_probed
     }

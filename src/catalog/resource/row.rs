@@ -1,4 +1,4 @@
-//! A row of the table `resource`: its columns, said once for the query that reads them
+//! A row of the table `resource`: its columns, listed once for the query that reads them
 //! and the one that writes them.
 
 use std::sync::Arc;

@@ -61,7 +61,7 @@ pub(crate) async fn sums(
         .collect()
 }
 
-/// Writes figures back, of hidden events.
+/// Writes the figures of hidden events back.
 /// In batches, each a transaction of its own, so that others can write in between.
 pub(crate) async fn restore(
     db: &Db,

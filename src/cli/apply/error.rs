@@ -1,4 +1,4 @@
-//! Why something was not read or saved where a workshop file is applied.
+//! Why an entry of a workshop file could not be applied, or the rows there not be read.
 
 use crate::catalog::Error;
 

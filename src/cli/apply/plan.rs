@@ -44,7 +44,7 @@ impl Plan {
             resources.push(resource_draft(at, entry, folder, &ids)?);
         }
         let stored = destination.events().await?;
-        // Noted once, so that events without a start all get the same.
+        // Read once, so that all events without a start get the same one.
         let now_ms = now_ms();
         let mut namesakes = Namesakes::new(&stored, workshop);
         let mut events = Vec::new();
@@ -109,7 +109,7 @@ impl Entry<'_> {
         source.refuse(Place { table, index, entry: name.trim(), field }, rule)
     }
 
-    /// The catalog's refusal, with the line that it is about.
+    /// The error, with the line that it is about.
     fn place(&self, error: ApplyError) -> anyhow::Error {
         match error {
             ApplyError::Invalid { field, reason } => self.refuse(&field, reason).into(),

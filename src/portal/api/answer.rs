@@ -1,4 +1,4 @@
-//! What the nouns have in common in their answers: a list, and a row as a write left it.
+//! What the answers of all nouns share: a list, and a row as a write left it.
 
 use serde::Serialize;
 use utoipa::ToSchema;

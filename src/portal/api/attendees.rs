@@ -49,7 +49,7 @@ impl From<attendee::Attendee> for Attendee {
     }
 }
 
-/// Attendees of one answer: what may be asked for, and what is answered otherwise.
+/// How many attendees one answer holds: the numbers that can be asked for, and the default.
 const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
 const USUAL_PAGE: usize = 100;
 

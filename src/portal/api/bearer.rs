@@ -23,7 +23,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Who writes now, as the catalog asks it.
+    /// The owner as the one who writes, at the present time.
     pub fn actor(&self) -> Actor {
         self.holder.actor(self.clock.now_ms())
     }

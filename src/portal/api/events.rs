@@ -182,7 +182,7 @@ pub async fn resume(
     as_it_is(&site, &caller, &id, outcome).await
 }
 
-/// By how many minutes an event can be extended in one call: a day.
+/// By how many minutes one call can extend an event: at most a day.
 const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
 
 #[derive(Debug, Deserialize, ToSchema)]

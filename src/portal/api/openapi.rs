@@ -1,5 +1,5 @@
-//! The API's description (OpenAPI 3.1): what stands around the calls, and how it is served. The
-//! calls are described by their own handlers.
+//! The API's description (OpenAPI 3.1): the part that surrounds the calls, and how the whole is
+//! served. The handlers describe the calls.
 
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
