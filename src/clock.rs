@@ -29,7 +29,7 @@ impl Clock {
         now_ms() + self.0.ahead.load(Ordering::Relaxed)
     }
 
-    /// Has it tell this time, UTC milliseconds since 1970, and go on from there.
+    /// Sets it to `ms`, UTC milliseconds since 1970. It runs on from there.
     pub fn set(&self, ms: i64) {
         self.0.ahead.store(ms - now_ms(), Ordering::Relaxed);
     }
@@ -58,7 +58,7 @@ impl Clock {
     }
 }
 
-/// UTC milliseconds since 1970.
+/// UTC milliseconds since 1970 by the wall clock. Code that has a [`Clock`] asks that one.
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }

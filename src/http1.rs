@@ -2,8 +2,8 @@
 //! hold (RFC 9112). It knows no sockets and no calls: `server` reads clients with it, and
 //! `proxy::backend` reads backends.
 //!
-//! There is one grammar and, where the legs have to differ, a `Policy` for
-//! each. What that means for one message is in the table of its tests.
+//! There is one grammar and, where the legs have to differ, a `Policy` for each. The tests of
+//! `policy` list messages with what each leg makes of them.
 
 mod body;
 mod chunks;

@@ -2,10 +2,10 @@
 //! which a call meets them.
 //!
 //! `entry` is the way in, `call` the skeleton: `authenticate` (key → caller) → `resolve`
-//! (path → target) → `admit` (caller → permit) → `forward` (to the backend and back) →
-//! `relay` (to the client) → `meter` (one record). `plane` is what all calls share,
-//! `attendee` what is kept of one person. `error` is the only map from a refusal to a
-//! response; `mcp` holds what is special to MCP.
+//! (path → target) → read and hold (by the protocol) → `admit` (caller → permit) → `forward`
+//! (to the backend and back) → `relay` (to the client) → `meter` (one record). `plane` is what
+//! all calls share, `attendee` what is kept of one person. `error` is the only map from a
+//! refusal to a response; `mcp` holds what is special to MCP.
 
 mod admit;
 pub mod attendee;

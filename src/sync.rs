@@ -1,8 +1,8 @@
-//! The atomics and the lock of the types in which calls meet: those of the standard library
-//! and of parking_lot. With the feature `interleavings` they are loom's, so that
-//! `tests/interleavings` can try every order in which threads may meet in these types, with
-//! every value that a relaxed memory may show them. A build with it is for those tests alone:
-//! outside a model, loom's types panic.
+//! The atomics and the lock of the types that calls share: those of the standard library and
+//! of parking_lot. With the feature `interleavings` they are loom's, so that
+//! `tests/interleavings` can try every order in which threads may use these types, with every
+//! value that a relaxed memory may show them. A build with that feature is for those tests
+//! alone: outside a model, loom's types panic.
 
 #[cfg(feature = "interleavings")]
 pub(crate) use self::model::Mutex;

@@ -28,7 +28,7 @@ pub(crate) enum Step {
 }
 
 impl BodyDecoder {
-    /// As the head of an answer, to a request that is not HEAD, says it.
+    /// The decoder for the body of an answer with this head, to a request that is not HEAD.
     ///
     /// # Errors
     /// The end could be seen in two places, or a coding is unknown; see

@@ -1,6 +1,6 @@
 //! The grammar of a chunked body (RFC 9112 §7.1), followed byte by byte: which bytes are
-//! content and where the body ends. It keeps no bytes; whoever needs the content takes it
-//! from what was given.
+//! content and where the body ends. It keeps no bytes: the caller takes the content from the
+//! bytes that it passed in.
 
 use super::length::Malformed;
 use super::policy::Policy;
@@ -46,8 +46,8 @@ impl Chunks {
         self.at == At::End
     }
 
-    /// Passes over what is between contents, up to the next content or the body's end, and
-    /// returns how many of `bytes` that are.
+    /// Passes over what is between contents, up to the next content or the body's end. Returns
+    /// the number of bytes that it passed over.
     pub(super) fn skip_to_content(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut read = 0;
         while !matches!(self.at, At::Content | At::End | At::Malformed) && read < bytes.len() {
@@ -57,8 +57,8 @@ impl Chunks {
         if self.at == At::Malformed { Err(Malformed) } else { Ok(read) }
     }
 
-    /// Takes content, as much as there is of it in so many bytes, and returns how many of
-    /// them that are.
+    /// Takes as much content as there is in the next `available` bytes. Returns the number of
+    /// bytes that it took.
     pub(super) fn take_content(&mut self, available: usize) -> usize {
         if self.at != At::Content {
             return 0;
@@ -71,8 +71,8 @@ impl Chunks {
         taken
     }
 
-    /// Passes over content and all that is around it, up to the body's end, and returns how
-    /// many of `bytes` that are.
+    /// Passes over content and all that is around it, up to the body's end. Returns the number
+    /// of bytes that it passed over.
     pub(super) fn skip(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut read = 0;
         loop {

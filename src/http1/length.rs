@@ -1,6 +1,6 @@
-//! How long a body is, as the fields of its head say. It is decided here, for both legs,
-//! when a message has two lengths, which two readers could understand differently
-//! (RFC 9112 §6.3, §11.2).
+//! How long a body is, as the fields of its head say. This is the only place, for both legs,
+//! that decides when a message has two lengths, which two readers could understand
+//! differently (RFC 9112 §6.3, §11.2).
 
 use super::policy::Policy;
 
@@ -51,15 +51,15 @@ impl LengthFields {
         }
     }
 
-    /// Takes the value of a Transfer-Encoding. Another coding than chunked would have to be
-    /// undone, or passed on by name.
+    /// Takes the value of a Transfer-Encoding. Only `chunked` is accepted: any other coding
+    /// would have to be undone, or passed on by name.
     pub(super) fn transfer_encoding(&mut self, value: &[u8]) {
         let is_repeated = std::mem::replace(&mut self.has_coding, true);
         let is_chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
         self.is_malformed |= is_repeated || !is_chunked;
     }
 
-    /// Whether there is a field of either kind, so that a body could end in two places.
+    /// Whether there are fields of both kinds, so that a body could end in two places.
     pub(super) fn are_both(&self) -> bool {
         self.has_length && self.has_coding
     }

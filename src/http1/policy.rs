@@ -1,5 +1,6 @@
-//! The two policies by which the one grammar is read. Everything that they differ in is
-//! here, so that neither leg becomes stricter or laxer by accident.
+//! The two policies by which lengths and chunks are read. Everything in which they differ is
+//! here, so that neither leg becomes stricter or laxer by accident. The tests also list how the
+//! readers of the two heads differ.
 
 /// The side of the proxy whose bytes are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +10,7 @@ pub(super) enum Policy {
     Client,
     /// Answers of backends, of which many are careless. A length may be repeated as long as
     /// it stays the same (RFC 9110 §8.6), and lines may end in a bare line feed. Each line is
-    /// bounded, because nothing but the proxy reads it.
+    /// bounded here, because no parser after this one would do it.
     Backend,
 }
 

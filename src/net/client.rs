@@ -202,7 +202,7 @@ mod tests {
     const LIMITS: Limits =
         Limits { connect: Duration::from_secs(5), answer: Duration::from_millis(200), largest: 2 };
 
-    /// What comes of a server that answers so and closes, or says nothing.
+    /// The result of a request to a server that sends this answer and closes, or sends nothing.
     async fn outcome(answer: Option<&'static str>) -> Result<Response<Bytes>, ExchangeError> {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}/a?b", server.local_addr().unwrap()).parse().unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_there_or_not_allowed_is_not_asked() {
+    async fn a_server_that_is_not_there_or_not_allowed_is_not_asked() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}/", server.local_addr().unwrap()).parse().unwrap();
         let ask = async |policy| {

@@ -56,12 +56,12 @@ pub struct Call<'w> {
     pub(super) rpc_id: Option<Box<str>>,
 }
 
-/// What a family of routes adds to a call. Each call makes a value of it from its path.
+/// What a family of routes adds to a call. A value of it is made from each call's path.
 pub trait Protocol: Sync {
     /// The family that its calls are counted in.
     const FAMILY: Family;
 
-    /// The result of looking up what the request names of the caller's, such as a session.
+    /// What [`look`](Self::look) finds, such as the session that the request names.
     type Found: Send;
 
     type Hold: Hold;
@@ -85,7 +85,7 @@ pub trait Protocol: Sync {
     /// Checks that what the request names belongs to the caller. Writes nothing.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not belong to the caller, or the store did not answer.
     fn look(
         &self,
         call: &mut Call<'_>,
@@ -93,10 +93,10 @@ pub trait Protocol: Sync {
         target: &CallTarget,
     ) -> impl Future<Output = Result<Self::Found, ProxyError>> + Send;
 
-    /// Holds it for the call, once every other check has passed.
+    /// Holds what was found for the call, once every other check has passed.
     ///
     /// # Errors
-    /// Somebody else was faster.
+    /// Somebody else was faster, or the store did not answer.
     fn hold(
         &self,
         call: &Call<'_>,
@@ -162,8 +162,8 @@ pub struct Delivery<H: Hold> {
     place: OpenRequest,
 }
 
-/// What is at stake while a call is under way. When it is dropped, the permit says whether
-/// the backend may have seen the request.
+/// What is at stake while a call is under way. When it is dropped, the hold learns from the
+/// permit whether the backend may have seen the request.
 struct Stake<H: Hold> {
     permit: Permit,
     hold: Option<H>,
@@ -224,8 +224,8 @@ impl<'w> Call<'w> {
         protocol: &P,
     ) -> Result<Clearance<P::Hold>, ProxyError> {
         let (mut caller, mut target) = self.identify(protocol).await?;
-        // Held while the body comes in, which may take its time; who has no place
-        // is told so, but not before what else is wrong.
+        // Held while the body comes in, which may take long. A caller without a place is
+        // refused only once everything else that may be wrong was looked for.
         let place = caller.open();
         let demand = match &place {
             Ok(_) => protocol.read(self).await?,

@@ -1,6 +1,6 @@
-//! A request's body as the connection hands it over. Whoever reads the connection makes it
-//! of a body of its own, so that the data plane names no HTTP library's. Dropped before its
-//! end, it leaves the rest to the connection.
+//! A request's body as the connection hands it over. The reader of the connection wraps its
+//! own body in it, so that the data plane names the body of no HTTP library. Dropped before
+//! its end, it leaves the rest to the connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,7 +21,7 @@ pub enum ReadError {
     BrokeOff,
 }
 
-/// What the connection reads a body with.
+/// The connection's own reader of a body.
 type Source = dyn HttpBody<Data = Bytes, Error = ReadError> + Send + Sync + Unpin;
 
 /// A body on its way in.

@@ -1,5 +1,5 @@
-//! Why a call was refused. `table` says what that means for a client, `response` makes the
-//! only response of it.
+//! Why a call was refused. `table` says what that means for a client, and `response` is the
+//! only place where it becomes a response.
 //!
 //! Every refusal has a stable machine code, a sentence that says what is wrong
 //! and what to do, and the facts to act on. None carries a backend's address,
@@ -37,7 +37,9 @@ pub enum ProxyError {
     RegistrationClosed(Organizer, Shut),
     AttendeeDisabled(Organizer),
     EventInactive(Organizer),
+    /// With the start, in UTC milliseconds since 1970.
     EventNotStarted(Organizer, i64),
+    /// With the end, in UTC milliseconds since 1970.
     EventEnded(Organizer, i64),
     OriginNotAllowed,
     RouteNotFound,
@@ -61,10 +63,12 @@ pub enum ProxyError {
         allow: &'static str,
     },
     BodyTooLarge {
+        /// In bytes.
         limit: u64,
     },
     UnsupportedMediaType,
     RateLimited {
+        /// In seconds.
         retry_after: u64,
     },
     /// A batch of more messages than may ever go at once.
@@ -75,6 +79,7 @@ pub enum ProxyError {
         limit: u32,
     },
     TooManyAttempts {
+        /// In seconds.
         retry_after: u64,
     },
     DailyCapReached {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 pub type Names = SmallVec<[HeaderName; 4]>;
 
 /// Whether every byte is visible ASCII. It looks at all of them, several at once, which is
-/// faster than to stop at the first other one.
+/// faster than stopping at the first one that is not.
 pub(super) fn is_graphic(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |is_graphic, byte| is_graphic & byte.is_ascii_graphic())
 }

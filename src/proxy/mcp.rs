@@ -37,11 +37,11 @@ pub struct Mcp<'path> {
 pub struct NamedSession {
     /// Its id as the client sent it.
     presented: Option<HeaderValue>,
-    /// `None` for the proxy's own calls, too.
+    /// Also `None` for the proxy's own calls.
     ownership: Option<Ownership>,
 }
 
-/// The session of a call, if it is in one that is an attendee's.
+/// What a call of MCP holds: its session, if it has one that belongs to an attendee.
 pub struct McpHold {
     /// The id as the client sent it.
     presented: Option<HeaderValue>,

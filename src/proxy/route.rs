@@ -24,7 +24,7 @@ fn is_sign_in_probe(path: &str) -> bool {
     if matches!(path.trim_end_matches('/'), "/register" | "/authorize" | "/token") {
         return true;
     }
-    // Looked for first, since it is found far faster and few paths have any.
+    // The dot is looked for first: that is far faster, and few paths have one.
     let well_known = path.contains('.').then(|| path.split_once("/.well-known/")).flatten();
     let Some((before, probed)) = well_known else {
         return path == "/.well-known";

@@ -73,8 +73,8 @@ impl Histogram {
 }
 
 pub struct Tally {
-    /// By which the worker's calls tell their minute. It is kept here so that no call
-    /// counts a reference that all cores share.
+    /// Tells the worker's calls their minute. It is kept here because a clone for each call
+    /// would count references in memory that all cores share.
     pub(super) clock: Clock,
     counts: Mutex<(Requests, Times)>,
 }

@@ -66,7 +66,7 @@ pub struct Connections {
     pub open: TaskTracker,
     pub header_timeout: Duration,
     pub max_header_bytes: usize,
-    /// Connections that are closed except that their clients may still send.
+    /// Limits the connections that are closed except that their clients may still send.
     pub linger_limits: Arc<LingerLimits>,
     /// Tells open connections to close once nothing is under way.
     pub drain: CancellationToken,

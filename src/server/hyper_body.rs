@@ -1,7 +1,6 @@
-//! A request's body as hyper reads it off a client's connection, made a body of the data
-//! plane's. Whoever lets go of it before its end leaves the rest to the connection: the
-//! client may still be sending, and would lose an answer to a connection that is closed
-//! meanwhile.
+//! Wraps a request's body, as hyper reads it from a client's connection, in the data plane's
+//! [`ClientBody`]. Dropped before its end, it leaves the rest to the connection: the client
+//! may still be sending, and would lose the answer if the connection were closed meanwhile.
 
 use std::io;
 use std::pin::Pin;

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PER_NETWORK: u32 = 32;
 const IN_ALL: u32 = 512;
 
-/// The connections that linger.
+/// Counts the connections that linger, and limits how many do.
 pub struct LingerLimits {
     counts: Mutex<Counts>,
     /// Many clients come through one of these, so they are no source themselves.

@@ -1,4 +1,4 @@
-//! loom's lock as parking_lot's is used: without poison.
+//! loom's lock with the interface of parking_lot's, which has no poisoning.
 
 use loom::sync::MutexGuard;
 

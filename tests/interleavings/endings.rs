@@ -1,5 +1,6 @@
-//! Whoever is let in by an attendee's old row hears the end that its change brings. The
-//! attendee is in the table of [`LiveAttendees`] already, because loom does not see the table's lock.
+//! A call that is let in by an attendee's old row hears the end that the row's change brings.
+//! The attendee is in the table of [`LiveAttendees`] already, because loom does not see the
+//! table's lock.
 
 use std::sync::Arc;
 

@@ -24,7 +24,8 @@ fn late_in_the_evening(proxy: &Proxy) -> (Clock, i64, u32) {
     (clock, midnight, day)
 }
 
-/// What the store has as spent of a day, once this replica has written what it knows.
+/// The requests of a day that are spent as the store has it, once this replica has written
+/// what it knows.
 async fn spent(proxy: &Proxy, ada: &Attendee, day: u32) -> u32 {
     ada.usage().await;
     quota::used(&proxy.store.db, &ada.id, day).await.expect("a store")

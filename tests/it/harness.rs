@@ -1,7 +1,6 @@
 //! What the tests speak in: a proxy in this process, events and attendees in
 //! its catalog, a backend that does exactly what it is told, and a client that
-//! sees every byte; and where one process is not enough, the real binary, a
-//! PostgreSQL and a cable to it that can be cut.
+//! sees every byte; and where one process is not enough, the real binary.
 
 pub mod attendee;
 pub mod backend;

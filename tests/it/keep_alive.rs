@@ -36,8 +36,8 @@ impl Streams {
         (wire, visit)
     }
 
-    /// Waits until every stream of before would have had its comment, because one that
-    /// begins now has had two.
+    /// Waits until every earlier stream would have had its comment: by then, one that begins
+    /// now has had two.
     async fn silence(&mut self) {
         let (mut wire, _visit) = self.open(events()).await;
         wire.hears(COMMENT).await;

@@ -1,5 +1,5 @@
 //! Integration tests of the whole proxy: real router, real store, a fake backend on loopback.
-//! What takes a PostgreSQL is in `it_postgres`.
+//! The tests that need PostgreSQL are in `it_postgres`.
 
 mod admission;
 mod adversary;

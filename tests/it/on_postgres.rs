@@ -1,5 +1,5 @@
-//! What takes a PostgreSQL: replicas that are processes, and a cable to the store
-//! that can be cut.
+//! Tests that need PostgreSQL: replicas that are processes, and a cable to the store that can
+//! be cut.
 
 mod database;
 mod refill;

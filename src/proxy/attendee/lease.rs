@@ -47,6 +47,7 @@ impl DayCount {
     }
 }
 
+/// The requests of a UTC day that one attendee may still spend here, and their refills.
 #[derive(Default)]
 pub struct Lease {
     left: AtomicU64,

@@ -90,7 +90,7 @@ impl Drop for OpenRequest {
 }
 
 impl LiveAttendee {
-    /// Of somebody who is not among the [`LiveAttendees`]: nothing of it is ever written.
+    /// The state of somebody who is not in [`LiveAttendees`]: nothing of it is ever written.
     pub fn new(attendee_id: &str, event_id: &str) -> Self {
         Self {
             attendee_id: attendee_id.into(),
@@ -257,8 +257,9 @@ impl LiveAttendees {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// The generation of a row that began to be read when so many `changes` were noted: one
-    /// that has passed where another was noted meanwhile, because it may not be in the row.
+    /// The generation of a row that began to be read when so many `changes` had been noted.
+    /// If another was noted since, the row may not have it: then the generation is a past one,
+    /// so that the row is read again.
     pub fn generation_of_row(&self, live: &LiveAttendee, changes: u64) -> u64 {
         // In this order: a change raises the count before the generation.
         let generation = live.generation();

@@ -361,7 +361,7 @@ async fn a_client_that_breaks_off_ends_the_request_for_the_backend() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_takes_the_connection_along() {
+async fn a_call_that_is_given_up_closes_its_connection() {
     let pool = Arc::<Pool>::default();
     // While the request is being sent.
     let (near, mut far) = connection(&pool, ROOMY);

@@ -37,7 +37,7 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 /// often its use is written there; far below the 24 h after which it expires.
 const FRESH_MS: i64 = 10 * 60_000;
 
-/// Sessions cached at most.
+/// Maximum number of sessions that are cached.
 const CACHED: usize = 262_144;
 
 /// What this replica knows of a session.

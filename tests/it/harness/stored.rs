@@ -31,8 +31,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The one in the folder `name`; where it is PostgreSQL's, with empty databases for it
-    /// and for a store elsewhere.
+    /// The fixture in the folder `name`. One of PostgreSQL needs two empty databases: for
+    /// itself, and for a store elsewhere.
     pub fn new(name: &str, databases: Option<[Url; 2]>) -> Self {
         let folder = Path::new(FIXTURES).join(name);
         let keys = std::fs::read(folder.join("keys.json")).expect("keys");

@@ -172,7 +172,7 @@ fn a_refill_ahead_of_need_asks_for_what_is_missing_and_for_nothing_where_nothing
     assert_eq!(asks(&lease, ahead, 0), Some(14));
 }
 
-/// The store's side of one attendee's cap, as a lease's owner speaks with it.
+/// The store's side of one attendee's cap, and the lease that is filled from it.
 struct Store {
     lease: Lease,
     cap: u32,
@@ -185,8 +185,8 @@ struct Store {
 }
 
 impl Store {
-    /// Asks for a refill, and for as few as will do where it does not fit. Whether
-    /// the lease has them now.
+    /// Asks for a refill and, where that does not fit, for as few as will do. Returns
+    /// whether the lease has them now.
     fn refill(&mut self, at_least: u32) -> bool {
         let need = Need { day: self.day, cap: self.cap, at_least };
         let Some(n) = asks(&self.lease, need, self.now_ms) else { return false };
@@ -211,7 +211,7 @@ impl Store {
         }
     }
 
-    /// Whether the store has said of late that `n` do not fit.
+    /// Whether the store has said within the last second that `n` do not fit.
     fn has_refused(&self, n: u32) -> bool {
         self.refused.iter().any(|(day, at_ms, asked)| {
             *day == self.day && self.now_ms - at_ms < EXHAUSTED_MS && *asked <= n

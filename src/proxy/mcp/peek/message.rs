@@ -1,5 +1,5 @@
-//! The messages of a body that a parser can read, member by member, of which only what says
-//! the operation is kept.
+//! The messages of a body that a parser can read. They are read member by member, and only the
+//! id and what says the operation are kept.
 
 use std::fmt;
 
