@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 pub(crate) const CAP: RangeInclusive<u32> = 1..=LARGEST_CAP;
 pub(crate) const LARGEST_CAP: u32 = 100_000;
 
-/// Maximum number of characters in the name that an owner gives an event or a resource.
+/// Maximum number of characters in the name of an event, a resource, an owner or an API token.
 pub(crate) const NAME: usize = 64;
 
 /// Maximum number of characters in a person's name or e-mail address.

@@ -14,6 +14,7 @@ pub(crate) mod token;
 use sqlx::any::AnyRow;
 
 use super::audit::{self, Action, Actor};
+use super::limits::NAME;
 use super::validate::line;
 use super::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -60,7 +61,7 @@ impl Owner {
 
 /// The owner `name`; made without a password where there is none.
 pub async fn local(db: &Db, name: &str, now_ms: i64) -> Result<Owner> {
-    let name = line("owner", name, 64)?;
+    let name = line("owner", name, NAME)?;
     if let Some(owner) = find(db, &name).await? {
         return Ok(owner);
     }

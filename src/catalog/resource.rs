@@ -145,6 +145,7 @@ pub async fn create(
     by: &Actor,
     draft: &Draft,
 ) -> Result<(Outcome, Resource)> {
+    debug_assert!(draft.id.is_none(), "a new resource gets its id here");
     let mut tx = change::write(db).await?;
     let saved = save_and_read(&mut tx, vault, by, draft).await?;
     tx.commit().await?;

@@ -49,8 +49,7 @@ impl BodyDecoder {
         for length in headers.get_all(CONTENT_LENGTH) {
             fields.content_length(length.as_bytes());
         }
-        let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-        if has_no_body && !fields.are_both() {
+        if has_no_body(status) && !fields.are_both() {
             return Ok(BodyDecoder::Length(0));
         }
         match fields.decide()? {
@@ -118,6 +117,11 @@ fn content(bytes: &mut Bytes, left: &mut u64) -> Step {
     let length = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
     *left -= length as u64;
     Step::Content(bytes.split_to(length))
+}
+
+/// Whether an answer of this status ends with its head (RFC 9110 §15.3.5, §15.4.5).
+pub(super) fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use http::{Response, StatusCode, Version};
 use httparse::ParserConfig;
 use hyper::ext::ReasonPhrase;
 
-use super::body::BodyDecoder;
+use super::body::{BodyDecoder, has_no_body};
 use super::length::Malformed;
 
 const MAX_HEADERS: usize = 256;
@@ -162,10 +162,9 @@ fn parse(head: &Bytes, rest: Bytes) -> Result<ResponseHead, Malformed> {
     let body = BodyDecoder::of(status, version, &headers)?;
     // Whatever a status that has no body announces one with, its reader and its writer
     // may differ about where the next answer begins.
-    let has_no_body = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
     let keeps_alive = body != BodyDecoder::UntilClose
         && keeps_alive(version, &headers)
-        && !(has_no_body && is_framed(&headers));
+        && !(has_no_body(status) && is_framed(&headers));
     let announced = if keeps_alive { announced(&headers) } else { None };
     let mut response = Response::new(());
     *response.status_mut() = status;

@@ -13,6 +13,7 @@ mod tests;
 use http::HeaderName;
 
 use super::client_body::ReadError;
+use super::control::StoreFailure;
 use crate::catalog::event::{Event, Shut};
 
 /// Who an error of 400 or above comes from: `proxy` or `backend`.
@@ -130,6 +131,12 @@ impl From<&Event> for Organizer {
 impl Organizer {
     fn ask(&self) -> String {
         format!("Ask {} ({}).", self.name, self.email)
+    }
+}
+
+impl From<StoreFailure> for ProxyError {
+    fn from(StoreFailure: StoreFailure) -> Self {
+        ProxyError::StoreUnavailable
     }
 }
 

@@ -17,7 +17,7 @@ use super::attendee::refill::Refills;
 use super::authenticate::Keys;
 use super::backend::Dialer;
 use super::caller::{Caller, is_open};
-use super::control::{Control, StoreFailure};
+use super::control::Control;
 use super::dropped::DroppedHeaders;
 use super::error::{Organizer, ProxyError};
 use super::mcp::session::Sessions;
@@ -116,11 +116,5 @@ impl DataPlane {
         is_open(event, self.clock.now_ms())
             .err()
             .unwrap_or_else(|| ProxyError::AttendeeDisabled(organizer()))
-    }
-}
-
-impl From<StoreFailure> for ProxyError {
-    fn from(StoreFailure: StoreFailure) -> Self {
-        ProxyError::StoreUnavailable
     }
 }

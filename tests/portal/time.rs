@@ -1,6 +1,8 @@
 //! What ends or begins by itself: sign-ins, links, tokens, waits and windows, on a clock
 //! that the tests move.
 
+use std::time::Duration;
+
 use ai_proxy::catalog::owner;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
@@ -109,9 +111,12 @@ async fn what_is_written_bears_the_time_at_which_its_body_had_come() {
     stream.write_all(head.as_bytes()).await.unwrap();
     let seen = "select count(*) from owner_session where last_seen_at >= $1";
     let seen = || sqlx::query_scalar::<_, i64>(seen).bind(begun).fetch_one(portal.app.db.pool());
-    while seen().await.unwrap() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let is_seen = async {
+        while seen().await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_seen).await.expect("the request was taken in");
     portal.pass(20 * MINUTE);
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();

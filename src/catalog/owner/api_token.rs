@@ -9,6 +9,7 @@ use sqlx::Row;
 
 use super::{Owner, token};
 use crate::catalog::audit::{self, Action, Actor};
+use crate::catalog::limits::NAME;
 use crate::catalog::validate::{invalid, line};
 use crate::catalog::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -57,7 +58,7 @@ impl Holder {
 /// [`Error::Invalid`]: the name, or the days, do not meet the rules.
 /// [`Error::Conflict`]: the owner has as many as one may.
 pub async fn create(db: &Db, by: &Actor, name: &str, days: Option<u32>) -> Result<SecretString> {
-    let name = line("name", name, 64)?;
+    let name = line("name", name, NAME)?;
     if days.is_some_and(|days| !(1..=3650).contains(&days)) {
         return Err(invalid("days", "must be from 1 to 3650"));
     }

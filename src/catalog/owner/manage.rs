@@ -6,6 +6,7 @@
 use super::link::{self, SetupLink};
 use super::{BY_ID, Owner, Role, api_token, find, find_row, insert, line, session};
 use crate::catalog::audit::{self, Action, Actor};
+use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
@@ -67,7 +68,7 @@ pub async fn get(db: &Db, id: &str) -> Result<Owner> {
 /// # Errors
 /// [`Error::Invalid`]: the name is empty, too long or another owner's.
 pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
-    let name = line("name", name, 64)?;
+    let name = line("name", name, NAME)?;
     if find(db, &name).await?.is_some() {
         return Err(invalid("name", "is another owner's"));
     }

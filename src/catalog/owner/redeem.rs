@@ -4,6 +4,7 @@
 use super::link::{self, LinkFor};
 use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line};
 use crate::catalog::audit::{self, Action};
+use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
 use crate::catalog::{Noun, Result, change};
 use crate::db::{Db, Tx};
@@ -48,7 +49,7 @@ pub async fn redeem(
         None => return Ok(None),
         Some(LinkFor::Owner(id)) => (id, Action::SetPassword),
         Some(LinkFor::FirstAdministrator) => {
-            let name = line("name", name, 64)?;
+            let name = line("name", name, NAME)?;
             (administrator(&mut tx, &name, now_ms).await?, Action::BecameAdministrator)
         }
     };

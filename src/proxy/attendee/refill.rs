@@ -183,11 +183,11 @@ async fn ask(
     let Want { day, cap, .. } = orders[0].want;
     let asked = orders.iter().map(|order| (order.live.clone(), part(&order.want))).collect();
     let leasing = refills.in_background(lease(refills.clone(), day, cap, asked));
-    let refills = match tokio::time::timeout_at(deadline, leasing).await {
-        Ok(Ok(refills)) => refills,
+    let answers = match tokio::time::timeout_at(deadline, leasing).await {
+        Ok(Ok(answers)) => answers,
         _ => vec![Refill::Failed; orders.len()],
     };
-    orders.into_iter().zip(refills).collect()
+    orders.into_iter().zip(answers).collect()
 }
 
 /// Leases what is asked for and books it. Returns the answer to each.
