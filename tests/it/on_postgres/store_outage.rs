@@ -91,6 +91,38 @@ async fn a_store_that_falls_silent_is_survived() {
     outage(Cable::Silent).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_end_cannot_be_written_counts_as_the_refusal_that_it_got() {
+    let database = Database::create().await;
+    let relay = Relay::to(database.addr().await).await;
+    let backend = Backend::answering(|request| match request.method.as_str() {
+        "DELETE" => Reply::status(200),
+        _ => Reply::to(request).header("mcp-session-id", "s-1"),
+    });
+    let backend = backend.await;
+    let mut proxy = Proxy::on(Some(&database.url_by(relay.addr))).await;
+    proxy.resource("demo", &backend.url()).await;
+    let ada = proxy.event().open().await.attendee().await;
+    proxy.start().await;
+    assert_eq!(ada.call().await.status, 200);
+
+    relay.set(Cable::Cut);
+    assert_eq!(ada.delete("s-1").await.code(), "store_unavailable");
+    relay.set(Cable::Whole);
+    eventually("the figures are shown", async || {
+        let answer = ada.ask("GET", "/api/v1/usage").send().await.answer().await;
+        let answer = answer.expect("an answer");
+        if answer.status != 200 {
+            return false;
+        }
+        let usage = answer.json()["usage"].as_array().cloned().unwrap_or_default();
+        usage.iter().any(|line| {
+            line["operation"] == "(end session)" && line["requests"] == 1 && line["errors"] == 1
+        })
+    })
+    .await;
+}
+
 /// How the one query begins that says whether the catalog has changed.
 const REVISION: &str = "select value from revision";
 
