@@ -26,6 +26,7 @@ mod preflight;
 mod reports;
 mod resources;
 mod room;
+mod routes;
 mod set_up;
 mod sign_in;
 mod time;
