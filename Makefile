@@ -30,8 +30,10 @@ test: test-rust interleavings test-clients test-browser ## everything that can f
 test-rust: .system/cc ## the Rust tests, the store's and the portal's on SQLite and on PostgreSQL
 	tests/postgres.sh cargo test --locked --lib --bins --examples $(SUITES:%=--test %) $(POSTGRES:%=--test %)
 
+# With its atomics a proxy serves nobody, so the one that was built for it is replaced at once.
 interleavings: .system/cc ## every order in which threads may meet in what calls share
 	cargo test --locked --features interleavings --test interleavings
+	cargo build --locked
 
 # PYTEST takes further arguments: make test-clients PYTEST='-k progress --direct'
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
