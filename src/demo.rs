@@ -16,7 +16,7 @@ use self::backend::Backend;
 use self::greeting::Greeting;
 use self::workshop::Workshop;
 use crate::app::App;
-use crate::catalog::resource::Resource;
+use crate::catalog::resource::{Resource, ResourceType};
 use crate::catalog::snapshot::Snapshot;
 use crate::config::Config;
 use crate::net::base_url::{BaseUrl, Fallback};
@@ -68,9 +68,9 @@ impl Demo {
     /// What to print once `addr` is served. It holds the attendee's key: for the
     /// terminal, not for a log.
     pub fn greeting(&self, config: &Config, addr: SocketAddr) -> String {
-        let base_url = base_url(config, addr);
+        let path = ResourceType::McpServer.client_path(DEPLOYMENT).unwrap_or_default();
         let greeting = Greeting {
-            base_url: base_url.as_str(),
+            url: &base_url(config, addr).join(&path),
             api_key: &self.workshop.api_key,
             event_name: EVENT_NAME,
             event_id: &self.workshop.event_id,

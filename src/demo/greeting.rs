@@ -5,13 +5,12 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::DEPLOYMENT;
 use crate::snippets::McpServer;
 
 /// What the person at the terminal needs to know.
 pub(super) struct Greeting<'a> {
-    /// The proxy's own URL, without a path.
-    pub base_url: &'a str,
+    /// Where clients reach the built-in MCP server.
+    pub url: &'a str,
     pub api_key: &'a SecretString,
     pub event_name: &'a str,
     pub event_id: &'a str,
@@ -23,8 +22,8 @@ impl Greeting<'_> {
     /// The whole text. Commands stand at the left margin, so that they can be
     /// marked and pasted; it holds the key and belongs on the terminal only.
     pub(super) fn text(&self) -> String {
-        let url = format!("{}/api/v1/mcp/{DEPLOYMENT}/mcp", self.base_url);
-        let server = McpServer { name: "my-mcp-demo", url: &url, api_key: self.api_key };
+        let url = self.url;
+        let server = McpServer { name: "my-mcp-demo", url, api_key: self.api_key };
         let sections = [
             ("Open a session, in bash or zsh:", server.curl_initialize()),
             ("List its tools:", server.curl_list_tools()),

@@ -139,7 +139,7 @@ fn servers(event: &Event, base: &BaseUrl, key: &SecretString) -> Vec<Server> {
     let used = event.resources.iter().filter(|resource| resource.active);
     used.filter_map(|resource| {
         let path = resource.kind.client_path(&resource.deployment)?;
-        let url = base.join(&format!("/api/v1{path}"));
+        let url = base.join(&path);
         let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
         let snippets = vec![
             ("VS Code: .vscode/mcp.json", server.vscode()),

@@ -38,8 +38,8 @@ impl ThroughProxy {
         who: Arc<Synthetic>,
         resource: &Resource,
     ) -> Result<Self, Failure> {
-        let path = format!("/api/v1/mcp/{}/mcp", resource.deployment);
-        let uri = path.parse().map_err(|_| ClientError::BadUrl)?;
+        let path = resource.kind.client_path(&resource.deployment);
+        let uri = path.and_then(|path| path.parse().ok()).ok_or(ClientError::BadUrl)?;
         let target = direct(&worker, resource);
         Ok(Self { worker, who, uri, target, sent: AtomicU32::new(0) })
     }

@@ -20,6 +20,9 @@ use crate::catalog::{quota, usage};
 use crate::clock;
 use crate::net::base_url::{BaseUrl, Fallback};
 
+/// The address of types whose clients have one for all deployments.
+const API: &str = "/api/v1";
+
 /// `/healthz`: the process is alive.
 pub(super) fn healthy() -> Response<Body> {
     answer(StatusCode::OK, &json!({"status": "ok"}))
@@ -57,9 +60,9 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
     let snapshot = plane.snapshot.load();
     let event = snapshot.events.get(id).filter(|event| event.active);
     let event = event.ok_or(ProxyError::EventNotFound)?;
-    let proxy_url = base_url(plane, &call.head.headers).join("/api/v1");
-    let mcp = endpoints(event, ResourceType::McpServer, &proxy_url);
-    let toolkit = endpoints(event, ResourceType::FoundryToolkit, &proxy_url);
+    let base = base_url(plane, &call.head.headers);
+    let mcp = endpoints(event, ResourceType::McpServer, &base);
+    let toolkit = endpoints(event, ResourceType::FoundryToolkit, &base);
     Ok(answer(
         StatusCode::OK,
         &json!({
@@ -71,7 +74,7 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
             "end_timestamp": event.end_local,
             "time_zone_label": event.time_zone,
             "time_zone_offset": offset_minutes(event),
-            "proxy_url": proxy_url,
+            "proxy_url": base.join(API),
             "foundry_toolkit_endpoints": toolkit,
             "mcp_server_endpoints": mcp,
             "capabilities": capabilities(event),
@@ -152,13 +155,13 @@ fn capabilities(event: &Event) -> BTreeMap<&'static str, Vec<&str>> {
     names
 }
 
-fn endpoints(event: &Event, kind: ResourceType, proxy_url: &str) -> Vec<Value> {
+fn endpoints(event: &Event, kind: ResourceType, base: &BaseUrl) -> Vec<Value> {
     usable(event)
         .filter(|resource| resource.kind == kind)
         .map(|resource| {
             let name = &*resource.deployment;
-            let path = kind.client_path(name).unwrap_or_default();
-            json!({"deployment_name": name, "endpoint_url": format!("{proxy_url}{path}")})
+            let path = kind.client_path(name).unwrap_or_else(|| API.to_owned());
+            json!({"deployment_name": name, "endpoint_url": base.join(&path)})
         })
         .collect()
 }

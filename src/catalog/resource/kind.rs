@@ -89,11 +89,11 @@ impl ResourceType {
         self.facts().needs_api_version
     }
 
-    /// The path below `/api/v1` at which clients call `deployment`; `None` where the
-    /// type has no address of its own for each.
+    /// The path at which clients call `deployment`; `None` where the type has no address
+    /// of its own for each.
     pub fn client_path(self, deployment: &str) -> Option<String> {
         match self {
-            Self::McpServer => Some(format!("/mcp/{deployment}/mcp")),
+            Self::McpServer => Some(format!("/api/v1/mcp/{deployment}/mcp")),
             Self::FoundryModel
             | Self::FoundryToolkit
             | Self::FoundryAgent
