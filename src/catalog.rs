@@ -26,7 +26,7 @@ pub mod session_mark;
 pub mod snapshot;
 pub(crate) mod unreadable;
 pub mod usage;
-mod validate;
+pub(crate) mod validate;
 
 pub use change::Noun;
 pub use digest::Digest;

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use super::{Error, Result};
 
-pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> Error {
+/// The refusal of a field's value; `reason` follows the field's name in a sentence.
+pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Error {
     Error::Invalid { field, reason: reason.into() }
 }
 
@@ -38,7 +39,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-pub(super) fn number(field: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<()> {
+pub(crate) fn number(field: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<()> {
     if range.contains(&value) {
         return Ok(());
     }

@@ -35,7 +35,7 @@ impl Mark {
     }
 }
 
-/// One step, and what came of it.
+/// One step and its result.
 #[derive(Clone, Debug)]
 pub struct Tick {
     pub what: String,

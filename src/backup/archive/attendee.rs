@@ -3,11 +3,12 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Result;
 use crate::catalog::attendee::Attendee;
 use crate::catalog::attendee::backup::AttendeeRecord;
 use crate::catalog::limits::LARGEST_CAP;
 use crate::catalog::secret::exposed;
-use crate::catalog::{Error, Result};
+use crate::catalog::validate::number;
 
 /// All that is known of one attendee.
 #[derive(Clone, Serialize, Deserialize)]
@@ -84,15 +85,10 @@ impl AttendeeCopy {
     /// Whether the fields by themselves meet the rules.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for the first that does not.
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.
     pub fn check(&self) -> Result<()> {
         self.attendee().check(self.api_key.as_ref())?;
-        match self.used {
-            Some(used) if used.requests > LARGEST_CAP => {
-                let reason = format!("must be from 0 to {LARGEST_CAP}");
-                Err(Error::Invalid { field: "used", reason })
-            }
-            _ => Ok(()),
-        }
+        let used = self.used.map_or(0, |used| used.requests);
+        number("used", used, 0..=LARGEST_CAP)
     }
 }

@@ -3,9 +3,10 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Result;
 use crate::catalog::resource::{Draft, KeyChange, Resource};
 use crate::catalog::secret::exposed;
-use crate::catalog::{Error, Result};
+use crate::catalog::validate::invalid;
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,14 +43,13 @@ impl From<&Resource> for ResourceCopy {
 impl ResourceCopy {
     /// As a draft that creates it.
     pub fn draft(&self) -> Result<Draft> {
-        let invalid = |field| move |reason| Error::Invalid { field, reason };
         Ok(Draft {
             id: None,
             deployment: self.deployment.clone(),
             name: self.name.clone(),
-            kind: self.kind.parse().map_err(invalid("type"))?,
+            kind: self.kind.parse().map_err(|reason: String| invalid("type", reason))?,
             endpoint: self.endpoint.clone(),
-            auth: self.auth.parse().map_err(invalid("auth"))?,
+            auth: self.auth.parse().map_err(|reason: String| invalid("auth", reason))?,
             key: self.key.clone().map_or(KeyChange::Keep, KeyChange::Set),
             region: self.region.clone(),
             active: self.active,

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Result;
 use crate::catalog::usage::backup::{DAY_MS, MINUTE_MS};
 use crate::catalog::usage::{BUCKETS_MS, Figures, UsageKey};
-use crate::catalog::{Error, Result};
+use crate::catalog::validate::invalid;
 
 /// Greatest figure that is taken from a file: sums of all rows still fit.
 const MAX_FIGURE: u64 = 1_000_000_000_000;
@@ -62,20 +63,20 @@ impl UsageCopy {
     }
 
     /// # Errors
-    /// [`Error::Invalid`] for the first field that does not meet its rules.
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first field that does not meet its rules.
     pub fn check(&self, now_ms: i64) -> Result<()> {
         // As callers sent them, so any text that the store can hold.
         if [&self.operation, &self.name].iter().any(|text| text.contains('\0')) {
-            return Err(refuse("operation", "or name holds a NUL character"));
+            return Err(invalid("operation", "or name holds a NUL character"));
         }
         let last_day = now_ms + DAY_MS;
         if self.minute % MINUTE_MS != 0 || !(0..=last_day).contains(&self.minute) {
-            return Err(refuse("minute", "is not the start of a minute that has been"));
+            return Err(invalid("minute", "is not the start of a minute that has been"));
         }
         let sums =
             [self.requests, self.errors, self.prompt_tokens, self.completion_tokens, self.total_ms];
         if sums.iter().chain(&self.buckets).any(|figure| *figure > MAX_FIGURE) {
-            return Err(refuse("requests", format!("or another figure is above {MAX_FIGURE}")));
+            return Err(invalid("requests", format!("or another figure is above {MAX_FIGURE}")));
         }
         Ok(())
     }
@@ -90,8 +91,4 @@ impl UsageCopy {
             buckets: self.buckets,
         }
     }
-}
-
-fn refuse(field: &'static str, reason: impl Into<String>) -> Error {
-    Error::Invalid { field, reason: reason.into() }
 }

@@ -25,7 +25,7 @@ pub(super) enum Fact<'r> {
     Number(&'static str, u64),
     /// UTC milliseconds since 1970.
     Time(&'static str, i64),
-    /// The event, and whom to ask.
+    /// The event, and the name and address of its organiser.
     Contact(&'r Organizer),
 }
 

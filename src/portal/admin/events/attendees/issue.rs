@@ -8,8 +8,9 @@ use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, Path, State};
 
 use super::{Asked, list, path};
+use crate::catalog::Result;
 use crate::catalog::attendee::{self, Issued};
-use crate::catalog::{Error, Result};
+use crate::catalog::validate::invalid;
 use crate::portal::Site;
 use crate::portal::body::Unread;
 use crate::portal::flash::Flash;
@@ -83,10 +84,6 @@ impl Issue {
         }
         Ok(count)
     }
-}
-
-fn invalid(field: &'static str, reason: &str) -> Error {
-    Error::Invalid { field, reason: reason.into() }
 }
 
 pub async fn issue(
