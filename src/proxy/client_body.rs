@@ -26,7 +26,7 @@ type Source = dyn HttpBody<Data = Bytes, Error = ReadError> + Send + Sync + Unpi
 
 /// A body on its way in.
 pub struct ClientBody {
-    /// `None` where there is no body, or at its end. Boxed: requests are moved from stage to
+    /// `None` where there is no body. Boxed: requests are moved from stage to
     /// stage, most of them without a body that is still on its way.
     source: Option<Box<Source>>,
 }
@@ -51,12 +51,10 @@ impl HttpBody for ClientBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(None) };
-        let polled = Pin::new(source).poll_frame(cx);
-        if matches!(polled, Poll::Ready(None)) {
-            self.source = None;
+        match &mut self.source {
+            Some(source) => Pin::new(source).poll_frame(cx),
+            None => Poll::Ready(None),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
