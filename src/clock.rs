@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const MINUTE_MS: i64 = 60_000;
+pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// The clock of one process: the wall clock, which tests can move. Clones tell the same time.
 ///
@@ -66,6 +69,11 @@ pub fn now_ms() -> i64 {
 /// The UTC day of an instant in milliseconds, counted from 1970.
 pub fn day_of(ms: i64) -> u32 {
     u32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(0)
+}
+
+/// A time as whole milliseconds, for figures and logs.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An instant in milliseconds as RFC 3339 in UTC.

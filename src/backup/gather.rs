@@ -14,7 +14,7 @@ use crate::catalog::resource;
 use crate::catalog::seal::Vault;
 use crate::catalog::usage::backup as figures;
 use crate::catalog::{Noun, Rows, Unreadable};
-use crate::clock;
+use crate::clock::{self, DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::db::Db;
 
 /// Reads everything; figures where they are asked for, by the minute as far as that
@@ -76,7 +76,7 @@ const OTHER_WAY: &str = "the operator can copy the whole database instead";
 
 async fn figures(db: &Db, owner_id: &str) -> Result<Vec<UsageCopy>, Error> {
     let limit = u32::try_from(MAX_USAGE + 1).unwrap_or(u32::MAX);
-    for grain in [figures::MINUTE_MS, figures::HOUR_MS, figures::DAY_MS] {
+    for grain in [MINUTE_MS, HOUR_MS, DAY_MS] {
         let sums = figures::sums(db, owner_id, grain, limit).await?;
         if sums.len() <= MAX_USAGE {
             return Ok(sums.into_iter().map(UsageCopy::from).collect());

@@ -15,6 +15,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::seal::{Place, Vault};
 use super::{Digest, Result};
+use crate::clock::HOUR_MS;
 use crate::db::{Columns, Db, Parameters};
 
 pub mod changes;
@@ -24,8 +25,6 @@ pub(crate) mod writer;
 pub use sweep::{expire, make_room};
 
 type AnyQuery<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// A session unused for this long has ended.
 const IDLE_MS: i64 = 24 * HOUR_MS;

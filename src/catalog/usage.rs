@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::any::AnyRow;
 
 use super::{Result, new_id};
+use crate::clock::{DAY_MS, millis};
 use crate::db::{Columns, Db};
 
 pub(crate) mod backup;
@@ -31,8 +32,6 @@ pub use live::{LiveFigures, live};
 /// one more.
 pub const BUCKETS_MS: [u64; 13] =
     [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The columns that are added up.
 const FIGURES: [&str; 19] = [
@@ -91,7 +90,7 @@ impl Figures {
     /// Adds so many calls, which took the same time each.
     pub fn add_calls(&mut self, calls: u32, took: Duration, is_error: bool) {
         let calls = u64::from(calls);
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let ms = millis(took);
         self.requests += calls;
         self.errors += calls * u64::from(is_error);
         self.total_ms = self.total_ms.saturating_add(ms.saturating_mul(calls));

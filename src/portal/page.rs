@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 use super::error::PageError;
 use super::flash::Flash;
 use super::{Site, html};
+use crate::clock::millis;
 use crate::proxy::logged;
 
 /// What a handler answers.
@@ -162,7 +163,7 @@ pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> R
             method = logged(&method),
             page = route.as_ref().map(MatchedPath::as_str),
             status = response.status().as_u16(),
-            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms = millis(started.elapsed()),
             "request"
         );
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::board::{Board, Mark, Tick};
+use crate::clock::millis;
 
 /// Tools whose names are kept.
 const LISTED: usize = 100;
@@ -78,8 +79,4 @@ impl Steps {
         });
         self.skip_rest();
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,7 @@ use super::opening::{OpeningFailure, WITH_SESSIONS, initialize, more_telling, op
 use super::report::{Report, ServerInfo};
 use super::rpc::{SESSION_ID, client_info, common_headers, post, result, session_id};
 use super::transport::{ProbeAnswer, ProbeTarget, Transport};
+use crate::clock::millis;
 
 const WITHOUT_SESSIONS: &str = "2026-07-28";
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -236,8 +237,4 @@ impl<'a, T: Transport> Conversation<'a, T> {
             latency_ms: millis(answer.answered_in),
         }
     }
-}
-
-fn millis(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

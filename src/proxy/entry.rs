@@ -21,6 +21,7 @@ use super::route::{Route, logged};
 use super::synthetic::Synthetic;
 use super::worker::{REQUEST_ID, Worker};
 use super::{info, origin, rate_headers};
+use crate::clock::millis;
 
 /// Serves one request of a client.
 ///
@@ -105,7 +106,7 @@ fn log(call: &Call<'_>, route: Route<'_>, status: StatusCode) {
         route = route.family().label(),
         deployment = call.resource.as_ref().map(|resource| &*resource.deployment),
         status = status.as_u16(),
-        ms = u64::try_from(call.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ms = millis(call.started.elapsed()),
         attendee = caller.map(|caller| &*caller.live.attendee_id),
         event = synthetic.map(Synthetic::event_id),
         preflight = synthetic.map(|_| true),

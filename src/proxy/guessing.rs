@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::catalog::{self, event};
+use crate::clock::MINUTE_MS;
 use crate::db::Db;
 use crate::net::source_site;
 
@@ -35,8 +36,6 @@ const PLACES: usize = 10;
 /// Maximum number of sources and events that are counted by themselves. Beyond it the sources
 /// of an event are counted together.
 const DOORS: usize = 65_536;
-
-const MINUTE_MS: i64 = 60_000;
 
 /// All doors, and what is yet to be written about them.
 #[derive(Default)]

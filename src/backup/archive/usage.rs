@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Result;
-use crate::catalog::usage::backup::{DAY_MS, MINUTE_MS};
 use crate::catalog::usage::{BUCKETS_MS, Figures, UsageKey};
 use crate::catalog::validate::invalid;
+use crate::clock::{DAY_MS, MINUTE_MS};
 
 /// Greatest figure that is taken from a file: sums of all rows still fit.
 const MAX_FIGURE: u64 = 1_000_000_000_000;

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{HOUR_MS, IDLE_MS, McpSession, changes};
+use super::{IDLE_MS, McpSession, changes};
 use crate::catalog::{Digest, Result};
+use crate::clock::HOUR_MS;
 use crate::db::{Columns, Db, Parameters};
 
 /// A tombstone is kept for this long.

@@ -12,12 +12,11 @@ use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::{invalid, line};
 use crate::catalog::{Error, Noun, Result, change, new_id};
+use crate::clock::DAY_MS;
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
 const PREFIX: &str = "aip_";
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Most tokens that an owner has at a time.
 const MOST: u32 = 50;

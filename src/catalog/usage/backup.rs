@@ -7,11 +7,6 @@ use super::{FIGURES, Figures, UsageKey, totals};
 use crate::catalog::Result;
 use crate::db::{Columns, Db};
 
-/// How finely figures are kept, in milliseconds.
-pub(crate) const MINUTE_MS: i64 = 60_000;
-pub(crate) const HOUR_MS: i64 = 60 * MINUTE_MS;
-pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
-
 /// Rows that are restored in one transaction.
 const BATCH: usize = 512;
 

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rows::{Of, USAGE, add_rows, of_usage};
-use super::{Batch, DAY_MS, totals};
+use super::{Batch, totals};
 use crate::catalog::Result;
+use crate::clock::DAY_MS;
 use crate::db::{Db, Parameters, Tx};
 
 /// Quotas of one statement, a power of two.

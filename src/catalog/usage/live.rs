@@ -1,9 +1,8 @@
 //! What is going on in an event right now, as of the last second's write.
 
 use crate::catalog::Result;
+use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db};
-
-const MINUTE_MS: i64 = 60_000;
 
 /// Who called within so many milliseconds is active now.
 const ACTIVE_MS: i64 = 5 * MINUTE_MS;

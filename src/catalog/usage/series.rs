@@ -3,9 +3,8 @@
 use super::totals::QUARTER_MS;
 use crate::catalog::Result;
 use crate::catalog::event::Event;
+use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db, Parameters};
-
-pub const MINUTE_MS: i64 = 60_000;
 
 /// From its start up to, and without, its end; UTC milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

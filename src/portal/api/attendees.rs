@@ -12,9 +12,8 @@ use super::bearer::Program;
 use super::body::{Body, Path, Query};
 use super::error::{ApiError, Problem};
 use crate::catalog::attendee::{AttendeeChange, deleted};
-use crate::catalog::usage::backup::DAY_MS;
 use crate::catalog::{attendee, event};
-use crate::clock::rfc3339;
+use crate::clock::{DAY_MS, rfc3339};
 use crate::portal::Site;
 
 #[derive(Debug, Serialize, ToSchema)]

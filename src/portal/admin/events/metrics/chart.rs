@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::view::{By, View};
-use crate::catalog::usage::series::{MINUTE_MS, Point, Span};
+use crate::catalog::usage::series::{Point, Span};
+use crate::clock::MINUTE_MS;
 
 /// How high a chart is in its own units.
 pub const HEIGHT: u64 = 100;

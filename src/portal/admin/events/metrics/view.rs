@@ -6,9 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
-use crate::catalog::usage::series::{MINUTE_MS, Span};
-
-const HOUR_MS: i64 = 60 * MINUTE_MS;
+use crate::catalog::usage::series::Span;
+use crate::clock::{HOUR_MS, MINUTE_MS};
 
 /// The steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
