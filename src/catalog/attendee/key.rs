@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 
 use crate::catalog::Result;
-use crate::catalog::digest::hex;
-use crate::catalog::seal::{self, Place};
+use crate::catalog::owner::token;
+use crate::catalog::seal::Place;
 use crate::catalog::validate::invalid;
 
 pub(in crate::catalog) const TABLE: &str = "attendee";
@@ -14,12 +14,10 @@ pub(super) fn place(id: &str) -> Place<'_> {
     Place { table: TABLE, row: id, column: API_KEY }
 }
 
-/// 32 random bytes as 64 hexadecimal digits: no character that a shell, a CSV
-/// file or a person could take for another.
+/// A new key: no character of it could be taken for another by a shell, a CSV file or a
+/// person.
 pub(super) fn new_api_key() -> Result<SecretString> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| seal::Error::Failed)?;
-    Ok(hex(&*bytes).into())
+    token::random()
 }
 
 /// What can be sent in a header, cannot be guessed, and is not taken for a

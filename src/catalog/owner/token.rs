@@ -1,5 +1,6 @@
-//! Random tokens, of which only the digest is stored: those of one-time links, of
-//! programs, of signed-in browsers, and of sign-ins under way at Microsoft.
+//! Random tokens. Only the digest is stored of those of one-time links, of programs, of
+//! signed-in browsers, and of sign-ins under way at Microsoft; attendees' API keys are made
+//! here as well, and are sealed.
 //!
 //! A token cannot be guessed, so its SHA-256 is what is stored and looked for: the time
 //! that a look-up takes reveals nothing about a token that would be valid.
