@@ -1,7 +1,8 @@
 """A real browser in front of the real binary.
 
 Every page that a test opens is watched: a script error, a broken rule of the
-page's own content security policy or a request to anywhere else fails it.
+page's own content security policy or a request to anywhere else fails it. What
+the pages showed and the proxy said when a test failed is in its report.
 """
 
 import shutil
@@ -9,12 +10,31 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from journeys import admitted, fastmcp_client, open_event
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, sync_playwright
 from portal import ADA, Portal
 from programs import EXAMPLE, Client, Server
 from watch import Watch
 
 CHROMIUM = shutil.which("chromium")
+WATCHES = pytest.StashKey[list[Watch]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call" and report.failed:
+        for watch in item.stash.get(WATCHES, []):
+            report.sections += [(f"{page.url} showed", text_of(page)) for page in watch.context.pages]
+        if proxy := getattr(item, "funcargs", {}).get("portal"):
+            report.sections.append(("the proxy said", "".join((proxy.out + proxy.err)[-40:])))
+    return report
+
+
+def text_of(page: Page) -> str:
+    try:
+        return page.locator("body").inner_text(timeout=2_000)
+    except Error as error:
+        return f"not readable: {error}"
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +54,9 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
 
 
 @pytest.fixture
-def visitor(chromium: Browser, portal: Portal) -> Iterator[Callable[..., Page]]:
+def visitor(request: pytest.FixtureRequest, chromium: Browser, portal: Portal) -> Iterator[Callable[..., Page]]:
     """Makes a page in a browser of its own that was never here; takes what Playwright's `new_context` takes."""
-    watches: list[Watch] = []
+    watches = request.node.stash.setdefault(WATCHES, [])
 
     def make(**options) -> Page:
         options = {"base_url": portal.origin, "locale": "en-GB"} | options
