@@ -74,7 +74,8 @@ impl<'p> Workshop<'p> {
         format!("{}: {}", entry.action, entry.detail)
     }
 
-    /// How a tool call fares: `ok`, or the code of its refusal.
+    /// How a tool call fares: `ok`, the code of its refusal, or `cut off`: a call that is under way
+    /// when its attendee is switched off gets no whole answer.
     pub async fn call(&self, key: &SecretString, deployment: &str) -> String {
         let url = format!("{}/api/v1/mcp/{deployment}/mcp", self.portal.url);
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
@@ -84,7 +85,8 @@ impl<'p> Workshop<'p> {
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream")
             .body(body);
-        let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+        let answer = async { request.send().await?.json::<serde_json::Value>().await };
+        let Ok(answer) = answer.await else { return "cut off".to_owned() };
         match answer["error"]["data"]["code"].as_str() {
             Some(code) => code.to_owned(),
             None => "ok".to_owned(),
