@@ -300,7 +300,7 @@ fn help_teaches() {
     Options:
           --event <EVENT>       The event, by id or name
           --count <N>           How many keys to make [default: one a name]
-          --names <FILE>        Names to give the attendees: one a line, or a CSV file; - for standard input
+          --names <FILE>        Names of attendees: one a line, or a CSV file; - for standard input
           --format <FORMAT>     What to print [default: text] [possible values: text, csv, json]
           --owner <NAME>        Whose resources and events [default: local]
           --data-dir <DIR>      Folder of the SQLite database and the master key; made when missing

@@ -31,7 +31,7 @@ pub struct Issue {
     #[arg(long, value_name = "N", required_unless_present = "names")]
     count: Option<u32>,
 
-    /// Names to give the attendees: one a line, or a CSV file; - for standard input
+    /// Names of attendees: one a line, or a CSV file; - for standard input
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
