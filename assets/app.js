@@ -163,7 +163,7 @@ if (claimed) {
 
 function takeFragment() {
   if (location.hash.length < 2) return;
-  claimed.value = location.hash.slice(1, 41);
+  claimed.value = location.hash.slice(1, 1001);
   history.replaceState(null, "", location.pathname);
   claimed.form.querySelector("button").focus();
 }

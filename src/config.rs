@@ -6,6 +6,7 @@
 //! is the client secret of [`EntraArgs`].
 
 mod entra;
+pub(crate) mod https;
 #[cfg(test)]
 mod tests;
 pub(crate) mod values;
@@ -181,6 +182,13 @@ pub struct Config {
     /// Private key (PEM) of --tls-cert.
     #[arg(long, env = "AI_PROXY_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+
+    /// How long browsers that were here over HTTPS refuse plain HTTP at this host; 0 for not at all.
+    #[arg(
+        long, env = "AI_PROXY_HSTS", default_value_t = 86_400,
+        value_parser = values::number::<u32>(0..=63_072_000), value_name = "SECONDS"
+    )]
+    pub hsts: u32,
 
     #[command(flatten)]
     pub entra: EntraArgs,

@@ -84,7 +84,8 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
             .build()
             .context("a worker's runtime could not be made")?;
         let worker = Arc::new(Worker::new(app.plane.clone()));
-        let dispatch = Arc::new(Dispatch { worker, portal: portal.clone() });
+        let strict_transport = app.config.strict_transport();
+        let dispatch = Arc::new(Dispatch { worker, portal: portal.clone(), strict_transport });
         let (connections, stop) = (connections.clone(), stop.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
             runtime.block_on(connections.serve(listener, dispatch, stop));

@@ -3,11 +3,13 @@
 //! are in a file of their own.
 //!
 //! Whoever adds, drops or reads anew a field raises the format: a release refuses
-//! what it does not know, and loses nothing silently.
+//! what it does not know, and loses nothing silently. Files of every earlier format stay
+//! readable: each has an [`Upgrade`] to the next.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Error;
@@ -23,6 +25,13 @@ pub use resource::ResourceCopy;
 pub use usage::UsageCopy;
 
 pub const FORMAT: u32 = 1;
+
+/// Turns the JSON of one format into that of the next.
+type Upgrade = fn(&mut Value) -> Result<(), Error>;
+
+/// One for each earlier format, the first from format 1 to 2: a higher [`FORMAT`] does not compile
+/// without the way that files of the one before take to it.
+const UPGRADES: [Upgrade; FORMAT as usize - 1] = [];
 
 pub(super) const MAX_RESOURCES: usize = 1_000;
 pub(super) const MAX_EVENTS: usize = 1_000;
@@ -58,13 +67,14 @@ impl Archive {
         struct Format {
             format: u32,
         }
-        let unreadable = |error: serde_json::Error| {
-            let (line, column) = (error.line(), error.column());
-            Error::Invalid(format!("what is in it is not of format 1 (line {line}, {column})"))
-        };
-        match serde_json::from_slice::<Format>(text).map_err(unreadable)?.format {
-            FORMAT => serde_json::from_slice(text).map_err(unreadable),
-            format => Err(Error::Newer(format)),
+        match serde_json::from_slice::<Format>(text).map_err(|error| unreadable(&error))?.format {
+            FORMAT => serde_json::from_slice(text).map_err(|error| unreadable(&error)),
+            format => {
+                let upgraded = upgraded(text, format, &UPGRADES)?;
+                serde_json::from_value(upgraded).map_err(|_| {
+                    Error::Invalid(format!("what is in it is not of its format {format}"))
+                })
+            }
         }
     }
 
@@ -147,6 +157,27 @@ pub(super) fn check_counts(counts: [usize; 4]) -> Result<(), Error> {
     }
 }
 
+/// A text of an earlier format, brought to the one after the last of `upgrades`.
+fn upgraded(text: &[u8], format: u32, upgrades: &[Upgrade]) -> Result<Value, Error> {
+    let first = format.checked_sub(1).ok_or_else(|| {
+        Error::Invalid("what is in it is of format 0, and no release writes that".to_owned())
+    })?;
+    let to_come = upgrades.get(first as usize..).filter(|to_come| !to_come.is_empty());
+    let to_come = to_come.ok_or(Error::Newer(format))?;
+    let mut value: Value = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
+    for (upgrade, from) in to_come.iter().zip(format..) {
+        upgrade(&mut value)?;
+        value["format"] = (from + 1).into();
+    }
+    Ok(value)
+}
+
+/// The place, and nothing of what stands there.
+fn unreadable(error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    Error::Invalid(format!("what is in it is not of format {FORMAT} (line {line}, {column})"))
+}
+
 fn at(entry: impl Fn() -> String) -> impl Fn(crate::catalog::Error) -> Error {
     move |error| Error::Invalid(format!("{}: {error}", entry()))
 }
@@ -157,4 +188,44 @@ pub fn quoted(text: &str) -> String {
     let short: String = text.chars().filter(|c| !c.is_control()).take(64).collect();
     let more = if text.chars().nth(64).is_some() { "…" } else { "" };
     format!("“{short}{more}”")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_formats_take_each_step_to_the_present_one() {
+        let upgrades: [Upgrade; 2] = [
+            |value| {
+                value["steps"] = "1".into();
+                Ok(())
+            },
+            |value| {
+                value["steps"] = format!("{} 2", value["steps"].as_str().unwrap_or("")).into();
+                Ok(())
+            },
+        ];
+        let read = |format: u32| {
+            upgraded(format!("{{\"format\":{format}}}").as_bytes(), format, &upgrades)
+        };
+        let first = read(1).unwrap();
+        assert_eq!((&first["steps"], &first["format"]), (&"1 2".into(), &3.into()));
+        let second = read(2).unwrap();
+        assert_eq!((&second["steps"], &second["format"]), (&" 2".into(), &3.into()));
+        for newer in [3, 4, u32::MAX] {
+            assert!(matches!(read(newer), Err(Error::Newer(format)) if format == newer));
+        }
+        assert!(matches!(read(0), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn a_newer_file_says_what_to_update() {
+        let newer = FORMAT + 1;
+        let error = Archive::from_json(format!("{{\"format\":{newer}}}").as_bytes()).err().unwrap();
+        let text = format!(
+            "was made by a newer release of AI Proxy (format {newer}); update this one first"
+        );
+        assert_eq!(error.to_string(), text);
+    }
 }

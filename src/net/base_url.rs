@@ -1,28 +1,30 @@
 //! The address at which people and programs reach this proxy: the start of every URL of ours in a
 //! page, an answer or a terminal.
 //!
-//! It is the public URL where one is set. Without one it depends on the caller ([`Fallback`]): a page
-//! is shown only in the browser that asked for it, but an answer of the API may be passed on.
+//! It is the public URL where one is set. Without one it is the host in the request, but only if that
+//! is an address or a name that nobody outside the local network can give out: any other name may have
+//! been made to lead here, and would then receive the keys that are sent to our URLs.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::socket::from_here;
 
 /// Scheme, host and port, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl(String);
+pub struct BaseUrl {
+    url: String,
+    is_confirmed: bool,
+}
 
 /// The address where no public URL is set. `https` says whether clients use HTTPS.
 #[derive(Clone, Copy)]
 pub enum Fallback<'a> {
-    /// The host in the request, whatever its name.
-    AskedHost { https: bool, host: Option<&'a str> },
-    /// The host in the request if it is an address, otherwise the address that the server listens
-    /// on: anybody can make a name that leads here.
-    AskedAddress { https: bool, host: Option<&'a str>, listen: SocketAddr },
+    /// The host in the request if it can be believed, otherwise the address that the server
+    /// listens on.
+    Asked { https: bool, host: Option<&'a str>, listen: SocketAddr },
     /// The address that the server listens on, as a client on this machine finds it.
     Local { https: bool, listen: SocketAddr },
 }
@@ -31,46 +33,61 @@ impl BaseUrl {
     pub fn new(public: Option<&Url>, fallback: Fallback<'_>) -> Self {
         match (public, fallback) {
             (Some(public), _) => Self::public(public),
-            (None, Fallback::AskedHost { https, host }) => {
-                Self::at(https, host.unwrap_or("localhost"))
-            }
-            (None, Fallback::AskedAddress { https, host, listen }) => {
-                match host.filter(|host| is_address(host)) {
-                    Some(host) => Self::at(https, host),
-                    None => Self::at(https, listen),
-                }
-            }
+            (None, Fallback::Asked { https, host, listen }) => match host.and_then(believed) {
+                Some(host) => Self::at(https, host),
+                None => Self { is_confirmed: false, ..Self::at(https, listen) },
+            },
             (None, Fallback::Local { https, listen }) => Self::at(https, from_here(listen)),
         }
     }
 
     /// The base of a public URL.
     pub fn public(url: &Url) -> Self {
-        Self(url.as_str().trim_end_matches('/').to_owned())
+        Self { url: url.as_str().trim_end_matches('/').to_owned(), is_confirmed: true }
     }
 
     fn at(https: bool, host: impl fmt::Display) -> Self {
         let scheme = if https { "https" } else { "http" };
-        Self(format!("{scheme}://{host}"))
+        Self { url: format!("{scheme}://{host}"), is_confirmed: true }
+    }
+
+    /// Whether it leads here for whoever asked. If not, it is only the address that the server
+    /// listens on: a page that shows it says so.
+    pub fn is_confirmed(&self) -> bool {
+        self.is_confirmed
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.url
     }
 
     /// The URL of a path, which begins with a slash.
     pub fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+        format!("{}{path}", self.url)
     }
 }
 
-fn is_address(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+/// A host, with its port, that can be believed: `Host` says what the client's user typed or followed.
+fn believed(host: &str) -> Option<String> {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port.parse::<u16>().ok()?)),
+        _ => (host, None),
     };
-    let literal = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || literal.parse::<IpAddr>().is_ok()
+    let parsed = Host::parse(name).ok()?;
+    if matches!(&parsed, Host::Domain(name) if !is_local(name)) {
+        return None;
+    }
+    Some(port.map_or_else(|| parsed.to_string(), |port| format!("{parsed}:{port}")))
+}
+
+/// Whether only the local network gives out this name: it has no dot, or ends as no name on the
+/// internet does (RFC 6761, 6762 and 8375, and ICANN's `internal`).
+fn is_local(name: &str) -> bool {
+    const ENDINGS: [&str; 4] = [".local", ".localhost", ".internal", ".home.arpa"];
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let name = name.trim_end_matches('.');
+    name.bytes().all(is_name)
+        && (!name.contains('.') || ENDINGS.iter().any(|ending| name.ends_with(ending)))
 }
 
 #[cfg(test)]
@@ -78,12 +95,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_are_taken_from_host() {
-        for good in ["192.0.2.5:8910", "localhost", "localhost:80", "[::1]:8910"] {
-            assert!(is_address(good), "{good}");
+    fn only_addresses_and_local_names_are_believed() {
+        for good in [
+            "192.0.2.5:8910",
+            "localhost",
+            "localhost:80",
+            "[::1]:8910",
+            "[2001:db8::1]",
+            "laptop:8910",
+            "laptop.local:8910",
+            "proxy.internal",
+            "box.home.arpa",
+        ] {
+            assert_eq!(believed(good).as_deref(), Some(good));
         }
-        for bad in ["evil.example", "evil.example:80", "localhost.evil.example", ""] {
-            assert!(!is_address(bad), "{bad}");
+        for bad in [
+            "evil.example",
+            "evil.example:80",
+            "evil.example.:80",
+            "localhost.evil.example",
+            "evillocal.example",
+            "laptop:80.evil.example",
+            "evil.example@localhost",
+            "localhost/evil.example",
+            "localhost\"",
+            "laptop:port",
+            "laptop:99999",
+            "",
+        ] {
+            assert_eq!(believed(bad), None, "{bad}");
         }
     }
 
@@ -93,14 +133,14 @@ mod tests {
         let public = "https://proxy.example/".parse().unwrap();
         let (https, name, address) = (false, Some("evil.example"), Some("192.0.2.5:8910"));
         for (fallback, base) in [
-            (Fallback::AskedHost { https, host: name }, "http://evil.example"),
-            (Fallback::AskedHost { https: true, host: None }, "https://localhost"),
-            (Fallback::AskedAddress { https, host: address, listen }, "http://192.0.2.5:8910"),
-            (Fallback::AskedAddress { https, host: name, listen }, "http://0.0.0.0:8910"),
-            (Fallback::AskedAddress { https: true, host: None, listen }, "https://0.0.0.0:8910"),
+            (Fallback::Asked { https, host: address, listen }, "http://192.0.2.5:8910"),
+            (Fallback::Asked { https, host: name, listen }, "http://0.0.0.0:8910"),
+            (Fallback::Asked { https: true, host: None, listen }, "https://0.0.0.0:8910"),
             (Fallback::Local { https, listen }, "http://127.0.0.1:8910"),
         ] {
-            assert_eq!(BaseUrl::new(None, fallback).as_str(), base);
+            let found = BaseUrl::new(None, fallback);
+            assert_eq!(found.as_str(), base);
+            assert_eq!(found.is_confirmed(), !base.contains("0.0.0.0"));
             let public = BaseUrl::new(Some(&public), fallback);
             assert_eq!(public.join("/claim"), "https://proxy.example/claim");
         }

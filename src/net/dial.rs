@@ -21,7 +21,8 @@ use super::socket::tune;
 #[derive(Debug)]
 pub enum ResolveError {
     TimedOut,
-    /// The name is not known.
+    /// The name is not known, or is to be taken for one: under the policy `public`, what a name
+    /// is in a private network is nothing that an owner is told.
     Unknown(io::Error),
     /// The policy allows none of its addresses; this is the first.
     Refused(IpAddr),
@@ -47,7 +48,8 @@ pub(crate) async fn resolve(
     policy: EndpointPolicy,
     limit: Duration,
 ) -> Result<Vec<SocketAddr>, ResolveError> {
-    let resolved = match without_brackets(host).parse::<IpAddr>() {
+    let typed = without_brackets(host).parse::<IpAddr>();
+    let resolved = match typed {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => tokio::time::timeout(limit, tokio::net::lookup_host((host, port)))
             .await
@@ -58,6 +60,9 @@ pub(crate) async fn resolve(
     let (allowed, refused): (Vec<_>, Vec<_>) =
         resolved.into_iter().partition(|address| is_allowed(address.ip(), policy));
     match refused.first() {
+        Some(_) if allowed.is_empty() && policy == EndpointPolicy::Public && typed.is_err() => {
+            Err(ResolveError::Unknown(io::ErrorKind::NotFound.into()))
+        }
         Some(address) if allowed.is_empty() => Err(ResolveError::Refused(address.ip())),
         _ => Ok(allowed),
     }
@@ -109,6 +114,11 @@ mod tests {
             let refused = found(host, EndpointPolicy::Public).await.unwrap_err();
             assert!(matches!(refused, ResolveError::Refused(ip) if ip.is_loopback()), "{host}");
             assert_eq!(io::Error::from(refused).kind(), io::ErrorKind::PermissionDenied);
+        }
+        // `localhost` is in a private network, `nowhere.invalid` nowhere: no difference is told.
+        for host in ["localhost", "nowhere.invalid"] {
+            let error = found(host, EndpointPolicy::Public).await.unwrap_err();
+            assert!(matches!(error, ResolveError::Unknown(_)), "{host}");
         }
         let unknown = found(&"x".repeat(300), EndpointPolicy::Any).await;
         assert!(matches!(unknown, Err(ResolveError::Unknown(_))));

@@ -48,6 +48,8 @@ struct Done<'a> {
     starts: String,
     ends: String,
     servers: Vec<Server>,
+    /// Whether the URLs are sure to lead here.
+    is_confirmed: bool,
 }
 
 /// An MCP server of the event, and what to paste where.
@@ -82,6 +84,7 @@ pub async fn submit(
                 starts: clock::wall_clock(event.starts_at, &event.time_zone).replace('T', " "),
                 ends: clock::wall_clock(event.ends_at, &event.time_zone).replace('T', " "),
                 servers: servers(&event, &visitor.base_url, &key),
+                is_confirmed: visitor.base_url.is_confirmed(),
                 event,
             })
         }
@@ -124,8 +127,7 @@ fn unknown(site: &Site, visitor: &Visitor, code: &str) -> Answer {
              works at once; wait {seconds} s before you guess again"
         ),
     };
-    let code: String = code.chars().take(40).collect();
-    let ask = Ask { code: &code, problems: Problems::one("code", reason) };
+    let ask = Ask { code: page::shown_again(code), problems: Problems::one("code", reason) };
     match counted {
         Ok(()) => page::unprocessable(&ask),
         Err(Wait(seconds)) => {

@@ -116,7 +116,8 @@ impl IntoResponse for PageError {
             PageError::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "Too large",
-                "The form holds more than this page takes. Nothing was changed; go back and shorten it."
+                "The form holds more than is read: 1 MB, or 8 KB from somebody who is not signed in. Nothing was \
+                 changed. Go back, where most browsers still have what you typed, and shorten it."
                     .to_owned(),
             ),
             PageError::Late => (

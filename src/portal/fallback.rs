@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use tower_http::csrf::ProtectionError;
 
 use super::api;
@@ -21,6 +22,26 @@ pub async fn without_nul(request: Request, next: Next) -> Response {
     match uri.path().starts_with(api::BASE) {
         true => api::error::not_found().await.into_response(),
         false => PageError::NotFound.into_response(),
+    }
+}
+
+/// Gives a refusal of the framework, which is a line of text, the shape of a page: an address whose
+/// id or query cannot be read, or a form that is not sent as one.
+pub async fn framed(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !status.is_client_error() || !kind.is_some_and(|kind| kind.starts_with("text/plain")) {
+        return response;
+    }
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => PageError::TooLarge.into_response(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => PageError::BadForm.into_response(),
+        _ => {
+            let text = "Part of this address cannot be read: its query holds a value that the page does \
+                        not know, or the form did not arrive whole. Nothing was changed. Go back and use \
+                        the page's own links, or delete the address from its “?” on.";
+            dead_end(status, "Address not understood", text)
+        }
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Gate {
     programs: Turns<IpAddr>,
     /// One owner's, in a browser or by programs.
     each_owner: Turns<(String, Crowd)>,
+    /// Files of owners that are arriving or being read. Backups have turns of their own.
+    uploads: Turns<String>,
 }
 
 impl Default for Gate {
@@ -84,8 +86,31 @@ impl Default for Gate {
             owners: Turns::new(bounds),
             programs: Turns::new(bounds),
             each_owner: Turns::new(each_owner),
+            // Each holds as much as its route takes, twice while it is read.
+            uploads: Turns::new(Bounds {
+                at_once: 16,
+                each: 2,
+                waiting: 64,
+                waiting_each: 4,
+                patience: Duration::from_secs(5),
+            }),
         }
     }
+}
+
+impl Gate {
+    /// A turn to send a file, which a handler takes before it reads the body.
+    ///
+    /// # Errors
+    /// [`Full`]: too many files are arriving, of this owner or of all.
+    pub async fn upload(&self, owner_id: &str) -> Result<UploadTurn, Full> {
+        Ok(UploadTurn { _turn: self.uploads.take(&owner_id.to_owned()).await? })
+    }
+}
+
+/// A turn of a file, until it is read.
+pub struct UploadTurn {
+    _turn: Turn<String>,
 }
 
 /// A turn of one owner, for as long as their request is answered.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use http::Method;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
@@ -138,6 +138,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .merge(owners.route_layer(owners_door))
         .fallback(fallback::not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
+        .layer(map_response(fallback::framed))
         .layer(CatchPanicLayer::custom(fallback::panicked))
         .layer(same_site)
         // After what guards cookies: it takes none.

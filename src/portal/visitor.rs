@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Redirect};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use http::header::HOST;
 use http::request::Parts;
-use http::uri::Authority;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Site;
@@ -19,7 +17,7 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::https::asked_host;
 use crate::identity::entra::ticket;
 use crate::identity::session::LONGEST_SECONDS;
 use crate::net;
@@ -121,24 +119,6 @@ enum Kept {
     Ticket,
 }
 
-/// Whether the browser's side of this request is https: our own TLS, or that of
-/// a front that is trusted or named by the public URL.
-fn is_https(config: &Config, peer: IpAddr, parts: &Parts) -> bool {
-    let forwarded = parts.headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-    let is_trusted = net::is_trusted(peer, &config.trusted_proxies);
-    if config.tls_cert.is_some() || (is_trusted && forwarded == Some("https")) {
-        return true;
-    }
-    let public = config.public_url.as_ref().filter(|url| url.scheme() == "https");
-    public.is_some_and(|url| host(parts) == Some(url.authority()))
-}
-
-/// The host that the browser asked for.
-fn host(parts: &Parts) -> Option<&str> {
-    let header = || parts.headers.get(HOST).and_then(|value| value.to_str().ok());
-    parts.uri.authority().map(Authority::as_str).or_else(header)
-}
-
 impl<S> FromRequestParts<S> for Visitor
 where
     Site: FromRef<S>,
@@ -150,8 +130,13 @@ where
         let site = Site::from_ref(state);
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
-        let is_https = is_https(&site.config, peer, parts);
-        let fallback = Fallback::AskedHost { https: is_https, host: host(parts) };
+        let is_https = site.config.is_https(peer, &parts.uri, &parts.headers);
+        let listen = site.config.listen;
+        let fallback = Fallback::Asked {
+            https: is_https,
+            host: asked_host(&parts.uri, &parts.headers),
+            listen,
+        };
         Ok(Self {
             source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
             base_url: BaseUrl::new(site.config.public_url.as_ref(), fallback),

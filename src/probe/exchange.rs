@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::transport::{ProbeAnswer, ProbeTarget, Transport};
 use crate::net::affinity;
 use crate::net::client::{self, ClientConnection, ClientError, in_time};
-use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
+use crate::net::redirect::{self, MAX_REDIRECTS};
 
 impl Transport for ProbeTarget {
     fn target(&self) -> &ProbeTarget {
@@ -41,11 +41,16 @@ impl Transport for ProbeTarget {
             if !redirect::is_redirect(answer.status) {
                 return Ok(answer);
             }
-            let to =
-                answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("");
-            match RedirectRule::PROBE.follow(&url, to) {
-                Some(next) if redirect::keeps_method(answer.status) => url = next,
-                _ => return Err(Failure::Redirect { status: answer.status, to: self.plain(to) }),
+            let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+            let next = to.and_then(|to| redirect::follow(&url, answer.status, to));
+            match next {
+                Some(next) => url = next,
+                None => {
+                    return Err(Failure::Redirect {
+                        status: answer.status,
+                        to: self.plain(to.unwrap_or("")),
+                    });
+                }
             }
         }
         Err(Failure::RedirectLoop)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use http::uri::PathAndQuery;
-use http::{Method, Response, response};
+use http::{Method, Response, StatusCode, response};
 use tokio::time::Instant;
 use url::Url;
 
@@ -25,7 +25,7 @@ use super::worker::Worker;
 use crate::catalog::resource::Endpoint;
 use crate::net::affinity::{self, TooLarge as LargeAffinity};
 use crate::net::client;
-use crate::net::redirect::{self, MAX_REDIRECTS, RedirectRule};
+use crate::net::redirect::{self, MAX_REDIRECTS};
 
 /// How many connections are tried for a request that no backend can have seen.
 const MAX_TRIES: usize = 4;
@@ -167,9 +167,9 @@ async fn follow(
         if !redirect::is_redirect(status) {
             return Ok(answer);
         }
-        let next = location(&target.resource.endpoint, &path, answer.headers());
+        let next = location(&target.resource.endpoint, &path, status, answer.headers());
         match (again, next) {
-            (Some(body), Some(next)) if redirect::keeps_method(status) => {
+            (Some(body), Some(next)) => {
                 let is_https = target.resource.endpoint.https;
                 outgoing.collect_affinity(answer.headers(), is_https);
                 outgoing.body = body;
@@ -181,15 +181,16 @@ async fn follow(
     Err(ProxyError::BackendRedirect { deployment: deployment() })
 }
 
-/// Where a redirect leads, if that is on the registered host.
+/// Where a redirect leads, if it is followed.
 fn location(
     endpoint: &Endpoint,
     current: &PathAndQuery,
+    status: StatusCode,
     headers: &HeaderMap,
 ) -> Option<PathAndQuery> {
     let location = headers.get(LOCATION)?.to_str().ok()?;
     let current = Url::parse(&format!("{}{current}", endpoint.origin)).ok()?;
-    let next = RedirectRule::DATA_PLANE.follow(&current, location)?;
+    let next = redirect::follow(&current, status, location)?;
     client::path_and_query(&next).parse().ok()
 }
 
@@ -271,8 +272,13 @@ mod tests {
         let endpoint = Endpoint::parse(endpoint).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, HeaderValue::from_static(location_header));
-        location(&endpoint, &PathAndQuery::from_static("/mcp/"), &headers)
-            .map(|path| path.to_string())
+        location(
+            &endpoint,
+            &PathAndQuery::from_static("/mcp/"),
+            StatusCode::TEMPORARY_REDIRECT,
+            &headers,
+        )
+        .map(|path| path.to_string())
     }
 
     #[tokio::test(start_paused = true)]

@@ -135,7 +135,7 @@ pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyEr
 /// Where clients reach this proxy.
 fn base_url(plane: &DataPlane, headers: &HeaderMap) -> BaseUrl {
     let config = &plane.config;
-    let fallback = Fallback::AskedAddress {
+    let fallback = Fallback::Asked {
         https: config.tls_cert.is_some(),
         host: headers.get(HOST).and_then(|host| host.to_str().ok()),
         listen: config.listen,

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response, Version};
 
 use super::connection::Serve;
@@ -20,6 +20,8 @@ use crate::proxy::worker::Worker;
 pub(super) struct Dispatch {
     pub worker: Arc<Worker>,
     pub portal: Portal,
+    /// What browsers are told about HTTPS; `None` where no client uses it.
+    pub strict_transport: Option<HeaderValue>,
 }
 
 impl Serve for Dispatch {
@@ -29,11 +31,17 @@ impl Serve for Dispatch {
         is_ambiguous: bool,
         request: Request<ClientBody>,
     ) -> Response<Body> {
-        if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
-            return proxy::serve(&self.worker, peer, is_ambiguous, request).await;
+        let strict_transport = self.strict_transport(peer, &request);
+        let mut response = if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
+            proxy::serve(&self.worker, peer, is_ambiguous, request).await
+        } else {
+            // Boxed: what a page needs would weigh on every call.
+            Box::pin(self.page(peer, request)).await
+        };
+        if let Some(value) = strict_transport {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value);
         }
-        // Boxed: what a page needs would weigh on every call.
-        Box::pin(self.page(peer, request)).await
+        response
     }
 
     fn sweep(&self) {
@@ -42,6 +50,12 @@ impl Serve for Dispatch {
 }
 
 impl Dispatch {
+    fn strict_transport(&self, peer: IpAddr, request: &Request<ClientBody>) -> Option<HeaderValue> {
+        let value = self.strict_transport.as_ref()?;
+        let config = &self.worker.plane.config;
+        config.is_https(peer, request.uri(), request.headers()).then(|| value.clone())
+    }
+
     async fn page(&self, peer: IpAddr, mut request: Request<ClientBody>) -> Response<Body> {
         let id = self.worker.request_id(request.headers().get(proxy::REQUEST_ID));
         request.headers_mut().insert(proxy::REQUEST_ID, id.clone());

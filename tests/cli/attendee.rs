@@ -70,6 +70,21 @@ fn names_go_into_a_spreadsheet_as_text() {
 }
 
 #[test]
+fn names_come_from_a_list_or_a_table() {
+    let workshop = workshop();
+    workshop.write("people.csv", "\u{feff}Name;Mail\r\n\"Müller, Anna\";a@x\r\nZoë;z@x\r\n");
+    workshop.write("export.txt", "Full name\tMail\nAda\ta@x\n");
+    workshop.write("list.txt", "Lovelace, Ada\nHopper, Grace\n");
+    for file in ["people.csv", "export.txt", "list.txt"] {
+        issue(&workshop, &["--names", file]);
+    }
+    let listed = list(&workshop);
+    let names: Vec<_> =
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Müller, Anna", "Zoë", "Ada", "Lovelace, Ada", "Hopper, Grace"]);
+}
+
+#[test]
 fn an_event_may_be_named_and_the_table_is_for_people() {
     let workshop = workshop();
     workshop.write("people.txt", "Ada\n");

@@ -300,7 +300,7 @@ fn help_teaches() {
     Options:
           --event <EVENT>       The event, by id or name
           --count <N>           How many keys to make [default: one a name]
-          --names <FILE>        Names to give the attendees, one a line
+          --names <FILE>        Names of attendees: one a line, or a CSV file; - for standard input
           --format <FORMAT>     What to print [default: text] [possible values: text, csv, json]
           --owner <NAME>        Whose resources and events [default: local]
           --data-dir <DIR>      Folder of the SQLite database and the master key; made when missing
@@ -312,6 +312,7 @@ fn help_teaches() {
     Examples:
       ai-proxy attendee issue --event a1b2-c3d4 --count 30 --format csv > keys.csv
       ai-proxy attendee issue --event "Demo workshop" --names people.txt
+      ai-proxy attendee issue --event "Demo workshop" --names registered.csv
 
     The keys are shown now and never again: keep the output. Whoever has one may use the event.
     "#);

@@ -198,3 +198,50 @@ async fn visitors_who_stall_keep_out_their_own_network_only_and_no_owner() {
     drop(stalled);
     until(mine, StatusCode::OK).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_of_an_address_or_a_form_is_a_page() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    for path in [
+        "/admin/events?sort=x",
+        "/admin/events?page=x",
+        "/admin/resources?sort=x",
+        "/admin/audit?page=x",
+        "/admin/audit?before=x",
+        "/admin/reports?from=x",
+        "/admin/capacity?people=x",
+        "/admin/sign-in?next=a&next=b",
+        "/admin/events/%ff",
+        "/admin/events/%ff/attendees?sort=x",
+        "/assets/%ff",
+        "/admin/setup/%ff",
+    ] {
+        let page = ada.get(path).await;
+        assert!(page.body.starts_with("<!doctype html>"), "{path}: {}", page.body);
+        assert!(!page.status.is_server_error(), "{path}: {}", page.status);
+    }
+    // A file's form, sent as another one.
+    for path in ["/admin/backup/restore", "/admin/events/1a2b-0001/attendees"] {
+        let page = ada.post(path, &[("count", "1")]).await;
+        assert!(page.body.starts_with("<!doctype html>"), "{path}: {}", page.body);
+        assert!(page.status.is_client_error(), "{path}: {}", page.status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_that_is_too_large_says_how_much_is_read() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    for bytes in [1_100_000, 2_200_000, 3_000_000] {
+        let large = "x".repeat(bytes);
+        for path in ["/admin/events/new", "/admin/events/preview", "/admin/resources/new"] {
+            let page = ada.post(path, &[("description", &*large)]).await;
+            assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}, {bytes}");
+            assert!(page.body.contains("1 MB") && page.body.contains("Go back"), "{}", page.body);
+        }
+    }
+    let page = portal.visitor().post("/claim", &[("code", &*"x".repeat(9000))]).await;
+    assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(page.body.contains("8 KB"), "{}", page.body);
+}

@@ -1,7 +1,7 @@
 //! What somebody with a card sees, and somebody who guesses.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, ORIGIN, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER};
 
 use crate::harness::{Page, Portal, Visitor};
 use crate::mcp::Server;
@@ -90,4 +90,72 @@ async fn another_sites_page_claims_nothing() {
     let request = request.header(ORIGIN, "https://elsewhere.example");
     let page = Page::read(request.form(&[("code", "0000-0000-0000")]).send().await.unwrap()).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_is_read_in_every_form_in_which_it_is_pasted() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    for dress in [
+        |code: &str| code.replace('-', "–"),
+        |code: &str| format!("https://proxy.example/claim#{code} (Anna)"),
+        |code: &str| code.replace('-', "\u{a0}\u{2014} "),
+    ] {
+        workshop.attendee(&event).await;
+        let code = dress(&card(&ada, &event).await);
+        let page = claim(&portal.visitor(), &code).await;
+        assert_eq!(page.status, StatusCode::OK, "{code}: {}", page.body);
+    }
+}
+
+/// A form or a page, asked for at another host than the portal's.
+async fn at_host(visitor: &Visitor, host: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+    let url = format!("{}{path}", visitor.url);
+    let request = match fields {
+        [] => visitor.client.get(url),
+        fields => visitor.client.post(url).header("sec-fetch-site", "same-origin").form(fields),
+    };
+    Page::read(request.header(HOST, host).send().await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_stands_beside_no_address_that_somebody_elses_name_gives() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let server = Server::start().await;
+    let demo = workshop.resource("demo", &server.url(), &"backend-key".into()).await;
+    let event = workshop.event(&[&demo], |_| {}).await;
+    for (host, is_ours) in [
+        ("laptop.local:8910", true),
+        ("laptop:8910", true),
+        ("192.0.2.5:8910", true),
+        ("evil.example:8910", false),
+        ("localhost.evil.example", false),
+    ] {
+        workshop.attendee(&event).await;
+        let cards = format!("/admin/events/{event}/attendees/cards");
+        let sheet = at_host(&ada, host, &cards, &[("whom", "new")]).await;
+        let page =
+            at_host(&portal.visitor(), host, "/claim", &[("code", &sheet.text(".claim-code"))])
+                .await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+        let invited = at_host(&ada, host, "/admin/owners", &[("name", host)]).await;
+        assert_eq!(invited.status, StatusCode::SEE_OTHER, "{}", invited.body);
+        let owners = ada.get("/admin/owners").await;
+        let secret = owners.text("#flash-secret");
+        let home = at_host(&ada, host, "/admin", &[]).await;
+        for told in [&sheet, &page, &home] {
+            assert_eq!(told.all("#unconfirmed").is_empty(), is_ours, "{host}: {}", told.body);
+            assert!(!told.body.contains("evil.example"), "{host}: {}", told.body);
+        }
+        assert!(!secret.contains("evil.example"), "{secret}");
+        assert_eq!(owners.flash().contains("--public-url"), !is_ours, "{}", owners.body);
+        if is_ours {
+            assert_eq!(page.text("#url-1"), format!("http://{host}/api/v1/mcp/demo/mcp"));
+            assert!(secret.starts_with(&format!("http://{host}/admin/setup/")), "{secret}");
+        }
+    }
 }

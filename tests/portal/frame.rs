@@ -1,7 +1,7 @@
 //! What all pages have in common.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, STRICT_TRANSPORT_SECURITY};
 
 use crate::harness::{Page, Portal};
 
@@ -155,4 +155,34 @@ async fn a_nul_is_in_nobodys_name() {
     // What only looks like one when it is sent.
     let page = portal.visitor().post("/claim", &[("code", "%00 %2500")]).await;
     assert!(!page.body.contains("NUL"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_are_told_to_stay_with_https_where_it_is_used() {
+    let told = async |portal: &Portal, host: &str, proto: &str, path: &str| {
+        let request = portal.visitor().client.get(format!("{}{path}", portal.url));
+        let request = request.header(HOST, host).header("x-forwarded-proto", proto);
+        let answer = request.send().await.unwrap();
+        answer
+            .headers()
+            .get(STRICT_TRANSPORT_SECURITY)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    let public = &["--public-url", "https://proxy.example"][..];
+    let front = &["--trusted-proxies", "127.0.0.0/8", "--hsts", "600"][..];
+    let never = &["--public-url", "https://proxy.example", "--hsts", "0"][..];
+    for (settings, host, proto, value) in [
+        (&[][..], "127.0.0.1", "https", None),
+        (public, "proxy.example", "http", Some("max-age=86400")),
+        (public, "other.example", "https", None),
+        (front, "other.example", "https", Some("max-age=600")),
+        (front, "other.example", "http", None),
+        (never, "proxy.example", "https", None),
+    ] {
+        let portal = Portal::with(settings).await;
+        // A page, what is not there, and the data plane.
+        for path in ["/claim", "/nowhere", "/api/v1/mcp/demo/mcp"] {
+            assert_eq!(told(&portal, host, proto, path).await.as_deref(), value, "{host} {path}");
+        }
+    }
 }

@@ -448,6 +448,17 @@ async fn a_refused_connection_and_the_endpoint_policy_are_told() {
     let ada = portal.administrator("Ada").await;
     let page = ada.post(TEST, &fields(&[])).await;
     assert!(page.text("#outcome").contains("the endpoint policy refuses"), "{}", page.body);
+    // What a name is in this network is nobody's business.
+    let [inside, nowhere] = ["localhost", "nowhere.invalid"];
+    for name in [inside, nowhere] {
+        let endpoint = format!("http://{name}:9/mcp");
+        let page = ada.post(TEST, &fields(&[("endpoint", &endpoint)])).await;
+        let reason = format!(
+            "the name {name} cannot be resolved: check its spelling and this machine's DNS."
+        );
+        assert_eq!(page.text("#outcome p"), reason);
+        assert!(!page.body.contains("127.0.0.1") && !page.body.contains("[::1]"));
+    }
 
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;

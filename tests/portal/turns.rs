@@ -137,11 +137,11 @@ async fn checks_in_the_background_take_turns() {
 }
 
 /// The head of an upload and as much of the file as says nothing yet.
-async fn begin_upload(visitor: &Visitor) -> TcpStream {
+async fn begin_upload(visitor: &Visitor, path: &str, bytes: usize) -> TcpStream {
     let address = visitor.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST /admin/backup/restore HTTP/1.1\r\nhost: {address}\r\ncontent-length: 40000000\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {bytes}\r\n\
          cookie: ai-proxy-session={}\r\ncontent-type: multipart/form-data; boundary=mark\r\n\r\n\
          --mark\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nAIPROXYB",
         visitor.session().unwrap()
@@ -150,14 +150,10 @@ async fn begin_upload(visitor: &Visitor) -> TcpStream {
     stream
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn uploads_take_their_turn_before_they_are_read() {
-    let portal = Portal::start().await;
-    let ada = portal.administrator("Ada").await;
-    let bob = portal.owner("Bob").await;
-    let started = Instant::now();
-    // One is read and two wait: the fourth is told at once.
-    let mut begun: Vec<_> = join_all((0..4).map(|_| begin_upload(&ada))).await;
+/// Begins so many uploads at once; the one too many is told so.
+async fn one_is_refused(visitor: &Visitor, path: &str, count: usize) {
+    let mut begun: Vec<_> =
+        join_all((0..count).map(|_| begin_upload(visitor, path, 40_000_000))).await;
     let mut answers: FuturesUnordered<_> = begun
         .iter_mut()
         .map(async |stream| {
@@ -168,11 +164,36 @@ async fn uploads_take_their_turn_before_they_are_read() {
         .collect();
     let refused = tokio::time::timeout(SOON, answers.next()).await.unwrap().unwrap();
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_take_their_turn_before_they_are_read() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let bob = portal.owner("Bob").await;
+    let started = Instant::now();
+    // One is read and two wait: the fourth is told at once.
+    one_is_refused(&ada, "/admin/backup/restore", 4).await;
 
     let path = "/admin/backup/restore";
     let page = bob.upload(path, &[("file_passphrase", "a dozen purple kites")], b"no backup").await;
     assert!(page.problem("file").contains("is no backup"), "{}", page.body);
     assert!(started.elapsed() < SOON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_names_take_their_turn_before_they_are_read() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let bob = portal.owner("Bob").await;
+    let (adas, bobs) = (Workshop::of(&portal, "Ada").await, Workshop::of(&portal, "Bob").await);
+    let event = adas.event(&[], |_| {}).await;
+    let path = |event: &str| format!("/admin/events/{event}/attendees");
+    // Two are read and four wait.
+    one_is_refused(&ada, &path(&event), 7).await;
+    let event = bobs.event(&[], |_| {}).await;
+    let page = bob.upload(&path(&event), &[("count", ""), ("names", "")], b"Name\nGrace\n").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Row};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::row::{Attendee, select};
 use super::{not_found, refuse_by_code, replace_key};
@@ -20,6 +21,9 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Of five bits each: 60 bits.
 const LENGTH: usize = 12;
+
+/// Characters that are looked at: a card's link, and what was pasted with it.
+const LONGEST_TYPED: usize = 1000;
 
 /// Most cards that are made in one go.
 pub const MAX_CARDS: usize = 500;
@@ -243,10 +247,26 @@ async fn find(
     Ok(Some((row.text("digest")?, claim, name)))
 }
 
-/// A code as it may be typed: in any case, with any spaces and dashes.
+/// A code as it may be typed or pasted: in any case and width of letters, with any spaces and
+/// signs between them, alone or in a card's link, with text after it.
 fn normal(typed: &str) -> Option<String> {
+    let typed: String = typed.nfkc().take(LONGEST_TYPED).collect();
+    // A link holds it behind its #; before that, its letters could be taken for a code's.
+    let fragments = typed.split('#').skip(1);
+    fragments.chain([typed.as_str()]).find_map(leading_code)
+}
+
+/// The code that a text begins with.
+fn leading_code(text: &str) -> Option<String> {
     let mut code = String::new();
-    for character in typed.chars().filter(|c| !c.is_whitespace() && *c != '-').take(LENGTH + 1) {
+    for character in text.chars() {
+        if code.len() == LENGTH {
+            // A letter too many: it is another code, mistyped.
+            return (!character.is_alphanumeric()).then_some(code);
+        }
+        if !character.is_alphanumeric() {
+            continue;
+        }
         let meant = match character.to_ascii_uppercase() {
             'O' => '0',
             'I' | 'L' => '1',
@@ -284,6 +304,25 @@ mod tests {
         assert_eq!(normal(text).as_deref(), Some(plain.as_str()));
         assert_eq!(normal(&format!(" {} ", text.to_lowercase())), Some(plain));
         assert_eq!(normal("oOiI-lL00-1111").as_deref(), Some("001111001111"));
+        for written in [
+            "7QK4–M2XB—9TDH",
+            "7QK4\u{2011}M2XB\u{2212}9TDH.",
+            "７ＱＫ４－Ｍ２ＸＢ－９ｔｄｈ",
+            "7QK4\u{a0}M2XB\u{200b}9TDH",
+            "“7qk4 m2xb 9tdh”",
+            "7QK4_M2XB/9TDH",
+            "https://proxy.example/claim#7QK4-M2XB-9TDH",
+            "http://abcdefgh/claim#7QK4-M2XB-9TDH (Anna #3)",
+            "7QK4-M2XB-9TDH%20Anna",
+            "Card #12 #7QK4-M2XB-9TDH",
+        ] {
+            assert_eq!(normal(written).as_deref(), Some("7QK4M2XB9TDH"), "{written}");
+        }
+        for wrong in
+            ["АBCD-EFGH-JKMN", "https://proxy.example/claim#", "https://proxy.example/claim"]
+        {
+            assert_eq!(normal(wrong), None, "{wrong}");
+        }
         for wrong in ["", "ABCD", "ABCD-EFGH-JKM", "ABCD-EFGH-JKMNP", "ABCD-EFGU-JKMN", "ä"] {
             assert_eq!(normal(wrong), None, "{wrong}");
         }

@@ -1,8 +1,10 @@
 //! `ai-proxy attendee issue`: API keys in bulk, for a spreadsheet or a script.
 
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use crate::spreadsheet;
 Examples:
   ai-proxy attendee issue --event a1b2-c3d4 --count 30 --format csv > keys.csv
   ai-proxy attendee issue --event \"Demo workshop\" --names people.txt
+  ai-proxy attendee issue --event \"Demo workshop\" --names registered.csv
 
 The keys are shown now and never again: keep the output. Whoever has one may use the event.")]
 pub struct Issue {
@@ -28,7 +31,7 @@ pub struct Issue {
     #[arg(long, value_name = "N", required_unless_present = "names")]
     count: Option<u32>,
 
-    /// Names to give the attendees, one a line
+    /// Names of attendees: one a line, or a CSV file; - for standard input
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
@@ -103,13 +106,23 @@ impl Row<'_> {
     }
 }
 
+/// Reads the names as the portal does: from a table or from a plain list.
 fn read_names(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("the file of names {} cannot be read", file.display()))?;
-    let names = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-    let names: Vec<_> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let is_standard_input = file == Path::new("-");
+    let shown = if is_standard_input { "on standard input".into() } else { file.to_string_lossy() };
+    let content = if is_standard_input {
+        let mut content = Vec::new();
+        io::stdin().lock().read_to_end(&mut content).map(|_| content)
+    } else {
+        fs::read(file)
+    };
+    let content = content.with_context(|| format!("the file of names {shown} cannot be read"))?;
+    let extension = file.extension().map(|extension| extension.to_ascii_lowercase());
+    let is_table = extension.is_some_and(|extension| extension == "csv" || extension == "tsv");
+    let names = spreadsheet::names(&content, is_table)
+        .map_err(|reason| anyhow!("the file of names {shown} {reason}"))?;
     if names.is_empty() {
-        bail!("the file of names {} holds none; write one a line", file.display());
+        bail!("the file of names {shown} holds none; write one a line, or in the first column");
     }
     Ok(names)
 }

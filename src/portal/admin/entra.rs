@@ -55,6 +55,11 @@ async fn go(
     next: &str,
     invitation: Option<&SecretString>,
 ) -> Answer {
+    if !visitor.base_url.is_confirmed() {
+        let reason = "this proxy cannot confirm the address of this page, so Microsoft could not send you \
+                      back; ask the operator to start it with --public-url";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
     let back = visitor.base_url.join(CALLBACK);
     match site.identity.begin_entra(back, next, invitation).await {
         Ok(Some(request)) => {

@@ -12,7 +12,7 @@ use crate::clock::day_of;
 use crate::health::{Health, Verdict};
 use crate::portal::Site;
 use crate::portal::page::{self, Answer, Frame, Section};
-use crate::portal::visitor::SignedIn;
+use crate::portal::visitor::{SignedIn, Visitor};
 
 /// Events to come that are shown.
 const NEXT: usize = 5;
@@ -25,6 +25,8 @@ struct Home {
     next: Vec<Event>,
     concerns: Vec<Concern>,
     is_empty: bool,
+    /// The base of all links where it is not sure to lead here.
+    unconfirmed: Option<String>,
 }
 
 /// An event that is open, and how it stands.
@@ -40,7 +42,7 @@ struct Concern {
     text: String,
 }
 
-pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
+pub async fn show(State(site): State<Site>, me: SignedIn, visitor: Visitor) -> Answer {
     let events = event::list(&site.db, &site.vault, &me.owner.id).await?;
     let now = site.clock.now_ms();
     let is_empty = events.is_empty();
@@ -59,7 +61,10 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     }
     next.sort_by_key(|event| event.starts_at);
     next.truncate(NEXT);
-    page::ok(&Home { frame: me.frame(Section::Home), live, next, concerns, is_empty })
+    let base = visitor.base_url;
+    let unconfirmed = (!base.is_confirmed()).then(|| base.as_str().to_owned());
+    let frame = me.frame(Section::Home);
+    page::ok(&Home { frame, live, next, concerns, is_empty, unconfirmed })
 }
 
 /// `/`, until attendees have pages of their own.

@@ -87,8 +87,15 @@ async fn hand_over(
     link: &SetupLink,
 ) -> Answer {
     let base = visitor.base_url.as_str();
+    let warning = match visitor.base_url.is_confirmed() {
+        true => "",
+        false => {
+            " It begins with the address that this proxy listens on, which may not work elsewhere: \
+             start the proxy with --public-url."
+        }
+    };
     let text = format!(
-        "{text} Hand this link over yourself: it works once, within the hour, and is shown only now."
+        "{text} Hand this link over yourself: it works once, within the hour, and is shown only now.{warning}"
     );
     me.done(site, PATH, Flash::done(text).with_secret(link.url(base))).await
 }

@@ -32,6 +32,8 @@ struct Sheet {
     event: Event,
     /// Where codes are claimed.
     claim_page: String,
+    /// Whether that is sure to lead here.
+    is_confirmed: bool,
     cards: Vec<Drawn>,
 }
 
@@ -107,7 +109,8 @@ pub async fn make(
     let drawn = move || made.into_iter().map(draw).collect::<Result<Vec<_>, PageError>>();
     let cards = tokio::task::spawn_blocking(drawn).await.map_err(PageError::internal)??;
     let (frame, tabs) = (me.frame(Section::Events), tabs(&event));
-    page::ok(&Sheet { frame, tabs, list: path(&id), event, claim_page, cards })
+    let is_confirmed = visitor.base_url.is_confirmed();
+    page::ok(&Sheet { frame, tabs, list: path(&id), event, claim_page, is_confirmed, cards })
 }
 
 /// What the sheet sends back: an attendee's id and their code each.

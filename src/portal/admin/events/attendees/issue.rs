@@ -2,7 +2,9 @@
 //! in a spreadsheet's file.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -15,6 +17,7 @@ use crate::portal::Site;
 use crate::portal::body::Unread;
 use crate::portal::flash::Flash;
 use crate::portal::form::Problems;
+use crate::portal::intake::Gate;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 use crate::spreadsheet;
@@ -89,9 +92,11 @@ impl Issue {
 pub async fn issue(
     State(site): State<Site>,
     me: SignedIn,
+    Extension(gate): Extension<Arc<Gate>>,
     Path(id): Path<String>,
     upload: Multipart,
 ) -> Answer {
+    let _turn = gate.upload(&me.owner.id).await?;
     let (mut typed, too_large) = match Issue::read(upload).await {
         Ok(typed) => (typed, false),
         Err(error) => match Unread::of(&error) {
@@ -100,7 +105,10 @@ pub async fn issue(
         },
     };
     let done = if too_large {
-        Err(invalid("file", "is larger than 2 MB; is it a list of names?"))
+        Err(invalid(
+            "file",
+            "is larger than 2 MB, with the names that were typed; go back to find these again",
+        ))
     } else {
         add(&site, &me, &id, &mut typed).await
     };
