@@ -68,7 +68,7 @@ pub fn merge<T>(
             conflicts.extend(group.iter().filter_map(|field| {
                 let (typed, stored) = ((field.value)(typed), (field.value)(stored));
                 let differs = typed != stored;
-                differs.then(|| Conflict { field: field.name, label: field.label, typed, stored })
+                differs.then_some(Conflict { field: field.name, label: field.label, typed, stored })
             }));
         }
     }
