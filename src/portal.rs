@@ -40,6 +40,7 @@ mod form;
 mod html;
 mod intake;
 mod markdown;
+mod merge;
 mod page;
 mod route;
 mod routes;

@@ -34,8 +34,7 @@ pub(super) struct Resource {
     pub key: Option<Key>,
     #[serde(default)]
     pub region: String,
-    #[serde(default = "yes")]
-    pub active: bool,
+    pub active: Option<bool>,
 }
 
 /// One `[[event]]`. What is `None` was left out of the file.
@@ -61,8 +60,7 @@ pub(super) struct Event {
     #[serde(default)]
     pub shared_code: String,
     pub registration: Option<String>,
-    #[serde(default = "yes")]
-    pub active: bool,
+    pub active: Option<bool>,
 }
 
 /// Where a backend key comes from: `env:NAME`, `file:PATH`, or the text itself.
@@ -88,10 +86,6 @@ fn mcp_server() -> String {
 
 fn api_key() -> String {
     "api-key".to_owned()
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -243,11 +237,11 @@ mod tests {
         let resource = &workshop.resources[0];
         assert_eq!(
             (resource.kind.as_str(), resource.auth.as_str(), resource.active),
-            ("mcp-server", "api-key", true)
+            ("mcp-server", "api-key", None)
         );
         assert!(resource.key.is_none() && resource.name.is_none());
         let event = &workshop.events[0];
-        assert!(event.active && event.id.is_none() && event.resources.is_empty());
+        assert!(event.active.is_none() && event.id.is_none() && event.resources.is_empty());
         assert_eq!((event.max_token_cap, event.shared_code.as_str()), (None, ""));
     }
 

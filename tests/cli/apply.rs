@@ -34,6 +34,7 @@ here_and_there![
     a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file,
     what_is_wrong_is_told_with_its_line_and_nothing_is_written,
     no_key_is_shown,
+    what_was_done_in_the_room_stays_unless_the_file_names_it,
 ];
 
 const RESOURCE: &str = "\
@@ -255,4 +256,30 @@ fn no_key_is_shown(workshop: &Workshop) {
     let database = std::fs::read(workshop.path("data/ai-proxy.db")).unwrap();
     assert!(memchr::memmem::find(&database, b"s3cret").is_none());
     assert!(memchr::memmem::find(&database, b"127.0.0.1:8000").is_none());
+}
+
+fn what_was_done_in_the_room_stays_unless_the_file_names_it(workshop: &Workshop) {
+    const ROOM: [&str; 4] = [
+        "max_token_cap = 4096",
+        "daily_request_cap = 1024",
+        "requests_per_minute = 600",
+        "active = true",
+    ];
+    let without = |text: String, lines: &[&str]| {
+        lines.iter().fold(text, |text, line| text.replace(&format!("{line}\n"), ""))
+    };
+    let done = whole()
+        .replace("max_token_cap = 4096", "max_token_cap = 99")
+        .replace("daily_request_cap = 1024", "daily_request_cap = 2048")
+        .replace("requests_per_minute = 600", "requests_per_minute = 7")
+        .replace("active = true", "active = false");
+    workshop.apply(&done);
+    let silent = without(whole(), &ROOM);
+    assert_eq!(changes(&workshop.apply(&silent)), ["unchanged", "unchanged"]);
+    let event = &workshop.json(&["event", "list", "--json"])[0];
+    let caps = ["max_token_cap", "daily_request_cap", "requests_per_minute"].map(|cap| &event[cap]);
+    assert_eq!((caps, &event["active"]), ([&json!(99), &json!(2048), &json!(7)], &json!(false)));
+    assert_eq!(workshop.json(&["resource", "list", "--json"])[0]["active"], false);
+
+    assert_eq!(changes(&workshop.apply(&whole())), ["updated", "updated"], "what it names is done");
 }

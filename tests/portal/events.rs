@@ -407,3 +407,68 @@ async fn another_owners_events_and_resources_are_not_there() {
     }
     assert_eq!(ada.get(EVENTS).await.all("tbody th a"), ["Room"]);
 }
+
+/// What the page's form would send, its base included, with some fields typed.
+async fn save_over(ada: &Visitor, page: &Page, event: &Event, typed: &[(&str, &str)]) -> Page {
+    let path = format!("{EVENTS}/{}", event.id);
+    let base = page.attribute("input[name=base]", "value").unwrap();
+    let mut sent = vec![("base", base.as_str()), ("active", "on")];
+    sent.extend(typed);
+    ada.post(&path, &fields(&sent)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_form_changes_only_what_was_typed() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let event = make(&portal, &ada, &[("active", "on")]).await;
+    let path = format!("{EVENTS}/{}", event.id);
+    let morning = ada.get(&path).await;
+
+    let room = format!("{path}/room");
+    ada.post_and_follow(&format!("{room}/activity"), &[("to", "off")]).await;
+    let ends_at = event.ends_at.to_string();
+    ada.post_and_follow(&format!("{room}/end"), &[("from", &ends_at)]).await;
+    ada.post_and_follow(&format!("{room}/cap"), &[("from", "1024"), ("percent", "100")]).await;
+
+    let answer = save_over(&ada, &morning, &event, &[("name", "Open Days")]).await;
+    answer.redirects_to(EVENTS);
+    let now = only(&portal, "Ada").await;
+    assert_eq!((now.name.as_str(), now.active), ("Open Days", false));
+    assert_eq!((now.end_local.as_str(), now.daily_request_cap), ("2099-06-02T17:30", 2048));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_sides_changed_is_shown_and_saving_again_decides() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let event = make(&portal, &ada, &[("active", "on")]).await;
+    let path = format!("{EVENTS}/{}", event.id);
+    let morning = ada.get(&path).await;
+    let room = format!("{path}/room");
+    ada.post_and_follow(&format!("{room}/activity"), &[("to", "off")]).await;
+    ada.post_and_follow(&format!("{room}/cap"), &[("from", "1024"), ("percent", "100")]).await;
+
+    let typed = [("daily_request_cap", "1500"), ("name", "Open Days")];
+    let refused = save_over(&ada, &morning, &event, &typed).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(refused.all("#conflicts q"), ["2048", "1500"]);
+    assert_eq!(value(&refused, "daily_request_cap"), "1500", "what was typed is kept");
+    assert_eq!(value(&refused, "name"), "Open Days");
+    assert!(refused.attribute("#active", "checked").is_none(), "as stored, for nobody typed it");
+    assert_eq!(only(&portal, "Ada").await.name, "Open Day", "nothing was saved");
+
+    // As that page is: switched off. Kept, and then replaced.
+    let send = async |page: &Page, more: &[(&str, &str)]| {
+        let base = page.attribute("input[name=base]", "value").unwrap();
+        let mut sent = vec![("base", base.as_str())];
+        sent.extend(typed);
+        sent.extend(more);
+        ada.post(&path, &fields(&sent)).await.redirects_to(EVENTS);
+        only(&portal, "Ada").await
+    };
+    let kept = send(&refused, &[("keep", "daily_request_cap")]).await;
+    assert_eq!((kept.name.as_str(), kept.daily_request_cap), ("Open Days", 2048));
+    let replaced = send(&ada.get(&path).await, &[]).await;
+    assert_eq!((replaced.daily_request_cap, replaced.active), (1500, false));
+}

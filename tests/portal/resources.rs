@@ -603,3 +603,50 @@ async fn a_resource_that_cannot_be_read_is_shown_and_can_be_unlinked_and_deleted
     let page = ada.press(&format!("{path}/delete"), "/delete", &[]).await;
     assert_eq!(page.flash(), "Demo is deleted, with its endpoint and key.");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_form_changes_only_what_was_typed() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = crate::workshop::Workshop::of(&portal, "Ada").await;
+    let id = workshop.resource("demo", "http://127.0.0.1:9/mcp", &"backend-key".into()).await;
+    let path = format!("/admin/resources/{id}");
+    let form = |page: &Page, changed: &[(&str, &str)]| {
+        let base = page.attribute("input[name=base]", "value").unwrap();
+        let all = [
+            ("base", base.as_str()),
+            ("name", "demo"),
+            ("deployment", "demo"),
+            ("kind", "mcp-server"),
+            ("endpoint", "http://127.0.0.1:9/mcp"),
+            ("auth", "api-key"),
+            ("key", ""),
+            ("region", ""),
+        ];
+        let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        let mut sent: Vec<(String, String)> = all.map(own).into();
+        sent.retain(|(field, _)| changed.iter().all(|(name, _)| name != field));
+        sent.extend(changed.iter().copied().map(own));
+        sent
+    };
+    let post = async |sent: Vec<(String, String)>| {
+        let sent: Vec<_> = sent.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        ada.post(&path, &sent).await
+    };
+    let morning = ada.get(&path).await;
+    // Somebody moves it to another path and switches it off.
+    post(form(&morning, &[("endpoint", "http://127.0.0.1:9/new")])).await;
+
+    let sent = form(&morning, &[("region", "west"), ("active", "on")]);
+    post(sent).await.redirects_to("/admin/resources");
+    let page = ada.get(&path).await;
+    assert_eq!(page.attribute("#endpoint", "value").unwrap(), "http://127.0.0.1:9/new");
+    assert_eq!(page.attribute("#region", "value").unwrap(), "west");
+    assert!(page.attribute("#active", "checked").is_none());
+
+    // A key that was typed for the old address is not saved beside the new one.
+    let refused = post(form(&morning, &[("key", "another-key"), ("active", "on")])).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(!refused.all("#conflicts q").join(" ").contains("another-key"));
+    assert_eq!(refused.all("#conflicts label").len(), 2);
+}

@@ -1,11 +1,9 @@
 //! Where a workshop file is applied: the store on this machine, or another
 //! proxy. What follows from the file is the same in both.
 
-use std::collections::HashMap;
-
 use super::error::ApplyError;
 use super::remote::Remote;
-use super::stored::StoredEvent;
+use super::stored::{StoredEvent, StoredResource};
 use crate::catalog::{Saved, event, resource};
 use crate::cli::store::Catalog;
 
@@ -15,18 +13,25 @@ pub(super) enum Destination {
 }
 
 impl Destination {
-    /// Resource ids by deployment name.
-    pub(super) async fn resources(&self) -> Result<HashMap<String, String>, ApplyError> {
+    pub(super) async fn resources(&self) -> Result<Vec<StoredResource>, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
                 let stored = resource::all(db, vault, &by.owner_id).await?;
-                let read = stored.read.into_iter().map(|one| (one.deployment.to_string(), one.id));
-                // Saved over, one that cannot be read is mended.
-                let unreadable = stored.unreadable.into_iter().map(|row| (row.name, row.id));
+                let read = stored.read.into_iter().map(|one| StoredResource {
+                    id: one.id,
+                    deployment: one.deployment.to_string(),
+                    active: one.active,
+                });
+                // Saved over, one that cannot be read is mended, and begins as a new one does.
+                let unreadable = stored.unreadable.into_iter().map(|row| StoredResource {
+                    id: row.id,
+                    deployment: row.name,
+                    active: true,
+                });
                 Ok(read.chain(unreadable).collect())
             }
-            Destination::Server(remote) => Ok(remote.resources().await?.into_iter().collect()),
+            Destination::Server(remote) => remote.resources().await,
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::destination::Destination;
 use super::error::ApplyError;
-use super::stored::StoredEvent;
+use super::stored::{StoredEvent, StoredResource};
 use super::{Applied, AppliedEvent, AppliedResource, key};
 use crate::catalog::{event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
@@ -37,12 +37,15 @@ impl Plan {
         folder: &Path,
         destination: &Destination,
     ) -> anyhow::Result<Self> {
-        let ids = destination.resources().await?;
+        let stored = destination.resources().await?;
+        let stored: HashMap<_, _> =
+            stored.into_iter().map(|one| (one.deployment.clone(), one)).collect();
         let mut resources = Vec::new();
         for (index, entry) in workshop.resources.iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &entry.deployment };
-            resources.push(resource_draft(at, entry, folder, &ids)?);
+            resources.push(resource_draft(at, entry, folder, &stored)?);
         }
+        let ids: HashMap<_, _> = stored.into_iter().map(|(name, one)| (name, one.id)).collect();
         let stored = destination.events().await?;
         // Read once, so that all events without a start get the same one.
         let now_ms = now_ms();
@@ -123,10 +126,11 @@ fn resource_draft(
     at: Entry<'_>,
     entry: &workshop::Resource,
     folder: &Path,
-    ids: &HashMap<String, String>,
+    stored: &HashMap<String, StoredResource>,
 ) -> anyhow::Result<resource::Draft> {
+    let stored = stored.get(entry.deployment.trim());
     let draft = resource::Draft {
-        id: ids.get(entry.deployment.trim()).cloned(),
+        id: stored.map(|stored| stored.id.clone()),
         deployment: entry.deployment.clone(),
         name: entry.name.clone().unwrap_or_default(),
         kind: entry.kind.parse().map_err(|rule: String| at.refuse("type", rule))?,
@@ -134,7 +138,7 @@ fn resource_draft(
         auth: entry.auth.parse().map_err(|rule: String| at.refuse("auth", rule))?,
         key: key::fetch(entry.key.as_ref(), folder).map_err(|rule| at.refuse("key", rule))?,
         region: entry.region.clone(),
-        active: entry.active,
+        active: entry.active.or(stored.map(|stored| stored.active)).unwrap_or(true),
     };
     draft.check().map_err(|error| at.place(error.into()))?;
     Ok(draft)
@@ -176,17 +180,18 @@ impl<'a> Namesakes<'a> {
     }
 }
 
-/// What the file cannot say stays as it is stored. A window that it leaves out was
-/// made up when the event was new, and stays as well; so does whether registration is closed.
+/// What the file cannot say stays as it is stored. So does what it leaves out of that which is
+/// changed in the room: the window, the caps, whether registration is closed, and whether the
+/// event is switched on.
 fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>, now_ms: i64) -> event::Draft {
     let new = event::Draft::default();
     let kept = stored.map(|stored| &stored.fields);
-    let time_zone = entry.time_zone.clone().unwrap_or(new.time_zone);
+    let time_zone = entry.time_zone.clone().unwrap_or_else(|| new.time_zone.clone());
     let start = entry.start.clone().or_else(|| kept.map(|kept| kept.start.clone()));
     let start = start.unwrap_or_else(|| next_full_hour(now_ms, &time_zone));
     let end = entry.end.clone().or_else(|| kept.map(|kept| kept.end.clone()));
     let end = end.unwrap_or_else(|| a_week_after(&start));
-    let kept = kept.cloned().unwrap_or_default();
+    let kept = kept.unwrap_or(&new).clone();
     event::Draft {
         id: stored.map(|stored| stored.id.clone()).or_else(|| entry.id.clone()),
         name: entry.name.clone(),
@@ -197,12 +202,12 @@ fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>, now_ms: i6
         end,
         time_zone,
         resources: entry.resources.iter().map(|name| name.trim().to_owned()).collect(),
-        max_token_cap: entry.max_token_cap.unwrap_or(new.max_token_cap),
-        daily_request_cap: entry.daily_request_cap.unwrap_or(new.daily_request_cap),
-        requests_per_minute: entry.requests_per_minute.unwrap_or(new.requests_per_minute),
+        max_token_cap: entry.max_token_cap.unwrap_or(kept.max_token_cap),
+        daily_request_cap: entry.daily_request_cap.unwrap_or(kept.daily_request_cap),
+        requests_per_minute: entry.requests_per_minute.unwrap_or(kept.requests_per_minute),
         shared_code: Some(entry.shared_code.clone().into()),
         registration: entry.registration.clone().unwrap_or_else(|| kept.registration.clone()),
-        active: entry.active,
+        active: entry.active.or(stored.map(|stored| stored.active)).unwrap_or(true),
         ..kept
     }
 }

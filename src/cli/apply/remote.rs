@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
 use super::error::ApplyError;
-use super::stored::StoredEvent;
+use super::stored::{StoredEvent, StoredResource};
 use crate::catalog::resource::KeyChange;
 use crate::catalog::{Outcome, Saved, event, resource};
 use crate::net::EndpointPolicy;
@@ -84,12 +84,6 @@ struct List<T> {
     items: Vec<T>,
 }
 
-#[derive(Deserialize)]
-struct Resource {
-    id: String,
-    deployment: String,
-}
-
 /// An event as the API takes it.
 #[derive(Serialize)]
 struct EventFields<'a> {
@@ -118,10 +112,9 @@ struct Cause {
 }
 
 impl Remote {
-    /// Deployment names with their ids.
-    pub(super) async fn resources(&self) -> Result<Vec<(String, String)>, ApplyError> {
+    pub(super) async fn resources(&self) -> Result<Vec<StoredResource>, ApplyError> {
         let List { items } = self.call(Method::GET, "/resources", None).await?;
-        Ok(items.into_iter().map(|Resource { id, deployment }| (deployment, id)).collect())
+        Ok(items)
     }
 
     pub(super) async fn events(&self) -> Result<Vec<StoredEvent>, ApplyError> {

@@ -1,20 +1,29 @@
-//! What a plan needs to know of an event that is there already.
+//! What a plan needs to know of resources and events that are there already.
 
 use serde::Deserialize;
 
 use crate::catalog::event::{Draft, Event};
 
+/// A resource, from the store or from the answer of another proxy's API.
+#[derive(Deserialize)]
+pub(super) struct StoredResource {
+    pub id: String,
+    pub deployment: String,
+    pub active: bool,
+}
+
 /// An event, from the store or from the answer of another proxy's API.
 #[derive(Deserialize)]
 pub(super) struct StoredEvent {
     pub id: String,
-    /// Without `active`, which a workshop file always says.
+    pub active: bool,
+    /// Without `active`, which answers of the API have beside them.
     #[serde(flatten)]
     pub fields: Draft,
 }
 
 impl From<&Event> for StoredEvent {
     fn from(event: &Event) -> Self {
-        Self { id: event.id.clone(), fields: Draft::from(event) }
+        Self { id: event.id.clone(), active: event.active, fields: Draft::from(event) }
     }
 }

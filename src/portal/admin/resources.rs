@@ -4,6 +4,7 @@
 //! one is stored, and how it ends where that gives nothing away.
 
 mod form;
+mod groups;
 mod health;
 mod list;
 mod remove;

@@ -1,11 +1,13 @@
 //! The form of an event: what was typed, and what it means.
 
+mod groups;
 mod page;
 mod resources;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+pub use groups::GROUPS;
 pub use page::EventPage;
 use resources::Numbered;
 
@@ -13,10 +15,11 @@ use crate::catalog::event::{Changes, Draft, Event};
 use crate::catalog::{self, event, limits};
 use crate::portal::Site;
 use crate::portal::form::Problems;
+use crate::portal::merge::{self, Conflict};
 use crate::portal::visitor::SignedIn;
 
 /// The fields as they were typed.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Typed {
     /// The event that is edited; empty for a new one.
     #[serde(default)]
@@ -24,6 +27,12 @@ pub struct Typed {
     /// The event that a new one is a copy of.
     #[serde(default)]
     pub copy_of: String,
+    /// What the form was shown with; see [`merge`](crate::portal::merge).
+    #[serde(default)]
+    pub base: String,
+    /// Fields that are to stay as stored, of those that others changed meanwhile.
+    #[serde(default)]
+    pub keep: Vec<String>,
     pub name: String,
     pub description: String,
     pub organizer_name: String,
@@ -54,6 +63,8 @@ impl From<&Draft> for Typed {
         Self {
             id: draft.id.clone().unwrap_or_default(),
             copy_of: String::new(),
+            base: String::new(),
+            keep: Vec::new(),
             name: draft.name.clone(),
             description: draft.description.clone(),
             organizer_name: draft.organizer_name.clone(),
@@ -76,6 +87,23 @@ impl From<&Draft> for Typed {
 }
 
 impl Typed {
+    /// A stored event, to be edited.
+    pub fn of(stored: &Draft) -> Self {
+        let mut typed = Self::from(stored);
+        typed.base = merge::base(GROUPS, &typed);
+        typed
+    }
+
+    /// What this form changes of `stored`, which is all of it for a form without a base.
+    /// With the fields that were changed on both sides.
+    pub fn over(mut self, stored: &Draft) -> (Self, Vec<Conflict>) {
+        let stored = Self::of(stored);
+        let (base, keep) = (std::mem::take(&mut self.base), std::mem::take(&mut self.keep));
+        let conflicts = merge::merge(GROUPS, &base, &keep, &mut self, &stored);
+        self.base = stored.base;
+        (self, conflicts)
+    }
+
     /// The event that is edited or copied. Another owner's is not there.
     pub async fn source(&self, site: &Site, me: &SignedIn) -> catalog::Result<Option<Event>> {
         let id = if self.id.is_empty() { &self.copy_of } else { &self.id };
@@ -90,7 +118,7 @@ impl Typed {
     }
 
     /// What was typed, as far as it can be read, and what is wrong with it by itself.
-    pub fn read(&self, source: Option<&Event>) -> (Draft, Problems) {
+    pub fn read(&self, over: Draft) -> (Draft, Problems) {
         let mut problems = Problems::none();
         let mut number = |field, text: &str| {
             let number = text.trim().parse().ok();
@@ -120,7 +148,7 @@ impl Typed {
             ..Changes::default()
         };
         let id = (!self.id.is_empty()).then(|| self.id.clone());
-        let draft = typed.over(Draft { id, ..source.map(Draft::from).unwrap_or_default() });
+        let draft = typed.over(Draft { id, ..over });
         if let Err(reason) = self.numbered().in_order() {
             problems.add("resources", reason);
         }

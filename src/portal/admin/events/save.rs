@@ -1,6 +1,7 @@
 //! Making, copying, previewing and changing an event.
 
 use axum::extract::{Path, Query, State};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -14,6 +15,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
+use crate::portal::merge::Conflict;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 
@@ -44,7 +46,7 @@ fn now(site: &Site) -> Result<Timestamp, PageError> {
 
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let typed = Typed::from(&Draft::from(&stored));
+    let typed = Typed::of(&Draft::from(&stored));
     page::ok(&EventPage::new(&site, &me, &typed, Some(&stored), Problems::none()).await?)
 }
 
@@ -88,9 +90,32 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     let source = typed.source(site, me).await?;
     match try_save(site, me, &typed, source.as_ref()).await? {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
-        Err(problems) => {
+        Err(Refused::Problems(problems)) => {
             page::unprocessable(&EventPage::new(site, me, &typed, source.as_ref(), problems).await?)
         }
+        Err(Refused::Catalog(error)) => Err(error.into()),
+        Err(Refused::Both(typed, conflicts)) => {
+            let mut problems = Problems::none();
+            for one in &conflicts {
+                problems.add(one.field, "was changed elsewhere since you opened this page");
+            }
+            let page = EventPage::new(site, me, &typed, source.as_ref(), problems).await?;
+            page::with_status(StatusCode::CONFLICT, &page.with_conflicts(conflicts))
+        }
+    }
+}
+
+/// Why a form was not saved.
+enum Refused {
+    Problems(Problems),
+    /// Fields were changed on both sides: the form with what is stored in its other fields.
+    Both(Box<Typed>, Vec<Conflict>),
+    Catalog(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused::Catalog(error)
     }
 }
 
@@ -100,28 +125,46 @@ async fn try_save(
     me: &SignedIn,
     typed: &Typed,
     source: Option<&Event>,
-) -> Result<Result<String, Problems>, PageError> {
-    let (draft, problems) = typed.read(source);
+) -> Result<Result<String, Refused>, PageError> {
+    let (draft, problems) = typed.read(source.map(Draft::from).unwrap_or_default());
     if !problems.is_empty() {
-        return Ok(Err(problems));
+        return Ok(Err(Refused::Problems(problems)));
     }
-    let saved = match event::save(&site.db, &site.vault, &me.actor(), &draft).await {
-        Ok(saved) => saved,
-        Err(Error::Invalid { field: "resources", .. }) => {
-            let reason = "hold one that is not there any more: look at the list again";
-            return Ok(Err(Problems::one("resources", reason)));
+    let (db, vault, by) = (&site.db, &site.vault, me.actor());
+    let saved = match &draft.id {
+        None => event::create(db, vault, &by, &draft).await.map_err(Refused::from),
+        // Compared with what is stored once nobody else can write.
+        Some(id) => {
+            let over = |stored: Draft| {
+                let (typed, conflicts) = typed.clone().over(&stored);
+                if !conflicts.is_empty() {
+                    return Err(Refused::Both(Box::new(typed), conflicts));
+                }
+                let (draft, problems) = typed.read(stored);
+                if problems.is_empty() { Ok(draft) } else { Err(Refused::Problems(problems)) }
+            };
+            event::edit(db, vault, &by, id, over).await
         }
-        Err(error @ Error::Invalid { .. }) => return Ok(Err(Problems::from_error(error)?)),
-        Err(error) => return Err(error.into()),
     };
-    let (name, window) = (draft.name.trim(), draft.window()?);
-    let dates = format!("opens {}, closes {}", rfc3339(window.starts_at), rfc3339(window.ends_at));
-    let off = if draft.active {
+    let (outcome, saved) = match saved {
+        Ok(saved) => saved,
+        Err(Refused::Catalog(Error::Invalid { field: "resources", .. })) => {
+            let reason = "hold one that is not there any more: look at the list again";
+            return Ok(Err(Refused::Problems(Problems::one("resources", reason))));
+        }
+        Err(Refused::Catalog(error @ Error::Invalid { .. })) => {
+            return Ok(Err(Refused::Problems(Problems::from_error(error)?)));
+        }
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let name = &saved.name;
+    let dates = format!("opens {}, closes {}", rfc3339(saved.starts_at), rfc3339(saved.ends_at));
+    let off = if saved.active {
         ""
     } else {
         " It is off, so every key is refused until you switch it on."
     };
-    Ok(Ok(match saved.outcome {
+    Ok(Ok(match outcome {
         Outcome::Created => format!("{name} is made: {dates}.{off}"),
         Outcome::Updated => format!("{name} is changed: {dates}.{off}"),
         Outcome::Unchanged => format!("{name} was so already; nothing is changed."),

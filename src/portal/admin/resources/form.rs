@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::PATH;
+use super::groups::GROUPS;
 use super::test_result::TestResult;
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
@@ -13,6 +14,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::filters;
 use crate::portal::form::Problems;
+use crate::portal::merge::{self, Conflict};
 use crate::portal::page::{Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -22,7 +24,7 @@ const SHOWN: usize = 4;
 const LONG_ENOUGH: usize = 4 * SHOWN;
 
 /// The fields as they were typed.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Typed {
     /// The resource that is edited; empty for a new one.
     #[serde(default)]
@@ -30,6 +32,12 @@ pub struct Typed {
     /// The resource that a new one is a copy of, whose key it takes over.
     #[serde(default)]
     pub copy_of: String,
+    /// What the form was shown with; see [`merge`](crate::portal::merge).
+    #[serde(default)]
+    pub base: String,
+    /// Fields that are to stay as stored, of those that others changed meanwhile.
+    #[serde(default)]
+    pub keep: Vec<String>,
     pub name: String,
     pub deployment: String,
     pub kind: String,
@@ -48,6 +56,8 @@ impl Default for Typed {
         Self {
             id: String::new(),
             copy_of: String::new(),
+            base: String::new(),
+            keep: Vec::new(),
             name: String::new(),
             deployment: String::new(),
             kind: ResourceType::default().as_str().to_owned(),
@@ -64,23 +74,35 @@ impl Default for Typed {
 
 impl Typed {
     /// A stored resource, to be edited.
-    pub fn of(stored: &Resource) -> Self {
+    pub fn of(stored: &Draft) -> Self {
         let (auth, header) = match &stored.auth {
             Auth::Header(name) => ("header".to_owned(), name.to_string()),
             auth => (auth.to_string(), String::new()),
         };
-        Self {
-            id: stored.id.clone(),
+        let mut typed = Self {
+            id: stored.id.clone().unwrap_or_default(),
             name: stored.name.clone(),
-            deployment: stored.deployment.to_string(),
+            deployment: stored.deployment.clone(),
             kind: stored.kind.as_str().to_owned(),
-            endpoint: stored.endpoint.as_written(),
+            endpoint: stored.endpoint.clone(),
             auth,
             header,
             region: stored.region.clone(),
             active: stored.active.then(|| "on".to_owned()),
             ..Self::default()
-        }
+        };
+        typed.base = merge::base(GROUPS, &typed);
+        typed
+    }
+
+    /// What this form changes of `stored`, which is all of it for a form without a base. With
+    /// the fields that were changed on both sides.
+    pub fn over(mut self, stored: &Draft) -> (Self, Vec<Conflict>) {
+        let stored = Self::of(stored);
+        let (base, keep) = (std::mem::take(&mut self.base), std::mem::take(&mut self.keep));
+        let conflicts = merge::merge(GROUPS, &base, &keep, &mut self, &stored);
+        self.base = stored.base;
+        (self, conflicts)
     }
 
     /// The resource whose key is meant where none is typed. Another owner's is not there.
@@ -166,6 +188,7 @@ pub struct ResourcePage<'a> {
     /// What is said of a key that is stored or was typed.
     key_hint: String,
     problems: Problems,
+    conflicts: Vec<Conflict>,
     test_result: Option<TestResult>,
     /// Names of request headers that did not pass, and how often.
     dropped: Vec<(String, u64)>,
@@ -196,10 +219,15 @@ impl<'a> ResourcePage<'a> {
             has_key: source.is_some_and(|source| source.key.is_some()),
             key_hint: source.map(|source| stored_key(source, typed)).unwrap_or_default(),
             problems: retype_key(typed, problems),
+            conflicts: Vec::new(),
             test_result: None,
             dropped: Vec::new(),
             mark: Mark::default(),
         }
+    }
+
+    pub fn with_conflicts(self, conflicts: Vec<Conflict>) -> Self {
+        Self { conflicts, ..self }
     }
 
     /// With what the proxy has found out about the stored resource, if one is edited.

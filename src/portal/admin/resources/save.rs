@@ -1,6 +1,7 @@
 //! Making, copying and changing a resource.
 
 use axum::extract::{Path, State};
+use http::StatusCode;
 
 use super::PATH;
 use super::form::{ResourcePage, Typed, add_all};
@@ -11,6 +12,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
+use crate::portal::merge::Conflict;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 
@@ -20,7 +22,7 @@ pub async fn blank(me: SignedIn) -> Answer {
 
 pub async fn edit(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
     let stored = resource::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let typed = Typed::of(&stored);
+    let typed = Typed::of(&Draft::from(&stored));
     let page = ResourcePage::new(&me, &typed, Some(&stored), Problems::none());
     page::ok(&page.with_findings(&site).await?)
 }
@@ -33,7 +35,8 @@ pub async fn duplicate(State(site): State<Site>, me: SignedIn, Path(id): Path<St
         copy_of: id,
         name: cut(&copied.name, " (copy)"),
         deployment: cut(&copied.deployment, "-copy"),
-        ..Typed::of(&copied)
+        base: String::new(),
+        ..Typed::of(&Draft::from(&copied))
     };
     page::ok(&ResourcePage::new(&me, &typed, Some(&copied), Problems::none()))
 }
@@ -61,10 +64,34 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     let source = typed.source(site, me).await?;
     match try_save(site, me, &typed, source.as_ref()).await? {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
-        Err(problems) => {
+        Err(Refused::Catalog(error)) => Err(error.into()),
+        Err(Refused::Both(typed, conflicts)) => {
+            let mut problems = Problems::none();
+            for one in &conflicts {
+                problems.add(one.field, "was changed elsewhere since you opened this page");
+            }
+            let page = ResourcePage::new(me, &typed, source.as_ref(), problems);
+            let page = page.with_findings(site).await?.with_conflicts(conflicts);
+            page::with_status(StatusCode::CONFLICT, &page)
+        }
+        Err(Refused::Problems(problems)) => {
             let page = ResourcePage::new(me, &typed, source.as_ref(), problems);
             page::unprocessable(&page.with_findings(site).await?)
         }
+    }
+}
+
+/// Why a form was not saved.
+enum Refused {
+    Problems(Problems),
+    /// Fields were changed on both sides: the form with what is stored in its other fields.
+    Both(Box<Typed>, Vec<Conflict>),
+    Catalog(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused::Catalog(error)
     }
 }
 
@@ -74,23 +101,41 @@ async fn try_save(
     me: &SignedIn,
     typed: &Typed,
     source: Option<&Resource>,
-) -> Result<Result<String, Problems>, PageError> {
+) -> Result<Result<String, Refused>, PageError> {
     let (draft, mut problems) = typed.read(source);
     add_all(&mut problems, draft.problems(source))?;
     if !problems.is_empty() {
-        return Ok(Err(problems));
+        return Ok(Err(Refused::Problems(problems)));
     }
     let draft = with_copied_key(draft, source)?;
-    let saved = match resource::save(&site.db, &site.vault, &me.actor(), &draft).await {
-        Ok(saved) => saved,
-        Err(Error::Conflict { .. }) => {
-            let reason = "is that of another resource of yours: choose one of its own";
-            return Ok(Err(Problems::one("deployment", reason)));
+    let (db, vault, by) = (&site.db, &site.vault, me.actor());
+    let saved = match &draft.id {
+        None => resource::create(db, vault, &by, &draft).await.map_err(Refused::from),
+        // Compared with what is stored once nobody else can write.
+        Some(id) => {
+            let over = |stored: Draft| {
+                let (typed, conflicts) = typed.clone().over(&stored);
+                if !conflicts.is_empty() {
+                    return Err(Refused::Both(Box::new(typed), conflicts));
+                }
+                let (draft, problems) = typed.read(source);
+                if problems.is_empty() { Ok(draft) } else { Err(Refused::Problems(problems)) }
+            };
+            resource::edit(db, vault, &by, id, over).await
         }
-        Err(error) => return Ok(Err(Problems::from_error(error)?)),
     };
-    let resource = resource::get(&site.db, &site.vault, &me.owner.id, &saved.id).await?;
-    let text = match saved.outcome {
+    let (outcome, resource) = match saved {
+        Ok(saved) => saved,
+        Err(Refused::Catalog(Error::Conflict { .. })) => {
+            let reason = "is that of another resource of yours: choose one of its own";
+            return Ok(Err(Refused::Problems(Problems::one("deployment", reason))));
+        }
+        Err(Refused::Catalog(error)) => {
+            return Ok(Err(Refused::Problems(Problems::from_error(error)?)));
+        }
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let text = match outcome {
         Outcome::Created => format!("{} is made; link it to an event to use it.", resource.name),
         Outcome::Updated => format!("{} is changed.", resource.name),
         Outcome::Unchanged => format!("{} was so already; nothing is changed.", resource.name),

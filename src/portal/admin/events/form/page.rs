@@ -8,13 +8,14 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::{self, Event, MAX_DESCRIPTION, Registration};
+use crate::catalog::event::{self, Draft, Event, MAX_DESCRIPTION, Registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::Problems;
 use crate::portal::markdown;
+use crate::portal::merge::Conflict;
 use crate::portal::page::{Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -54,6 +55,7 @@ pub struct EventPage<'a> {
     /// The description as attendees would see it.
     preview: String,
     problems: Problems,
+    conflicts: Vec<Conflict>,
 }
 
 struct Opening {
@@ -80,7 +82,7 @@ impl<'a> EventPage<'a> {
         };
         let last = if typed.id.is_empty() { "new" } else { &typed.id };
         let all = resource::all(&site.db, &site.vault, &me.owner.id).await?;
-        let window = typed.read(source).0.window().ok();
+        let window = typed.read(source.map(Draft::from).unwrap_or_default()).0.window().ok();
         // Longer ones are refused anyway.
         let shown: String = typed.description.chars().take(MAX_DESCRIPTION).collect();
         Ok(Self {
@@ -102,7 +104,22 @@ impl<'a> EventPage<'a> {
             }),
             preview: markdown::to_html(&shown),
             problems,
+            conflicts: Vec::new(),
         })
+    }
+
+    /// With what both sides changed, resources by their names.
+    pub fn with_conflicts(self, mut conflicts: Vec<Conflict>) -> Self {
+        let names = |ids: &str| {
+            let name = |id: &str| self.resources.iter().find(|row| row.id == id);
+            let names: Vec<&str> =
+                ids.lines().map(|id| name(id).map_or(id, |row| row.name.as_str())).collect();
+            names.join(", ")
+        };
+        for one in conflicts.iter_mut().filter(|one| one.field == "resources") {
+            (one.typed, one.stored) = (names(&one.typed), names(&one.stored));
+        }
+        Self { conflicts, ..self }
     }
 }
 
