@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import httpx
 from journeys import comes_to, fares, reach
-from portal import ADA, PASSWORD, Portal
+from portal import ADA, Portal
 from programs import SECONDS, Reach, Server
 from proxy import ai_proxy, toml
 from wire import ACCEPT, call, http, initialize

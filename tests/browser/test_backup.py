@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from journeys import admitted, changes, comes_to, fares, open_event, reach, told
 from playwright.sync_api import Browser, Page, expect
-from portal import ADA, PASSWORD, Portal
+from portal import ADA, Portal
 from proxy import ai_proxy, issue
 from watch import Watch
 

@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, LOCATION, ORIGIN};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::harness::{PASSWORD, Page, Portal, Visitor};
+use crate::harness::{Page, Portal, Visitor};
 use crate::mcp::Server;
 use crate::microsoft::{self, BEGIN, Site};
 use crate::workshop::Workshop;
