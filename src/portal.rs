@@ -17,7 +17,8 @@
 //! [`form::Form`] of `String`s. If the catalog finds one invalid, the same page
 //! is shown again as [`page::unprocessable`] with [`form::Problems`] beside the
 //! fields; else `me.done(&site, "/admin/…", Flash::done("…"))` says on the next page what
-//! was done. Nothing secret stands in a URL: a flash may carry one. What
+//! was done. What a browser that was left alone must not do takes its fields as
+//! [`confirmed::Confirmed`]. Nothing secret stands in a URL: a flash may carry one. What
 //! destroys asks first, on a page of its own that `data-dialog` on the link shows as
 //! a dialog.
 
@@ -31,6 +32,7 @@ pub(crate) mod api;
 mod assets;
 mod body;
 mod claim;
+mod confirmed;
 mod download;
 mod error;
 mod fallback;

@@ -14,6 +14,18 @@ const IDLE_MS: i64 = 8 * 3_600_000;
 /// How long a session lasts at most, in seconds: what its cookie says as well.
 pub(crate) const LONGEST_SECONDS: i64 = 7 * 86_400;
 
+/// How long a password that was given in a browser tells who sits before it.
+pub(crate) const CONFIRMED_MS: i64 = 10 * 60_000;
+
+/// By what somebody signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Typed just now.
+    Password,
+    /// Microsoft may have asked for nothing, where they were signed in there.
+    Microsoft,
+}
+
 fn cutoff(now_ms: i64) -> Cutoff {
     Cutoff { last_seen_at: now_ms - IDLE_MS, created_at: now_ms - LONGEST_SECONDS * 1000 }
 }
@@ -25,9 +37,11 @@ impl Identity {
         &self,
         owner: &Owner,
         replaced: Option<&SecretString>,
+        proof: Proof,
     ) -> Result<SecretString> {
         let now = self.clock.now_ms();
-        session::start(&self.db, owner, replaced, cutoff(now), now).await
+        let confirmed_at = (proof == Proof::Password).then_some(now);
+        session::start(&self.db, owner, replaced, confirmed_at, cutoff(now), now).await
     }
 
     /// The session with this token, where it has not ended and its owner is
@@ -35,6 +49,11 @@ impl Identity {
     pub async fn session(&self, token: &SecretString) -> Result<Option<OwnerSession>> {
         let now = self.clock.now_ms();
         session::find(&self.db, token, cutoff(now), now).await
+    }
+
+    /// Notes that the owner has given their password in this browser.
+    pub async fn note_confirmed(&self, session: &OwnerSession) -> Result<()> {
+        session::note_confirmed(&self.db, session, self.clock.now_ms()).await
     }
 
     pub async fn end_session(&self, token: &SecretString) -> Result<()> {

@@ -19,6 +19,8 @@ pub const BUSY_SECONDS: u64 = 5;
 pub enum PageError {
     /// Nobody is signed in; `next` is where to go after that.
     SignIn { next: Option<String> },
+    /// Nobody is signed in, and a form was sent, which is lost unless it is sent again.
+    SignedOut,
     /// No such page, or not this owner's.
     NotFound,
     /// For administrators only.
@@ -90,6 +92,7 @@ impl IntoResponse for PageError {
                 });
                 return Redirect::to(&format!("/admin/sign-in{next}")).into_response();
             }
+            PageError::SignedOut => return signed_out(),
             PageError::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Not found",
@@ -159,6 +162,20 @@ struct DeadEnd<'a> {
 pub fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
     let page = DeadEnd { status: status.as_u16(), title, text };
     html::rendered(status, &page).unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be made");
+        status.into_response()
+    })
+}
+
+#[derive(Template)]
+#[template(path = "signed_out.html")]
+struct SignedOut;
+
+/// Reloaded, the page has the browser send the form once more, with all that was typed, secrets
+/// and files too: none of it has to be kept here for somebody who is not signed in.
+fn signed_out() -> Response {
+    let status = StatusCode::FORBIDDEN;
+    html::rendered(status, &SignedOut).unwrap_or_else(|error| {
         tracing::error!(%error, "a page could not be made");
         status.into_response()
     })

@@ -204,6 +204,9 @@ where
             None => None,
         };
         let Some(mut session) = session else {
+            if parts.method == http::Method::POST {
+                return Err(PageError::SignedOut);
+            }
             let next = parts.uri.path_and_query().filter(|_| is_get).map(ToString::to_string);
             return Err(PageError::SignIn { next });
         };
@@ -219,8 +222,20 @@ where
     }
 }
 
+impl AsRef<SignedIn> for SignedIn {
+    fn as_ref(&self) -> &SignedIn {
+        self
+    }
+}
+
 /// An owner who also manages owners; any other is refused.
 pub struct Administrator(pub SignedIn);
+
+impl AsRef<SignedIn> for Administrator {
+    fn as_ref(&self) -> &SignedIn {
+        &self.0
+    }
+}
 
 impl<S> FromRequestParts<S> for Administrator
 where

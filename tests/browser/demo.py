@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import httpx
 from journeys import comes_to, fares, reach
-from portal import ADA, PASSWORD, Portal
+from portal import ADA, Portal
 from programs import SECONDS, Reach, Server
 from proxy import ai_proxy, toml
 from wire import ACCEPT, call, http, initialize
@@ -166,7 +166,7 @@ class Demo:
 
     def _restore(self) -> str:
         """A backup that is uploaded again: the id of what waits for a word."""
-        sealed = {"passphrase": PASSPHRASE, "again": PASSPHRASE, "current": PASSWORD, "figures": "on"}
+        sealed = {"passphrase": PASSPHRASE, "again": PASSPHRASE, "figures": "on"}
         file = self.ada.post("/admin/backup/file", data=sealed).content
         page = self.send("/admin/backup/restore", files={"file": file}, file_passphrase=PASSPHRASE)
         return page.url.path.rsplit("/", 1)[1]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from journeys import admitted, changes, comes_to, fares, open_event, reach, told
 from playwright.sync_api import Browser, Page, expect
-from portal import ADA, PASSWORD, Portal
+from portal import ADA, Portal
 from proxy import ai_proxy, issue
 from watch import Watch
 
@@ -40,15 +40,14 @@ def administrator(chromium: Browser, portal: Portal, scripts: bool) -> Iterator[
     assert watch.complaints == []
 
 
-def fill_in(page: Page, passphrase: str, again: str, password: str) -> None:
+def fill_in(page: Page, passphrase: str, again: str) -> None:
     page.get_by_label("Passphrase", exact=True).fill(passphrase)
     page.get_by_label("Passphrase once more").fill(again)
-    page.get_by_label("Your own password").fill(password)
 
 
 def download(page: Page, to: Path) -> bytes:
     page.goto("/admin/backup")
-    fill_in(page, PASSPHRASE, PASSPHRASE, PASSWORD)
+    fill_in(page, PASSPHRASE, PASSPHRASE)
     with page.expect_download() as file:
         page.get_by_role("button", name="Download").click()
     assert file.value.suggested_filename.startswith("ai-proxy-ada-20")
@@ -123,14 +122,13 @@ def test_what_is_typed_wrong_downloads_nothing(portal, visitor, scripts):
     page = visitor(storage_state=portal.signed_in(ADA), java_script_enabled=scripts)
     page.goto("/admin/backup")
     for typed, problem in [
-        (("elevenchars", "elevenchars", PASSWORD), "Passphrase must have at least 12 characters."),
-        ((PASSPHRASE, PASSPHRASE + "s", PASSWORD), "Passphrase once more is another one."),
-        ((PASSPHRASE, PASSPHRASE, "not the password"), "Your own password is not right."),
+        (("elevenchars", "elevenchars"), "Passphrase must have at least 12 characters."),
+        ((PASSPHRASE, PASSPHRASE + "s"), "Passphrase once more is another one."),
     ]:
         fill_in(page, *typed)
         page.get_by_role("button", name="Download").click()
         expect(page.get_by_text(problem)).to_be_visible()
-        for label in ["Passphrase", "Passphrase once more", "Your own password"]:
+        for label in ["Passphrase", "Passphrase once more"]:
             expect(page.get_by_label(label, exact=True)).to_have_value("")
     assert not any(change.startswith("backed up") for change in changes(page))
 

@@ -186,10 +186,10 @@ async fn another_owners_attendees_are_not_there() {
         writes.iter().flat_map(|write| [format!("{who}/{write}"), format!("{foreign}/{write}")]);
     let sheets = ["/cards", "/cards.csv"].map(|sheet| format!("{list}{sheet}"));
     assert_eq!(bob.upload(&list, &fields, b"").await.status, StatusCode::NOT_FOUND);
-    portal.visitor().upload(&list, &fields, b"").await.redirects_to("/admin/sign-in");
+    portal.visitor().upload(&list, &fields, b"").await.says_signed_out();
     for write in writes.chain(sheets).chain([format!("{}/cards", path(&own))]) {
         assert_eq!(bob.post(&write, &fields).await.status, StatusCode::NOT_FOUND, "{write}");
-        portal.visitor().post(&write, &fields).await.redirects_to("/admin/sign-in");
+        portal.visitor().post(&write, &fields).await.says_signed_out();
     }
     let after = workshop.number("select value from revision where name = 'catalog'").await;
     assert_eq!(after, before, "nothing was changed");
@@ -231,11 +231,7 @@ async fn who_came_by_the_shared_code_is_offered_only_what_works_for_them() {
     let let_in = format!("{list}/deleted");
     let foreign = bob.post(&let_in, &[("user_id", user_id.as_str())]).await;
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
-    portal
-        .visitor()
-        .post(&let_in, &[("user_id", user_id.as_str())])
-        .await
-        .redirects_to("/admin/sign-in");
+    portal.visitor().post(&let_in, &[("user_id", user_id.as_str())]).await.says_signed_out();
     let page = ada.post_and_follow(&let_in, &[("user_id", user_id.as_str())]).await;
     assert!(page.flash().starts_with("They can call again"), "{}", page.flash());
     assert!(page.all("#deleted").is_empty());

@@ -242,6 +242,13 @@ impl Page {
         self.text(".flash")
     }
 
+    /// A form was sent where nobody is signed in.
+    #[track_caller]
+    pub fn says_signed_out(&self) {
+        assert_eq!(self.status, StatusCode::FORBIDDEN, "{}", self.body);
+        assert_eq!(self.text("h1"), "You were signed out");
+    }
+
     #[track_caller]
     pub fn redirects_to(&self, path: &str) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.body);

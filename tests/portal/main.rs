@@ -9,6 +9,7 @@ mod backup;
 mod bounds;
 mod capacity;
 mod claim;
+mod confirm;
 mod entra;
 mod entra_refused;
 mod events;

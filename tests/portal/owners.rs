@@ -137,7 +137,7 @@ async fn a_plain_owner_and_a_stranger_manage_nobody() {
     for write in writes.iter().map(String::as_str).chain([OWNERS]) {
         let fields = [("role", "owner"), ("name", "Eve")];
         assert_eq!(bob.post(write, &fields).await.status, StatusCode::FORBIDDEN, "{write}");
-        stranger.post(write, &fields).await.redirects_to("/admin/sign-in");
+        stranger.post(write, &fields).await.says_signed_out();
     }
     assert!(owner::find(&portal.app.db, "Eve").await.unwrap().is_none());
     assert_eq!(admin.get(OWNERS).await.all("tbody tr").len(), 2);

@@ -481,6 +481,6 @@ async fn another_owners_pre_flight_is_not_there() {
     assert_eq!(bob.get(&path(&event)).await.status, StatusCode::NOT_FOUND);
     assert_eq!(bob.post(&path(&event), &[]).await.status, StatusCode::NOT_FOUND);
     assert_eq!(ada.get(&path("0000-0000")).await.status, StatusCode::NOT_FOUND);
-    portal.visitor().post(&path(&event), &[]).await.redirects_to("/admin/sign-in");
+    portal.visitor().post(&path(&event), &[]).await.says_signed_out();
     assert_eq!(server.asked.lock().len(), asked);
 }

@@ -378,7 +378,7 @@ async fn another_owners_resource_is_not_there() {
         let answer = bob.post(&write, &typed).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{write}");
         let stranger = portal.visitor().post(&write, &typed).await;
-        stranger.redirects_to("/admin/sign-in");
+        stranger.says_signed_out();
     }
     assert!(bob.get(RESOURCES).await.all("tbody tr").is_empty());
     // A name is unique among one's own only.

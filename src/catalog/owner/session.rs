@@ -17,6 +17,7 @@ const LAG_MS: i64 = 60_000;
 pub struct OwnerSession {
     pub owner: Owner,
     digest: String,
+    confirmed_at: Option<i64>,
     flash_sealed: Option<String>,
 }
 
@@ -24,6 +25,11 @@ impl OwnerSession {
     /// What its row is found by. It reveals nothing about the token.
     pub fn id(&self) -> &str {
         &self.digest
+    }
+
+    /// Whether the owner gave their password in this browser at `since` or later.
+    pub(crate) fn is_confirmed_since(&self, since: i64) -> bool {
+        self.confirmed_at.is_some_and(|at| at >= since)
     }
 
     fn place(&self) -> Place<'_> {
@@ -39,11 +45,12 @@ pub(crate) struct Cutoff {
 }
 
 /// Stores a new session of `owner`, and removes those that have ended and the one of
-/// the token `replaced`. Returns its token.
+/// the token `replaced`. Returns its token. `confirmed_at`: when they gave their password.
 pub(crate) async fn start(
     db: &Db,
     owner: &Owner,
     replaced: Option<&SecretString>,
+    confirmed_at: Option<i64>,
     cutoff: Cutoff,
     now_ms: i64,
 ) -> Result<SecretString> {
@@ -58,12 +65,13 @@ pub(crate) async fn start(
     .execute(&mut *tx)
     .await?;
     sqlx::query(
-        "insert into owner_session (digest, owner_id, created_at, last_seen_at, flash_sealed)
-         values ($1, $2, $3, $3, null)",
+        "insert into owner_session (digest, owner_id, created_at, last_seen_at, confirmed_at)
+         values ($1, $2, $3, $3, $4)",
     )
     .bind(digest(&token))
     .bind(&owner.id)
     .bind(now_ms)
+    .bind(confirmed_at)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
@@ -81,7 +89,8 @@ pub(crate) async fn find(
     let digest = digest(token);
     let row = sqlx::query(
         "select o.id as id, o.name as name, o.role as role, o.active as active,
-                s.last_seen_at as last_seen_at, s.flash_sealed as flash_sealed
+                s.last_seen_at as last_seen_at, s.flash_sealed as flash_sealed,
+                s.confirmed_at as confirmed_at
          from owner_session s join owner o on o.id = s.owner_id
          where s.digest = $1 and s.last_seen_at >= $2 and s.created_at >= $3 and o.active = 1",
     )
@@ -98,8 +107,18 @@ pub(crate) async fn find(
             .execute(db.writer())
             .await?;
     }
-    let flash_sealed = row.try_get("flash_sealed")?;
-    Ok(Some(OwnerSession { owner: Owner::read(&row)?, digest, flash_sealed }))
+    let (confirmed_at, flash_sealed) = (row.try_get("confirmed_at")?, row.try_get("flash_sealed")?);
+    Ok(Some(OwnerSession { owner: Owner::read(&row)?, digest, confirmed_at, flash_sealed }))
+}
+
+/// Notes that the owner has given their password in this browser.
+pub(crate) async fn note_confirmed(db: &Db, session: &OwnerSession, now_ms: i64) -> Result<()> {
+    sqlx::query("update owner_session set confirmed_at = $2 where digest = $1")
+        .bind(&session.digest)
+        .bind(now_ms)
+        .execute(db.writer())
+        .await?;
+    Ok(())
 }
 
 /// Ends the session with this token.

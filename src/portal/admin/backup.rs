@@ -11,9 +11,9 @@ use crate::backup::{self, BackupTurn, Error};
 use crate::catalog::Noun;
 use crate::catalog::audit::{self, Action};
 use crate::clock;
-use crate::identity::local::SignInRefusal;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
-use crate::portal::form::{Form, Problems};
+use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 use crate::portal::{Site, download};
@@ -25,53 +25,47 @@ const PATH: &str = "/admin/backup";
 struct Backup {
     frame: Frame,
     with_figures: bool,
-    /// Whether the owner has a password to be asked for.
-    has_password: bool,
     download: Problems,
     restore: Problems,
 }
 
 impl Backup {
-    async fn of(site: &Site, me: &SignedIn) -> Result<Self, PageError> {
-        Ok(Self {
+    fn of(me: &SignedIn) -> Self {
+        Self {
             frame: me.frame(Section::Backup),
             with_figures: true,
-            has_password: site.identity.has_password(&me.owner).await?,
             download: Problems::none(),
             restore: Problems::none(),
-        })
+        }
     }
 }
 
-pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
-    page::ok(&Backup::of(&site, &me).await?)
+pub async fn show(me: SignedIn) -> Answer {
+    page::ok(&Backup::of(&me))
 }
 
 #[derive(Deserialize)]
 pub struct Wish {
-    /// Of the owner, who may have left the browser alone: whoever finds it must not carry
-    /// all keys away.
-    #[serde(default)]
-    current: SecretString,
     passphrase: SecretString,
     again: SecretString,
     figures: Option<String>,
 }
 
-pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<Wish>) -> Answer {
+impl Guarded for Wish {
+    const DOES: &'static str = "download a file with all that is yours, and with every key";
+    const SECTION: Section = Section::Backup;
+}
+
+pub async fn download(
+    State(site): State<Site>,
+    Confirmed { me, typed }: Confirmed<Wish>,
+) -> Answer {
     let with_figures = typed.figures.is_some();
     let mut problems = Problems::none();
     if let Some(reason) = backup::refuse(&typed.passphrase) {
         problems.add("passphrase", reason);
     } else if typed.passphrase.expose_secret() != typed.again.expose_secret() {
         problems.add("again", "is another one");
-    } else if site.identity.has_password(&me.owner).await? {
-        match site.identity.confirm(&me.owner, &typed.current).await {
-            Ok(()) => {}
-            Err(SignInRefusal::Wrong) => problems.add("current", "is not right"),
-            Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
-            Err(refusal) => problems.add("current", format!("was not compared: {refusal}")),
-        }
     }
     if problems.is_empty() {
         match make(&site, &me, &typed.passphrase, with_figures).await {
@@ -88,11 +82,7 @@ pub async fn download(State(site): State<Site>, me: SignedIn, Form(typed): Form<
             Err(error) => return Err(PageError::internal(error)),
         }
     }
-    page::unprocessable(&Backup {
-        with_figures,
-        download: problems,
-        ..Backup::of(&site, &me).await?
-    })
+    page::unprocessable(&Backup { with_figures, download: problems, ..Backup::of(&me) })
 }
 
 /// The file, noted in the audit trail before it is handed out.

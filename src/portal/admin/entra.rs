@@ -13,6 +13,7 @@ use super::sign_in::{self, local};
 use crate::catalog::owner::entra::Account;
 use crate::catalog::owner::redeem::Pending;
 use crate::identity::entra::{AuthorizationResponse, EntraRefusal};
+use crate::identity::session::Proof;
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -102,7 +103,7 @@ pub async fn callback(
     match site.identity.finish_entra(back).await {
         Ok(done) => {
             let visitor = visitor.without_ticket();
-            let cookies = sign_in::welcome(&site, visitor, &done.owner).await?;
+            let cookies = sign_in::welcome(&site, visitor, &done.owner, Proof::Microsoft).await?;
             Ok((cookies, Redirect::to(local(&done.next))).into_response())
         }
         // This browser may have begun another one, which is to be finished.

@@ -8,9 +8,10 @@ use crate::catalog::owner::link::{self, SetupLink};
 use crate::catalog::owner::manage::{self, ListedOwner};
 use crate::catalog::owner::{Owner, Role};
 use crate::portal::Site;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
-use crate::portal::form::{Form, Problems};
+use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::{Administrator, SignedIn, Visitor};
 
@@ -48,11 +49,16 @@ pub struct Invitation {
     name: String,
 }
 
+impl Guarded for Invitation {
+    const DOES: &'static str =
+        "make an account for another owner, and a link that lets whoever holds it in";
+    const SECTION: Section = Section::Owners;
+}
+
 pub async fn invite(
     State(site): State<Site>,
-    Administrator(me): Administrator,
     visitor: Visitor,
-    Form(typed): Form<Invitation>,
+    Confirmed { me: Administrator(me), typed }: Confirmed<Invitation, Administrator>,
 ) -> Answer {
     match manage::invite(&site.db, &me.actor(), &typed.name).await {
         Ok(link) => {
@@ -66,11 +72,20 @@ pub async fn invite(
     }
 }
 
+#[derive(Deserialize)]
+pub struct NewLink {}
+
+impl Guarded for NewLink {
+    const DOES: &'static str =
+        "make a link by which whoever holds it becomes that owner, and stop earlier ones";
+    const SECTION: Section = Section::Owners;
+}
+
 pub async fn link(
     State(site): State<Site>,
-    Administrator(me): Administrator,
     visitor: Visitor,
     Path(id): Path<String>,
+    Confirmed { me: Administrator(me), .. }: Confirmed<NewLink, Administrator>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
     let link = link::renew(&site.db, &me.actor(), &owner).await?;
@@ -105,11 +120,15 @@ pub struct NewRole {
     role: String,
 }
 
+impl Guarded for NewRole {
+    const DOES: &'static str = "change what that owner may do here";
+    const SECTION: Section = Section::Owners;
+}
+
 pub async fn set_role(
     State(site): State<Site>,
-    Administrator(me): Administrator,
     Path(id): Path<String>,
-    Form(typed): Form<NewRole>,
+    Confirmed { me: Administrator(me), typed }: Confirmed<NewRole, Administrator>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
     let roles = [Role::Owner, Role::Administrator];
@@ -141,10 +160,18 @@ pub async fn ask_deactivate(
     page::ok(&Deactivate { frame: me.frame(Section::Owners), owner })
 }
 
+#[derive(Deserialize)]
+pub struct Deactivation {}
+
+impl Guarded for Deactivation {
+    const DOES: &'static str = "sign that owner out everywhere and let them in no more";
+    const SECTION: Section = Section::Owners;
+}
+
 pub async fn deactivate(
     State(site): State<Site>,
-    Administrator(me): Administrator,
     Path(id): Path<String>,
+    Confirmed { me: Administrator(me), .. }: Confirmed<Deactivation, Administrator>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
     if owner.id == me.owner.id {
@@ -156,10 +183,18 @@ pub async fn deactivate(
     me.done(&site, PATH, Flash::done(text)).await
 }
 
+#[derive(Deserialize)]
+pub struct Reactivation {}
+
+impl Guarded for Reactivation {
+    const DOES: &'static str = "let that owner in again";
+    const SECTION: Section = Section::Owners;
+}
+
 pub async fn reactivate(
     State(site): State<Site>,
-    Administrator(me): Administrator,
     Path(id): Path<String>,
+    Confirmed { me: Administrator(me), .. }: Confirmed<Reactivation, Administrator>,
 ) -> Answer {
     let owner = manage::get(&site.db, &id).await?;
     manage::set_active(&site.db, &me.actor(), &owner, true).await?;

@@ -13,6 +13,7 @@ use crate::catalog;
 use crate::catalog::owner::redeem::Pending;
 use crate::identity::local::SignInRefusal;
 use crate::identity::password;
+use crate::identity::session::Proof;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
@@ -78,7 +79,7 @@ pub async fn submit(
         Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
     };
-    let cookies = sign_in::welcome(&site, visitor, &owner).await?;
+    let cookies = sign_in::welcome(&site, visitor, &owner, Proof::Password).await?;
     Ok((cookies, Redirect::to("/admin")).into_response())
 }
 

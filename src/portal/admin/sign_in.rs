@@ -13,6 +13,7 @@ use crate::catalog;
 use crate::catalog::owner::Owner;
 use crate::identity::device;
 use crate::identity::local::{Attempt, SignInRefusal};
+use crate::identity::session::Proof;
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::form::Form;
@@ -87,7 +88,7 @@ pub async fn submit(
     };
     let refusal = match site.identity.sign_in(&attempt).await {
         Ok(owner) => {
-            let cookies = welcome(&site, visitor, &owner).await?;
+            let cookies = welcome(&site, visitor, &owner, Proof::Password).await?;
             return Ok((cookies, Redirect::to(local(&typed.next))).into_response());
         }
         Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
@@ -109,9 +110,14 @@ pub async fn submit(
 }
 
 /// Signs the owner in; the session that the browser had before ends.
-pub async fn welcome(site: &Site, visitor: Visitor, owner: &Owner) -> catalog::Result<CookieJar> {
+pub async fn welcome(
+    site: &Site,
+    visitor: Visitor,
+    owner: &Owner,
+    proof: Proof,
+) -> catalog::Result<CookieJar> {
     let replaced = visitor.session_token();
-    let session = site.identity.start_session(owner, replaced.as_ref()).await?;
+    let session = site.identity.start_session(owner, replaced.as_ref(), proof).await?;
     Ok(visitor.signed_in(&session, device::issue(&site.vault, &owner.id)?))
 }
 

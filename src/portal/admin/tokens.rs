@@ -8,9 +8,10 @@ use serde::Deserialize;
 use crate::catalog::owner::api_token::{self, ApiToken};
 use crate::clock::date;
 use crate::portal::Site;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
-use crate::portal::form::{Form, Problems};
+use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -32,6 +33,11 @@ pub struct New {
     name: String,
     /// Empty: until it is revoked.
     days: String,
+}
+
+impl Guarded for New {
+    const DOES: &'static str = "make an API token, with which a program can do what you can";
+    const SECTION: Section = Section::Account;
 }
 
 impl New {
@@ -64,7 +70,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn) -> Answer {
     page::ok(&Tokens::of(&site, &me, blank, Problems::none()).await?)
 }
 
-pub async fn create(State(site): State<Site>, me: SignedIn, Form(typed): Form<New>) -> Answer {
+pub async fn create(State(site): State<Site>, Confirmed { me, typed }: Confirmed<New>) -> Answer {
     let made = match typed.days() {
         Ok(days) => match api_token::create(&site.db, &me.actor(), &typed.name, days).await {
             Ok(token) => Ok(token),
@@ -98,7 +104,19 @@ pub async fn ask_revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<S
     page::ok(&Revoke { frame: me.frame(Section::Account), token })
 }
 
-pub async fn revoke(State(site): State<Site>, me: SignedIn, Path(id): Path<String>) -> Answer {
+#[derive(Deserialize)]
+pub struct Revocation {}
+
+impl Guarded for Revocation {
+    const DOES: &'static str = "revoke the token: programs that use it are refused from then on";
+    const SECTION: Section = Section::Account;
+}
+
+pub async fn revoke(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    Confirmed { me, .. }: Confirmed<Revocation>,
+) -> Answer {
     let name = api_token::revoke(&site.db, &me.actor(), &id).await?;
     me.done(&site, PATH, Flash::done(format!("The token {name} is revoked."))).await
 }

@@ -74,7 +74,7 @@ async fn nobody_else_sees_or_revokes_it() {
     assert_eq!(eve.post(&path, &[]).await.status, StatusCode::NOT_FOUND);
     program.get("/owner").await.done();
     let stranger = portal.visitor();
-    stranger.post(&path, &[]).await.redirects_to("/admin/sign-in");
+    stranger.post(&path, &[]).await.says_signed_out();
 }
 
 #[tokio::test(flavor = "multi_thread")]

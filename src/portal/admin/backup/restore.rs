@@ -18,9 +18,10 @@ use crate::backup::{self, BackupTurn, Done, Error, MAX_FILE};
 use crate::clock::rfc3339;
 use crate::portal::Site;
 use crate::portal::body::Unread;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
-use crate::portal::form::{Form, Problems};
+use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -43,7 +44,7 @@ pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -
         Ok(turn) => turn,
         Err(busy) => {
             let problems = Problems::one("file", format!("was not read: {busy}"));
-            let page = Backup { restore: problems, ..Backup::of(&site, &me).await? };
+            let page = Backup { restore: problems, ..Backup::of(&me) };
             return page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page);
         }
     };
@@ -61,7 +62,7 @@ pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -
             unread => return Err(unread.into()),
         },
     };
-    page::unprocessable(&Backup { restore: problems, ..Backup::of(&site, &me).await? })
+    page::unprocessable(&Backup { restore: problems, ..Backup::of(&me) })
 }
 
 #[derive(Default)]
@@ -225,11 +226,15 @@ pub struct Confirmation {
     mark: String,
 }
 
+impl Guarded for Confirmation {
+    const DOES: &'static str = "restore what the file holds";
+    const SECTION: Section = Section::Backup;
+}
+
 pub async fn confirm(
     State(site): State<Site>,
-    me: SignedIn,
     Path(id): Path<String>,
-    Form(typed): Form<Confirmation>,
+    Confirmed { me, typed }: Confirmed<Confirmation>,
 ) -> Answer {
     let turn = turn(&site, &me).await?;
     let archive = waiting(&site, &me, &id).await?;

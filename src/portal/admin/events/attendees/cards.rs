@@ -16,10 +16,10 @@ use crate::catalog::attendee::{self, Attendee};
 use crate::catalog::event::{self, Event};
 use crate::clock;
 use crate::portal::admin::events::Tabs;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
-use crate::portal::form::Form;
 use crate::portal::page::{self, Answer, Frame, Section};
-use crate::portal::visitor::{SignedIn, Visitor};
+use crate::portal::visitor::Visitor;
 use crate::portal::{Site, download};
 use crate::spreadsheet;
 
@@ -85,12 +85,16 @@ pub struct Whom {
     whom: String,
 }
 
+impl Guarded for Whom {
+    const DOES: &'static str = "make cards, by which whoever holds one claims a key; older cards of the same people are void";
+    const SECTION: Section = Section::Events;
+}
+
 pub async fn make(
     State(site): State<Site>,
-    me: SignedIn,
     visitor: Visitor,
     Path(id): Path<String>,
-    Form(typed): Form<Whom>,
+    Confirmed { me, typed }: Confirmed<Whom>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let whom = match typed.whom.as_str() {
@@ -120,12 +124,16 @@ pub struct Codes {
     card: Vec<String>,
 }
 
+impl Guarded for Codes {
+    const DOES: &'static str = "save the codes of these cards as a file";
+    const SECTION: Section = Section::Events;
+}
+
 pub async fn csv(
     State(site): State<Site>,
-    me: SignedIn,
     visitor: Visitor,
     Path(id): Path<String>,
-    Form(typed): Form<Codes>,
+    Confirmed { me, typed }: Confirmed<Codes>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let claim_page = claim_page(&visitor);
