@@ -71,10 +71,10 @@ where
     type Rejection = Response;
 
     async fn from_request(request: Request, site: &Site) -> Result<Self, Response> {
+        // When it was sent: a turn, the session and the body may take minutes to come.
+        let sent_at = site.clock.now_ms();
         let (mut head, body) = request.into_parts();
         let me = W::from_request_parts(&mut head, site).await.map_err(refused)?;
-        // Of when it was sent: the body may take minutes to arrive.
-        let sent_at = site.clock.now_ms();
         let whole = Request::from_parts(head.clone(), body);
         let sent = body::read(whole).await.map_err(|unread| refused(unread.into()))?;
         let asker =
