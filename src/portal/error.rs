@@ -160,8 +160,12 @@ struct DeadEnd<'a> {
 
 /// A page that leads nowhere else.
 pub fn dead_end(status: StatusCode, title: &str, text: &str) -> Response {
-    let page = DeadEnd { status: status.as_u16(), title, text };
-    html::rendered(status, &page).unwrap_or_else(|error| {
+    shown(status, &DeadEnd { status: status.as_u16(), title, text })
+}
+
+/// A page in place of another one, or its status alone if it cannot be made.
+fn shown(status: StatusCode, page: &impl Template) -> Response {
+    html::rendered(status, page).unwrap_or_else(|error| {
         tracing::error!(%error, "a page could not be made");
         status.into_response()
     })
@@ -174,11 +178,7 @@ struct SignedOut;
 /// Reloaded, the page has the browser send the form once more, with all that was typed, secrets
 /// and files too: none of it has to be kept here for somebody who is not signed in.
 fn signed_out() -> Response {
-    let status = StatusCode::FORBIDDEN;
-    html::rendered(status, &SignedOut).unwrap_or_else(|error| {
-        tracing::error!(%error, "a page could not be made");
-        status.into_response()
-    })
+    shown(StatusCode::FORBIDDEN, &SignedOut)
 }
 
 fn busy() -> Response {

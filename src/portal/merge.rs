@@ -2,11 +2,26 @@
 //! shown.
 //!
 //! A form carries a [`base`]: a digest of each field as it was shown, so no value is in it a
-//! second time. [`merge`] takes the stored value where a field was not changed by the typist,
+//! second time. [`over`] takes the stored value where a field was not changed by the typist,
 //! and finds the fields that both sides changed. Fields that only make sense together are one
 //! group, and are kept or taken together.
 
+use std::mem::take;
+
+use super::form::Problems;
+use crate::catalog;
 use crate::catalog::digest::Digest;
+
+/// A form of fields that others may change meanwhile.
+pub trait Merged: Sized + 'static {
+    const GROUPS: &'static [&'static [Field<Self>]];
+
+    /// What the form was shown with: its [`base`], sent back by its hidden field.
+    fn base(&mut self) -> &mut String;
+
+    /// Fields that are to stay as stored, of those that both sides changed.
+    fn keep(&mut self) -> &mut Vec<String>;
+}
 
 /// A field of a form of the type `T`, as text that can be compared and shown.
 pub struct Field<T> {
@@ -17,6 +32,32 @@ pub struct Field<T> {
     pub take: fn(&mut T, &T),
 }
 
+/// A field of text. Spaces around it are none of its value.
+macro_rules! text_field {
+    ($field:ident, $label:literal) => {
+        $crate::portal::merge::Field {
+            name: stringify!($field),
+            label: $label,
+            value: |form| form.$field.trim().to_owned(),
+            take: |form, from| form.$field.clone_from(&from.$field),
+        }
+    };
+}
+
+/// A check box.
+macro_rules! check_field {
+    ($field:ident, $label:literal) => {
+        $crate::portal::merge::Field {
+            name: stringify!($field),
+            label: $label,
+            value: |form| if form.$field.is_some() { "on" } else { "off" }.to_owned(),
+            take: |form, from| form.$field.clone_from(&from.$field),
+        }
+    };
+}
+
+pub(in crate::portal) use {check_field, text_field};
+
 /// A field that both sides changed, to different values.
 #[derive(Debug)]
 pub struct Conflict {
@@ -24,6 +65,44 @@ pub struct Conflict {
     pub label: &'static str,
     pub typed: String,
     pub stored: String,
+}
+
+/// Why a form was not saved.
+pub enum Refused<T> {
+    Problems(Problems),
+    /// Fields were changed on both sides: the form with what is stored in its other fields.
+    Both(Box<T>, Vec<Conflict>),
+    Catalog(catalog::Error),
+}
+
+impl<T> From<catalog::Error> for Refused<T> {
+    fn from(error: catalog::Error) -> Self {
+        Refused::Catalog(error)
+    }
+}
+
+/// What is said beside the fields that both sides changed.
+pub fn problems(conflicts: &[Conflict]) -> Problems {
+    let mut problems = Problems::none();
+    for one in conflicts {
+        problems.add(one.field, "was changed elsewhere since you opened this page");
+    }
+    problems
+}
+
+/// What `typed` saves over `stored`, the same form as it would be shown now. A form without a base
+/// saves all that it holds.
+///
+/// # Errors
+/// [`Refused::Both`]
+pub fn over<T: Merged>(mut typed: T, mut stored: T) -> Result<T, Refused<T>> {
+    let (base, keep) = (take(typed.base()), take(typed.keep()));
+    let conflicts = merge(T::GROUPS, &base, &keep, &mut typed, &stored);
+    *typed.base() = take(stored.base());
+    match conflicts.is_empty() {
+        true => Ok(typed),
+        false => Err(Refused::Both(Box::new(typed), conflicts)),
+    }
 }
 
 /// Hexadecimal digits of a digest in a form: enough to tell two versions of a field apart.
@@ -45,7 +124,7 @@ fn digest<T>(group: &[Field<T>], form: &T) -> String {
 /// Leaves in `typed` what is to be saved, and returns the fields that cannot be decided. Fields
 /// named in `given_up` become the stored ones. A form without a base comes from a program, which
 /// means what it sends.
-pub fn merge<T>(
+fn merge<T>(
     groups: &[&[Field<T>]],
     base: &str,
     given_up: &[String],

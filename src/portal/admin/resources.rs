@@ -4,7 +4,6 @@
 //! one is stored, and how it ends where that gives nothing away.
 
 mod form;
-mod groups;
 mod health;
 mod list;
 mod remove;

@@ -7,7 +7,6 @@ mod resources;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-pub use groups::GROUPS;
 pub use page::EventPage;
 use resources::Numbered;
 
@@ -15,7 +14,7 @@ use crate::catalog::event::{Changes, Draft, Event};
 use crate::catalog::{self, event, limits};
 use crate::portal::Site;
 use crate::portal::form::Problems;
-use crate::portal::merge::{self, Conflict};
+use crate::portal::merge::{self, Field, Merged};
 use crate::portal::visitor::SignedIn;
 
 /// The fields as they were typed.
@@ -86,22 +85,24 @@ impl From<&Draft> for Typed {
     }
 }
 
+impl Merged for Typed {
+    const GROUPS: &'static [&'static [Field<Self>]] = groups::GROUPS;
+
+    fn base(&mut self) -> &mut String {
+        &mut self.base
+    }
+
+    fn keep(&mut self) -> &mut Vec<String> {
+        &mut self.keep
+    }
+}
+
 impl Typed {
     /// A stored event, to be edited.
     pub fn of(stored: &Draft) -> Self {
         let mut typed = Self::from(stored);
-        typed.base = merge::base(GROUPS, &typed);
+        typed.base = merge::base(Self::GROUPS, &typed);
         typed
-    }
-
-    /// What this form changes of `stored`, which is all of it for a form without a base.
-    /// With the fields that were changed on both sides.
-    pub fn over(mut self, stored: &Draft) -> (Self, Vec<Conflict>) {
-        let stored = Self::of(stored);
-        let (base, keep) = (std::mem::take(&mut self.base), std::mem::take(&mut self.keep));
-        let conflicts = merge::merge(GROUPS, &base, &keep, &mut self, &stored);
-        self.base = stored.base;
-        (self, conflicts)
     }
 
     /// The event that is edited or copied. Another owner's is not there.

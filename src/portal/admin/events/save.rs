@@ -15,7 +15,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
-use crate::portal::merge::Conflict;
+use crate::portal::merge::{self, Refused};
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 
@@ -95,27 +95,10 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
         }
         Err(Refused::Catalog(error)) => Err(error.into()),
         Err(Refused::Both(typed, conflicts)) => {
-            let mut problems = Problems::none();
-            for one in &conflicts {
-                problems.add(one.field, "was changed elsewhere since you opened this page");
-            }
+            let problems = merge::problems(&conflicts);
             let page = EventPage::new(site, me, &typed, source.as_ref(), problems).await?;
             page::with_status(StatusCode::CONFLICT, &page.with_conflicts(conflicts))
         }
-    }
-}
-
-/// Why a form was not saved.
-enum Refused {
-    Problems(Problems),
-    /// Fields were changed on both sides: the form with what is stored in its other fields.
-    Both(Box<Typed>, Vec<Conflict>),
-    Catalog(Error),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Refused::Catalog(error)
     }
 }
 
@@ -125,7 +108,7 @@ async fn try_save(
     me: &SignedIn,
     typed: &Typed,
     source: Option<&Event>,
-) -> Result<Result<String, Refused>, PageError> {
+) -> Result<Result<String, Refused<Typed>>, PageError> {
     let (draft, problems) = typed.read(source.map(Draft::from).unwrap_or_default());
     if !problems.is_empty() {
         return Ok(Err(Refused::Problems(problems)));
@@ -136,10 +119,7 @@ async fn try_save(
         // Compared with what is stored once nobody else can write.
         Some(id) => {
             let over = |stored: Draft| {
-                let (typed, conflicts) = typed.clone().over(&stored);
-                if !conflicts.is_empty() {
-                    return Err(Refused::Both(Box::new(typed), conflicts));
-                }
+                let typed = merge::over(typed.clone(), Typed::of(&stored))?;
                 let (draft, problems) = typed.read(stored);
                 if problems.is_empty() { Ok(draft) } else { Err(Refused::Problems(problems)) }
             };

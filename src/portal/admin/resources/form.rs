@@ -1,11 +1,12 @@
 //! The form of a resource: what was typed, and what it means.
 
+mod groups;
+
 use askama::Template;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::PATH;
-use super::groups::GROUPS;
 use super::test_result::TestResult;
 use crate::catalog;
 use crate::catalog::resource::{Auth, Draft, KeyChange, Resource, ResourceType};
@@ -14,7 +15,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::filters;
 use crate::portal::form::Problems;
-use crate::portal::merge::{self, Conflict};
+use crate::portal::merge::{self, Conflict, Field, Merged};
 use crate::portal::page::{Frame, Section};
 use crate::portal::visitor::SignedIn;
 
@@ -72,6 +73,18 @@ impl Default for Typed {
     }
 }
 
+impl Merged for Typed {
+    const GROUPS: &'static [&'static [Field<Self>]] = groups::GROUPS;
+
+    fn base(&mut self) -> &mut String {
+        &mut self.base
+    }
+
+    fn keep(&mut self) -> &mut Vec<String> {
+        &mut self.keep
+    }
+}
+
 impl Typed {
     /// A stored resource, to be edited.
     pub fn of(stored: &Draft) -> Self {
@@ -91,18 +104,8 @@ impl Typed {
             active: stored.active.then(|| "on".to_owned()),
             ..Self::default()
         };
-        typed.base = merge::base(GROUPS, &typed);
+        typed.base = merge::base(Self::GROUPS, &typed);
         typed
-    }
-
-    /// What this form changes of `stored`, which is all of it for a form without a base. With
-    /// the fields that were changed on both sides.
-    pub fn over(mut self, stored: &Draft) -> (Self, Vec<Conflict>) {
-        let stored = Self::of(stored);
-        let (base, keep) = (std::mem::take(&mut self.base), std::mem::take(&mut self.keep));
-        let conflicts = merge::merge(GROUPS, &base, &keep, &mut self, &stored);
-        self.base = stored.base;
-        (self, conflicts)
     }
 
     /// The resource whose key is meant where none is typed. Another owner's is not there.

@@ -12,7 +12,7 @@ use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::{Form, Problems};
-use crate::portal::merge::Conflict;
+use crate::portal::merge::{self, Refused};
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::SignedIn;
 
@@ -66,10 +66,7 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
         Ok(text) => me.done(site, PATH, Flash::done(text)).await,
         Err(Refused::Catalog(error)) => Err(error.into()),
         Err(Refused::Both(typed, conflicts)) => {
-            let mut problems = Problems::none();
-            for one in &conflicts {
-                problems.add(one.field, "was changed elsewhere since you opened this page");
-            }
+            let problems = merge::problems(&conflicts);
             let page = ResourcePage::new(me, &typed, source.as_ref(), problems);
             let page = page.with_findings(site).await?.with_conflicts(conflicts);
             page::with_status(StatusCode::CONFLICT, &page)
@@ -81,27 +78,13 @@ async fn save(site: &Site, me: &SignedIn, typed: Typed) -> Answer {
     }
 }
 
-/// Why a form was not saved.
-enum Refused {
-    Problems(Problems),
-    /// Fields were changed on both sides: the form with what is stored in its other fields.
-    Both(Box<Typed>, Vec<Conflict>),
-    Catalog(Error),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Refused::Catalog(error)
-    }
-}
-
 /// What was done, or what is wrong.
 async fn try_save(
     site: &Site,
     me: &SignedIn,
     typed: &Typed,
     source: Option<&Resource>,
-) -> Result<Result<String, Refused>, PageError> {
+) -> Result<Result<String, Refused<Typed>>, PageError> {
     let (draft, mut problems) = typed.read(source);
     add_all(&mut problems, draft.problems(source))?;
     if !problems.is_empty() {
@@ -114,10 +97,7 @@ async fn try_save(
         // Compared with what is stored once nobody else can write.
         Some(id) => {
             let over = |stored: Draft| {
-                let (typed, conflicts) = typed.clone().over(&stored);
-                if !conflicts.is_empty() {
-                    return Err(Refused::Both(Box::new(typed), conflicts));
-                }
+                let typed = merge::over(typed.clone(), Typed::of(&stored))?;
                 let (draft, problems) = typed.read(source);
                 if problems.is_empty() { Ok(draft) } else { Err(Refused::Problems(problems)) }
             };

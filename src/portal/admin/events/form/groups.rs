@@ -3,32 +3,21 @@
 use secrecy::ExposeSecret;
 
 use super::Typed;
-use crate::portal::merge::Field;
-
-macro_rules! text {
-    ($field:ident, $label:literal) => {
-        Field {
-            name: stringify!($field),
-            label: $label,
-            value: |form| form.$field.trim().to_owned(),
-            take: |form, from| form.$field.clone_from(&from.$field),
-        }
-    };
-}
+use crate::portal::merge::{Field, check_field, text_field};
 
 /// Start, end and zone are one group, because a time means nothing without its zone, nor an end
 /// without its start.
-pub const GROUPS: &[&[Field<Typed>]] = &[
-    &[text!(name, "Event name")],
+pub(super) const GROUPS: &[&[Field<Typed>]] = &[
+    &[text_field!(name, "Event name")],
     &[Field {
         name: "description",
         label: "Description",
         value: |form| form.description.replace("\r\n", "\n"),
         take: |form, from| form.description.clone_from(&from.description),
     }],
-    &[text!(organizer_name, "Organiser's name")],
-    &[text!(organizer_email, "Organiser's e-mail address")],
-    &[text!(start, "Start"), text!(end, "End"), text!(time_zone, "Time zone")],
+    &[text_field!(organizer_name, "Organiser's name")],
+    &[text_field!(organizer_email, "Organiser's e-mail address")],
+    &[text_field!(start, "Start"), text_field!(end, "End"), text_field!(time_zone, "Time zone")],
     &[Field {
         name: "resources",
         label: "Resources",
@@ -40,21 +29,16 @@ pub const GROUPS: &[&[Field<Typed>]] = &[
             form.resources.clone_from(&from.resources);
         },
     }],
-    &[text!(daily_request_cap, "Daily request cap")],
-    &[text!(requests_per_minute, "Requests a minute")],
-    &[text!(max_token_cap, "Max token cap")],
-    &[text!(registration, "Registration")],
+    &[text_field!(daily_request_cap, "Daily request cap")],
+    &[text_field!(requests_per_minute, "Requests a minute")],
+    &[text_field!(max_token_cap, "Max token cap")],
+    &[text_field!(registration, "Registration")],
     &[Field {
         name: "shared_code",
         label: "Shared code",
         value: |form| form.shared_code.expose_secret().trim().to_owned(),
         take: |form, from| form.shared_code = from.shared_code.clone(),
     }],
-    &[text!(shared_code_limit, "Most people who may use it")],
-    &[Field {
-        name: "active",
-        label: "Active",
-        value: |form| if form.active.is_some() { "on" } else { "off" }.to_owned(),
-        take: |form, from| form.active.clone_from(&from.active),
-    }],
+    &[text_field!(shared_code_limit, "Most people who may use it")],
+    &[check_field!(active, "Active")],
 ];

@@ -2,30 +2,19 @@
 
 use secrecy::ExposeSecret;
 
-use super::form::Typed;
-use crate::portal::merge::Field;
-
-macro_rules! text {
-    ($field:ident, $label:literal) => {
-        Field {
-            name: stringify!($field),
-            label: $label,
-            value: |form| form.$field.trim().to_owned(),
-            take: |form, from| form.$field.clone_from(&from.$field),
-        }
-    };
-}
+use super::Typed;
+use crate::portal::merge::{Field, check_field, text_field};
 
 /// The address and all about the key are one group, so a key that was typed for one address is
 /// never saved beside another.
-pub const GROUPS: &[&[Field<Typed>]] = &[
-    &[text!(name, "Friendly name")],
-    &[text!(deployment, "Deployment name")],
+pub(super) const GROUPS: &[&[Field<Typed>]] = &[
+    &[text_field!(name, "Friendly name")],
+    &[text_field!(deployment, "Deployment name")],
     &[
-        text!(kind, "Type"),
-        text!(endpoint, "Endpoint URL"),
-        text!(auth, "Authentication"),
-        text!(header, "Header name"),
+        text_field!(kind, "Type"),
+        text_field!(endpoint, "Endpoint URL"),
+        text_field!(auth, "Authentication"),
+        text_field!(header, "Header name"),
         Field {
             name: "key",
             label: "Key",
@@ -44,11 +33,6 @@ pub const GROUPS: &[&[Field<Typed>]] = &[
             },
         },
     ],
-    &[text!(region, "Region")],
-    &[Field {
-        name: "active",
-        label: "Active",
-        value: |form| if form.active.is_some() { "on" } else { "off" }.to_owned(),
-        take: |form, from| form.active.clone_from(&from.active),
-    }],
+    &[text_field!(region, "Region")],
+    &[check_field!(active, "Active")],
 ];
