@@ -76,12 +76,16 @@ fn owners() -> Vec<Route> {
             .get(attendees::show)
             .post(attendees::issue)
             .limit(attendees::upload_limit()),
-        at("/admin/events/{id}/attendees/cards").post(attendees::cards::make),
+        at("/admin/events/{id}/attendees/cards")
+            .get(attendees::cards::ask_replace)
+            .post(attendees::cards::make),
         at("/admin/events/{id}/attendees/cards.csv").post(attendees::cards::csv),
         at("/admin/events/{id}/attendees/deleted").post(attendees::deleted::let_in_again),
         at("/admin/events/{id}/attendees/{attendee}").get(attendees::person::show),
         at("/admin/events/{id}/attendees/{attendee}/activity").post(attendees::person::activity),
-        at("/admin/events/{id}/attendees/{attendee}/key").post(attendees::person::new_key),
+        at("/admin/events/{id}/attendees/{attendee}/key")
+            .get(attendees::person::ask_new_key)
+            .post(attendees::person::new_key),
         at("/admin/events/{id}/attendees/{attendee}/cap").post(attendees::person::cap),
         at("/admin/events/{id}/attendees/{attendee}/delete")
             .get(attendees::person::ask_delete)
@@ -101,7 +105,7 @@ fn owners() -> Vec<Route> {
         // For administrators
         at("/admin/owners").get(owners::show).post(owners::invite),
         at("/admin/owners/{id}/link").post(owners::link),
-        at("/admin/owners/{id}/role").post(owners::set_role),
+        at("/admin/owners/{id}/role").get(owners::ask_role).post(owners::set_role),
         at("/admin/owners/{id}/deactivate").get(owners::ask_deactivate).post(owners::deactivate),
         at("/admin/owners/{id}/reactivate").post(owners::reactivate),
     ]

@@ -83,8 +83,9 @@ def opens(folded: str) -> Callable[[Page, Demo], None]:
 
 
 def makes_cards(page: Page, _: Demo) -> None:
+    page.get_by_role("link", name="Replace").click()
     with page.expect_navigation():
-        page.get_by_role("button", name="unclaimed cards anew").click()
+        page.get_by_role("button", name="Replace").click()
 
 
 RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
@@ -127,6 +128,8 @@ PLACES = [
     Place("attendee-by-code-delete", f"{ONE}/attendees/{{attendee}}/delete", ids=person(STAYS)),
     Place("cards", f"{ONE}/attendees", ids=event(EVENT), then=makes_cards),
     Place("attendee", f"{ONE}/attendees/{{attendee}}", ids=person(PEOPLE[0])),
+    Place("cards-replace", f"{ONE}/attendees/cards", ids=event(EVENT)),
+    Place("attendee-new-key", f"{ONE}/attendees/{{attendee}}/key", ids=person(PEOPLE[0])),
     Place("attendee-delete", f"{ONE}/attendees/{{attendee}}/delete", ids=person(PEOPLE[0])),
     Place("room", f"{ONE}/room", ids=event(EVENT)),
     Place("room-before", f"{ONE}/room", ids=event(NEXT)),
@@ -141,6 +144,7 @@ PLACES = [
     Place("restore", "/admin/backup/restore/{id}", ids=lambda demo: {"id": demo.restore_id}),
     Place("owners", "/admin/owners"),
     Place("owners-forbidden", "/admin/owners", who=GRACE, status=403),
+    Place("owner-role", "/admin/owners/{id}/role", ids=lambda demo: {"id": demo.grace_id}),
     Place("owner-deactivate", "/admin/owners/{id}/deactivate", ids=lambda demo: {"id": demo.grace_id}),
     Place("audit", "/admin/audit"),
     Place("account", "/admin/account"),

@@ -101,6 +101,39 @@ async fn a_spreadsheets_file_adds_those_of_its_first_column() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_and_new_cards_are_asked_about_first() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |_| {}).await;
+    workshop.attendee(&event).await;
+    let (who, list) = (one(&ada, &event).await, format!("/admin/events/{event}/attendees"));
+    let trail = workshop.trail().await;
+    let no_card = ada.get(&format!("{list}/cards")).await;
+    assert_eq!(no_card.status, StatusCode::CONFLICT, "{}", no_card.body);
+
+    let page = ada.get(&who).await;
+    let actions = page.attributes("form", "action");
+    assert!(!actions.iter().any(|action| action.ends_with("/key")), "{actions:?}");
+    let page = ada.get(&format!("{who}/key")).await;
+    assert!(page.text(".ask").contains("stops at once"), "{}", page.body);
+    assert_eq!(workshop.trail().await, trail, "asking does nothing");
+
+    ada.post(&format!("{list}/cards"), &[("whom", "new")]).await;
+    let page = ada.get(&list).await;
+    assert!(page.attributes("button", "value").iter().all(|whom| whom != "unclaimed"));
+    let page = ada.get(&format!("{list}/cards")).await;
+    assert!(page.text(".ask").contains("One unclaimed card stops working"), "{}", page.body);
+    assert_eq!(page.attribute(".ask button", "value").as_deref(), Some("unclaimed"));
+    let id = who.rsplit('/').next().unwrap();
+    let page = ada.get(&format!("{list}/cards?whom={id}")).await;
+    assert!(page.text(".ask").contains("stops working at once"), "{}", page.body);
+    assert_eq!(page.attribute(".ask button", "value").as_deref(), Some(id));
+    let nobody = ada.get(&format!("{list}/cards?whom=nobody")).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_deactivated_is_refused_and_a_new_key_stops_the_old() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;
@@ -118,7 +151,7 @@ async fn who_is_deactivated_is_refused_and_a_new_key_stops_the_old() {
     ada.post_and_follow(&format!("{who}/activity"), &[("to", "on")]).await;
     workshop.comes_to(&key, "demo", "ok").await;
 
-    let page = ada.press(&who, "/key", &[]).await;
+    let page = ada.press(&format!("{who}/key"), "/key", &[]).await;
     let fresh = page.text("#flash-secret").into();
     workshop.comes_to(&key, "demo", "invalid_api_key").await;
     workshop.comes_to(&fresh, "demo", "ok").await;
@@ -210,7 +243,7 @@ async fn who_came_by_the_shared_code_is_offered_only_what_works_for_them() {
     let who = one(&ada, &event).await;
     let page = ada.get(&who).await;
     assert!(page.body.contains("joined with the shared code"), "{}", page.body);
-    assert!(!page.body.contains("New key</button>") && !page.body.contains("New card</button>"));
+    assert!(!page.body.contains("New key") && !page.body.contains("New card"));
     assert_eq!(ada.post(&format!("{who}/key"), &[]).await.status, StatusCode::CONFLICT);
     let id = who.rsplit_once('/').unwrap().1;
     let card = ada.post(&format!("{}/cards", path(&event)), &[("whom", id)]).await;

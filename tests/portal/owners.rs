@@ -115,10 +115,10 @@ async fn roles_are_given_and_taken_and_one_administrator_is_left() {
     assert_eq!(locked.status, StatusCode::CONFLICT);
     assert_eq!(ada.get(OWNERS).await.status, StatusCode::OK, "nothing was changed");
 
-    let page = ada.press(OWNERS, &other, &[("role", "administrator")]).await;
+    let page = ada.press(&format!("{OWNERS}/{other}"), &other, &[("role", "administrator")]).await;
     assert_eq!(page.flash(), "Bob is an administrator now.");
     assert_eq!(bob.get(OWNERS).await.status, StatusCode::OK);
-    let page = ada.press(OWNERS, &own, &[("role", "owner")]).await;
+    let page = ada.press(&format!("{OWNERS}/{own}"), &own, &[("role", "owner")]).await;
     assert_eq!(page.flash(), "Ada is no administrator any more.");
     assert_eq!(ada.get(OWNERS).await.status, StatusCode::FORBIDDEN);
 }

@@ -125,6 +125,24 @@ impl Guarded for NewRole {
     const SECTION: Section = Section::Owners;
 }
 
+#[derive(Template)]
+#[template(path = "admin/owner_role.html")]
+struct AskRole {
+    frame: Frame,
+    owner: Owner,
+    is_me: bool,
+}
+
+pub async fn ask_role(
+    State(site): State<Site>,
+    Administrator(me): Administrator,
+    Path(id): Path<String>,
+) -> Answer {
+    let owner = manage::get(&site.db, &id).await?;
+    let (frame, is_me) = (me.frame(Section::Owners), owner.id == me.owner.id);
+    page::ok(&AskRole { frame, owner, is_me })
+}
+
 pub async fn set_role(
     State(site): State<Site>,
     Path(id): Path<String>,

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use qrcode::{Color, EcLevel, QrCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{path, tabs};
+use super::{path, person, tabs};
 use crate::catalog::attendee::claim::{self, Card, For};
+use crate::catalog::attendee::listing::ListedAttendee;
 use crate::catalog::attendee::{self, Attendee};
 use crate::catalog::event::{self, Event};
 use crate::clock;
@@ -19,7 +20,7 @@ use crate::portal::admin::events::Tabs;
 use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::page::{self, Answer, Frame, Section};
-use crate::portal::visitor::Visitor;
+use crate::portal::visitor::{SignedIn, Visitor};
 use crate::portal::{Site, download};
 use crate::spreadsheet;
 
@@ -72,6 +73,49 @@ impl Qr {
         }
         Ok(Self { side: code.width(), path })
     }
+}
+
+/// Asks before cards that may be printed stop working.
+#[derive(Template)]
+#[template(path = "admin/events/attendees/replace_cards.html")]
+struct Replace<'a> {
+    frame: Frame,
+    list: String,
+    /// Whose card it is; `None`: everybody's who has not used theirs.
+    who: Option<ListedAttendee>,
+    unclaimed: u32,
+    whom: &'a str,
+}
+
+#[derive(Deserialize)]
+pub struct AskedWhom {
+    /// An attendee's id; none: everybody who has not used their card.
+    whom: Option<String>,
+}
+
+pub async fn ask_replace(
+    State(site): State<Site>,
+    me: SignedIn,
+    Path(id): Path<String>,
+    Query(asked): Query<AskedWhom>,
+) -> Answer {
+    let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    let who = match &asked.whom {
+        Some(attendee) => Some(person::own(&site, &me, (&event.id, attendee)).await?),
+        None => None,
+    };
+    let unclaimed = claim::waiting(&site.db, &me.owner.id, &event.id).await?.unclaimed;
+    if who.is_none() && unclaimed == 0 {
+        let reason = "every card was used, or none was made";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
+    page::ok(&Replace {
+        frame: me.frame(Section::Events),
+        list: path(&event.id),
+        who,
+        unclaimed: unclaimed.min(u32::try_from(claim::MAX_CARDS).unwrap_or(u32::MAX)),
+        whom: asked.whom.as_deref().unwrap_or("unclaimed"),
+    })
 }
 
 /// The claim page as attendees reach it.

@@ -45,10 +45,18 @@ struct Delete {
     who: listing::ListedAttendee,
 }
 
+#[derive(Template)]
+#[template(path = "admin/events/attendees/new_key.html")]
+struct NewKey {
+    frame: Frame,
+    list: String,
+    who: listing::ListedAttendee,
+}
+
 /// An event's attendee, by both ids.
 type Ids = Path<(String, String)>;
 
-async fn own(
+pub(super) async fn own(
     site: &Site,
     me: &SignedIn,
     (event, id): (&str, &str),
@@ -105,6 +113,11 @@ pub async fn activity(
         format!("{} is deactivated: within two seconds their key is refused (401).", who.name())
     };
     said(&site, &me, &event, &id, Flash::done(text)).await
+}
+
+pub async fn ask_new_key(State(site): State<Site>, me: SignedIn, Path((event, id)): Ids) -> Answer {
+    let who = own(&site, &me, (&event, &id)).await?;
+    page::ok(&NewKey { frame: me.frame(Section::Events), list: path(&event), who })
 }
 
 pub async fn new_key(State(site): State<Site>, me: SignedIn, Path((event, id)): Ids) -> Answer {
