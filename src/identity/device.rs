@@ -1,32 +1,85 @@
 //! A browser that has signed in as an owner before is told from one that
 //! guesses: it holds a token that only this proxy can make (OWASP calls it a
-//! device cookie). The token opens nothing; it only earns a count of its own.
+//! device cookie). The token opens nothing; it only earns a count of its own. It is good for
+//! 90 days and for the password that was set when it was issued, so that a browser that was
+//! lost or borrowed does not keep its advantage.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use secrecy::ExposeSecret;
 
 use super::throttle::Bucket;
 use crate::catalog::owner::token;
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Result};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use secrecy::ExposeSecret;
+use crate::clock::day_of;
+
+const VALID_DAYS: u32 = 90;
+
+/// What the cookie says as well.
+pub(crate) const VALID_SECONDS: i64 = VALID_DAYS as i64 * 86_400;
+
+/// Whom a token is for: an owner, and the hash of their present password. A hash that is renewed
+/// under newer parameters voids tokens as a new password does: the next sign-in makes new ones.
+#[derive(Clone, Copy)]
+pub(super) struct For<'a> {
+    pub owner_id: &'a str,
+    pub password_hash: &'a str,
+}
 
 /// The token for this browser, once the owner has signed in.
-pub(crate) fn issue(vault: &Vault, owner_id: &str) -> Result<String> {
+pub(super) fn issue(vault: &Vault, whom: For<'_>, now_ms: i64) -> Result<String> {
     let nonce = token::random()?;
-    let nonce = &nonce.expose_secret()[..32];
-    Ok(format!("{nonce}.{}", vault.digest(&text(owner_id, nonce)).hex()))
+    let (day, nonce) = (day_of(now_ms), &nonce.expose_secret()[..32]);
+    Ok(format!("{day}.{nonce}.{}", vault.digest(&text(whom, day, nonce)).hex()))
 }
 
 /// What attempts of this browser are counted by, if it has signed in as this
 /// owner before.
-pub(super) fn recognise(vault: &Vault, owner_id: &str, token: &str) -> Option<Bucket> {
-    let (nonce, proof) = token.split_once('.')?;
-    let text = text(owner_id, nonce);
+pub(super) fn recognise(vault: &Vault, whom: For<'_>, token: &str, now_ms: i64) -> Option<Bucket> {
+    let (day, rest) = token.split_once('.')?;
+    let (nonce, proof) = rest.split_once('.')?;
+    let day: u32 = day.parse().ok()?;
+    if day_of(now_ms).checked_sub(day).is_none_or(|age| age > VALID_DAYS) {
+        return None;
+    }
+    let text = text(whom, day, nonce);
     let is_proof =
         |digest: Digest| verify_slices_are_equal(digest.hex().as_bytes(), proof.as_bytes()).is_ok();
     let known = is_proof(vault.digest(&text)) || vault.old_digest(&text).is_some_and(is_proof);
     known.then(|| Bucket::Browser(Digest::sha256(token.as_bytes())))
 }
 
-fn text(owner_id: &str, nonce: &str) -> String {
-    format!("browser of owner {owner_id}, {nonce}")
+fn text(whom: For<'_>, day: u32, nonce: &str) -> String {
+    let For { owner_id, password_hash } = whom;
+    format!("browser of owner {owner_id}, {password_hash}, {day}, {nonce}")
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::catalog::seal::MasterKey;
+    use crate::clock::DAY_MS;
+
+    #[test]
+    fn a_browser_is_known_for_a_while_and_for_one_password() {
+        let key = MasterKey::from_base64(&STANDARD.encode([7; 32]), "the test").unwrap();
+        let vault = Vault::new(&key, None);
+        let ada = For { owner_id: "ada", password_hash: "$argon2id$one" };
+        let now = 20_000 * DAY_MS;
+        let token = issue(&vault, ada, now).unwrap();
+        let known = |whom, token: &str, at| recognise(&vault, whom, token, at).is_some();
+        assert!(known(ada, &token, now) && known(ada, &token, now + 90 * DAY_MS));
+        assert!(!known(ada, &token, now + 91 * DAY_MS));
+        assert!(!known(ada, &token, now - DAY_MS), "of a day to come");
+        assert!(!known(For { password_hash: "$argon2id$two", ..ada }, &token, now));
+        assert!(!known(For { owner_id: "bob", ..ada }, &token, now));
+        let (_, undated) = token.split_once('.').unwrap();
+        let later = format!("20001.{undated}");
+        for forged in [undated, &later, "", "..", "20000.."] {
+            assert!(!known(ada, forged, now + DAY_MS), "{forged}");
+        }
+    }
 }

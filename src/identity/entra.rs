@@ -26,8 +26,9 @@ use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
 use crate::catalog;
+use crate::catalog::audit::Actor;
 use crate::catalog::owner::entra::{self as accounts, Account};
-use crate::catalog::owner::{Owner, manage};
+use crate::catalog::owner::{Owner, link, manage};
 use crate::config::EntraSettings;
 
 /// The settings, and what is remembered of Entra.
@@ -117,6 +118,21 @@ impl Identity {
         Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
+    /// Begins a sign-in by which the owner who is signed in adds that account to theirs, and comes
+    /// back to `next`; `None` where nobody can sign in this way.
+    pub async fn begin_adding_account(
+        &self,
+        redirect_uri: String,
+        next: &str,
+        by: &Actor,
+    ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
+        if !self.has_entra() {
+            return Ok(None);
+        }
+        let link = link::to_add_account(&self.db, by).await?;
+        self.begin_entra(redirect_uri, next, Some(&link.token)).await
+    }
+
     /// Ends a sign-in. Whatever comes of it, it cannot come back again.
     pub async fn finish_entra(
         &self,
@@ -162,9 +178,7 @@ impl Identity {
         }
         if let Some(token) = invitation {
             let owner = accounts::redeem(&self.db, token, account, self.clock.now_ms()).await?;
-            let owner = owner.ok_or(EntraRefusal::LinkIsOver)?;
-            self.end_all(&owner.id).await?;
-            return Ok(owner);
+            return owner.ok_or(EntraRefusal::LinkIsOver);
         }
         let owner = match accounts::owner_of(&self.db, account).await? {
             Some(owner) => owner,

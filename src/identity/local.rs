@@ -52,13 +52,16 @@ impl Identity {
             return Err(SignInRefusal::SwitchedOff);
         }
         let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
-        let browser = known
-            .as_ref()
+        let whom = known.as_ref().and_then(|(owner, hash)| {
+            Some(device::For { owner_id: &owner.id, password_hash: hash.as_deref()? })
+        });
+        let now = self.clock.now_ms();
+        let browser = whom
             .zip(attempt.browser)
-            .and_then(|((owner, _), token)| device::recognise(&self.vault, &owner.id, token));
+            .and_then(|(whom, token)| device::recognise(&self.vault, whom, token, now));
         let strange = [Bucket::account(attempt.name), Bucket::address(attempt.source)];
         let buckets = browser.as_ref().map_or(&strange[..], std::slice::from_ref);
-        self.throttle.attempt(buckets, self.clock.now_ms()).map_err(SignInRefusal::Throttled)?;
+        self.throttle.attempt(buckets, now).map_err(SignInRefusal::Throttled)?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
         let asker = if browser.is_some() { Asker::Known } else { Asker::Stranger };
         if !self.hasher.is_right(attempt.password, hash, asker).await? {
@@ -71,6 +74,14 @@ impl Identity {
             owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
         }
         Ok(owner)
+    }
+
+    /// What the browser of an owner who has just signed in keeps, so that it is known again.
+    pub async fn browser_token(&self, owner: &Owner) -> catalog::Result<String> {
+        let known = owner::password::hash_of(&self.db, &owner.name).await?;
+        let hash = known.and_then(|(_, hash)| hash).unwrap_or_default();
+        let whom = device::For { owner_id: &owner.id, password_hash: &hash };
+        device::issue(&self.vault, whom, self.clock.now_ms())
     }
 
     /// Whether owners may sign in with a password.
@@ -137,11 +148,6 @@ impl Identity {
             return Ok(None);
         }
         let hash = self.hasher.hash(password).await?;
-        let owner =
-            redeem(&self.db, token.expose_secret(), name, &hash, self.clock.now_ms()).await?;
-        if let Some(owner) = &owner {
-            self.end_all(&owner.id).await?;
-        }
-        Ok(owner)
+        Ok(redeem(&self.db, token.expose_secret(), name, &hash, self.clock.now_ms()).await?)
     }
 }

@@ -26,6 +26,14 @@ pub enum Proof {
     Microsoft,
 }
 
+/// Who sent a request: only a person keeps a session from ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionAsker {
+    Person,
+    /// A page that refreshes a part of itself, perhaps on a screen that nobody sits at.
+    Script,
+}
+
 fn cutoff(now_ms: i64) -> Cutoff {
     Cutoff { last_seen_at: now_ms - IDLE_MS, created_at: now_ms - LONGEST_SECONDS * 1000 }
 }
@@ -46,9 +54,19 @@ impl Identity {
 
     /// The session with this token, where it has not ended and its owner is
     /// active.
-    pub async fn session(&self, token: &SecretString) -> Result<Option<OwnerSession>> {
+    pub async fn session(
+        &self,
+        token: &SecretString,
+        asker: SessionAsker,
+    ) -> Result<Option<OwnerSession>> {
         let now = self.clock.now_ms();
-        session::find(&self.db, token, cutoff(now), now).await
+        let found = session::find(&self.db, token, cutoff(now)).await?;
+        if let Some(session) = &found
+            && asker == SessionAsker::Person
+        {
+            session::touch(&self.db, session, now).await?;
+        }
+        Ok(found)
     }
 
     /// Notes that the owner has given their password in this browser.
@@ -63,10 +81,6 @@ impl Identity {
     /// Ends every session of the owner but this one; how many there were.
     pub async fn end_others(&self, session: &OwnerSession) -> Result<u64> {
         session::end_others(&self.db, session).await
-    }
-
-    pub(super) async fn end_all(&self, owner_id: &str) -> Result<()> {
-        session::end_all(&self.db, owner_id).await
     }
 
     /// Other browsers in which the owner is signed in.

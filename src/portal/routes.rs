@@ -44,6 +44,7 @@ fn owners() -> Vec<Route> {
         at("/admin/tokens/{id}/revoke").get(tokens::ask_revoke).post(tokens::revoke),
         at("/admin/account").get(account::show),
         at("/admin/account/password").post(account::change_password),
+        at("/admin/account/microsoft").post(entra::begin_adding),
         at("/admin/account/sessions").post(account::end_others),
         at("/admin").get(home::show),
         at("/admin/audit").get(audit::show),

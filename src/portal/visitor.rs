@@ -18,8 +18,9 @@ use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
 use crate::clock::Clock;
 use crate::config::https::asked_host;
+use crate::identity::device;
 use crate::identity::entra::ticket;
-use crate::identity::session::LONGEST_SECONDS;
+use crate::identity::session::{LONGEST_SECONDS, SessionAsker};
 use crate::net;
 use crate::net::base_url::{BaseUrl, Fallback};
 
@@ -32,8 +33,6 @@ pub struct Visitor {
     is_https: bool,
     jar: CookieJar,
 }
-
-const YEAR_SECONDS: i64 = 365 * 86_400;
 
 impl Visitor {
     /// The token of the session, if the browser holds one.
@@ -87,7 +86,7 @@ impl Visitor {
     fn cookie(&self, kept: Kept, value: String) -> Cookie<'static> {
         let seconds = match kept {
             Kept::Session => LONGEST_SECONDS,
-            Kept::Browser => YEAR_SECONDS,
+            Kept::Browser => device::VALID_SECONDS,
             Kept::Ticket => ticket::VALID_SECONDS,
         };
         let mut cookie = Cookie::new(self.name(kept), value);
@@ -199,8 +198,12 @@ where
         let site = Site::from_ref(state);
         let visitor = Visitor::from_request_parts(parts, state).await?;
         let is_get = parts.method == http::Method::GET;
+        let asker = match parts.headers.contains_key("x-part") {
+            true => SessionAsker::Script,
+            false => SessionAsker::Person,
+        };
         let session = match visitor.session_token() {
-            Some(token) => site.identity.session(&token).await?,
+            Some(token) => site.identity.session(&token, asker).await?,
             None => None,
         };
         let Some(mut session) = session else {
@@ -213,7 +216,7 @@ where
         let turn = owners_turn(parts, &session.owner.id, Crowd::Owners).await?;
         let mut flash = None;
         // What a script looks at for a part of it, nobody may have read.
-        let is_read = is_get && !parts.headers.contains_key("x-part");
+        let is_read = is_get && asker == SessionAsker::Person;
         if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }

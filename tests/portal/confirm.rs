@@ -10,7 +10,8 @@ const OWNERS: &str = "/admin/owners";
 const INVITATION: [(&str, &str); 1] = [("name", "Bob & Söhne")];
 
 /// Each POST that asks for the password; no other does.
-const ASKS: [&str; 11] = [
+const ASKS: [&str; 12] = [
+    "/admin/account/microsoft",
     "/admin/tokens",
     "/admin/tokens/{id}/revoke",
     "/admin/backup/file",

@@ -225,14 +225,49 @@ async fn where_passwords_are_switched_off_microsoft_is_the_only_way_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owner_with_a_password_keeps_it() {
+async fn a_recovery_with_microsoft_ends_what_was_there_before() {
     let site = Site::of(eve()).await;
-    site.portal.owner("Bob").await;
+    let before = site.portal.owner("Bob").await;
+    before.post("/admin/tokens", &[("name", "CI"), ("days", "90")]).await;
+    // What was begun before does not come back afterwards.
+    let page = before.post("/admin/account/microsoft", &[]).await;
+    let adding = page.attribute("a#entra", "href").unwrap();
     let link = owner::link::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let bob = site.portal.visitor();
+    let page = bob.get(&link).await;
+    assert!(page.body.contains("with Microsoft also your password"), "{}", page.body);
     bob.sign_in_with_microsoft(&format!("{link}/entra")).await.redirects_to("/admin");
+
+    before.get("/admin").await.redirects_to("/admin/sign-in?next=%2Fadmin");
+    let account = bob.get("/admin/account").await;
+    assert!(account.body.contains("No program acts for you."), "{}", account.body);
+    assert!(account.body.contains("You have no password."), "{}", account.body);
+    let refused = site.portal.visitor().sign_in("Bob", PASSWORD).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let back = before.back_from_microsoft(&adding).await;
+    assert_eq!(before.get(&back).await.status, StatusCode::GONE);
+    // Without a password nobody could be asked who they are.
+    let refused = bob.post("/admin/account/microsoft", &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_adds_an_account_and_keeps_the_password_and_all_else() {
+    let site = Site::of(eve()).await;
+    let bob = site.portal.owner("Bob").await;
+    let elsewhere = site.portal.visitor();
+    elsewhere.sign_in("Bob", PASSWORD).await.redirects_to("/admin");
+    bob.post("/admin/tokens", &[("name", "CI"), ("days", "90")]).await;
+    let page = bob.post("/admin/account/microsoft", &[]).await;
+    let there = page.attribute("a#entra", "href").unwrap();
+    // It is no link for anybody, and adds an account once.
+    let back = bob.back_from_microsoft(&there).await;
+    bob.get(&back).await.redirects_to("/admin/account");
+    assert_ne!(bob.get(&back).await.status, StatusCode::SEE_OTHER);
     let account = bob.get("/admin/account").await;
     assert!(account.body.contains("or with this password"), "{}", account.body);
+    assert!(account.body.contains("There is one token"), "{}", account.body);
+    assert_eq!(elsewhere.get("/admin").await.status, StatusCode::OK);
     site.portal.visitor().sign_in("Bob", PASSWORD).await.redirects_to("/admin");
     let listed = manage::list(&site.portal.app.db).await.unwrap();
     assert!(listed.iter().any(|it| it.owner.name == "Bob" && it.has_entra && it.has_password));

@@ -66,7 +66,12 @@ impl Visitor {
         let away = self.get(path).await;
         assert_eq!(away.status, http::StatusCode::SEE_OTHER, "{}", away.body);
         let there = away.headers[LOCATION].to_str().unwrap().to_owned();
-        let back = self.client.get(&there).send().await.unwrap();
+        self.back_from_microsoft(&there).await
+    }
+
+    /// Signs in at the provider, whose address is `there`.
+    pub async fn back_from_microsoft(&self, there: &str) -> String {
+        let back = self.client.get(there).send().await.unwrap();
         let (status, headers) = (back.status(), back.headers().clone());
         let text = back.text().await.unwrap();
         assert_eq!(status, http::StatusCode::FOUND, "{there}: {text}");

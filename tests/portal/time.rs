@@ -32,6 +32,22 @@ async fn a_sign_in_ends_after_eight_hours_without_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_a_script_refreshes_keeps_no_sign_in_alive() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let refresh = async || {
+        let request = ada.client.get(format!("{}/admin", portal.url)).header("x-part", "open");
+        request.send().await.unwrap().status()
+    };
+    for _ in 0..4 {
+        portal.pass(2 * 3_600_000 - 60_000);
+        assert_eq!(refresh().await, StatusCode::OK);
+    }
+    portal.pass(10 * 60_000);
+    ada.get("/admin").await.redirects_to("/admin/sign-in?next=%2Fadmin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_ends_after_seven_days_however_much_it_is_used() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;

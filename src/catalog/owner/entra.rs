@@ -6,6 +6,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::link::{self, LinkFor};
+use super::redeem::end_access;
 use super::{LOCAL, Owner, Role, insert, token};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
@@ -64,15 +65,21 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
     Ok(owner)
 }
 
-/// Uses a one-time link up: from now on its owner signs in with `account`, in
-/// place of any other. `None`: the link is not good, or not for an owner.
+/// Uses a one-time link up: from now on its owner signs in with `account`, in place of any other.
+/// `None`: the link is not good, or not for an owner.
+///
+/// Where it recovers their account, the password, the sessions and the API tokens of before end in the
+/// same transaction. The password of the last administrator who has one stays: without it nobody could
+/// manage owners while Microsoft cannot be reached.
 ///
 /// # Errors
 /// [`Error::Conflict`]: the account is another owner's. The link stays good.
 pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Result<Option<Owner>> {
     let mut tx = change::write(db).await?;
-    let Some(LinkFor::Owner(id)) = link::find_live(&mut tx, token, now_ms).await? else {
-        return Ok(None);
+    let (id, recovers) = match link::find_live(&mut tx, token, now_ms).await? {
+        Some(LinkFor::Recovery(id)) => (id, true),
+        Some(LinkFor::NewAccount(id)) => (id, false),
+        Some(LinkFor::FirstAdministrator) | None => return Ok(None),
     };
     let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")
         .bind(&id)
@@ -88,6 +95,18 @@ pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Resu
         .execute(&mut *tx)
         .await?;
     link::use_up(&mut tx, token, now_ms).await?;
+    if recovers {
+        sqlx::query(
+            "update owner set password_hash = null where id = $1
+               and (role <> 'administrator' or exists (
+                 select 1 from owner other where other.id <> $1 and other.active = 1
+                   and other.role = 'administrator' and other.password_hash is not null))",
+        )
+        .bind(&owner.id)
+        .execute(&mut *tx)
+        .await?;
+        end_access(&mut tx, &owner.id).await?;
+    }
     keep_account(&mut tx, account, &owner, Action::LinkedAccount, now_ms).await?;
     tx.commit().await?;
     Ok(Some(owner))

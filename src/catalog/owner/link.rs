@@ -1,6 +1,7 @@
-//! One-time links: one kind lets whoever holds it become the first administrator, the
-//! other lets an owner set a password or link a Microsoft account. What redeeming one
-//! does is in `redeem` and `entra`.
+//! One-time links, of three kinds: one lets whoever holds it become the first administrator. One
+//! recovers an owner's account, by a password or a Microsoft account in place of whatever was there.
+//! One adds a Microsoft account to an owner's; only the browser that asked for it holds that, sealed.
+//! What redeeming one does is in `redeem` and `entra`.
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, Row};
@@ -32,7 +33,7 @@ impl SetupLink {
 /// Makes the link that lets whoever holds it become the first administrator.
 pub async fn first(db: &Db, now_ms: i64) -> Result<SetupLink> {
     let mut tx = change::write(db).await?;
-    let link = insert(&mut tx, None, now_ms).await?;
+    let link = insert(&mut tx, &LinkFor::FirstAdministrator, now_ms).await?;
     tx.commit().await?;
     Ok(link)
 }
@@ -59,27 +60,43 @@ pub async fn renew(db: &Db, by: &Actor, owner: &Owner) -> Result<SetupLink> {
         return Err(Error::Conflict { reason });
     }
     let mut tx = change::write(db).await?;
-    let link = insert(&mut tx, Some(&owner.id), by.at).await?;
+    let link = insert(&mut tx, &LinkFor::Recovery(owner.id.clone()), by.at).await?;
     audit::record(&mut tx, by, Action::MadeLink, Noun::Owner, &owner.id, &owner.name).await?;
     tx.commit().await?;
     Ok(link)
 }
 
-/// Stores a new link; for an owner it takes the place of their earlier ones.
-pub(super) async fn insert(tx: &mut Tx, owner_id: Option<&str>, now_ms: i64) -> Result<SetupLink> {
+/// Makes what lets the owner who writes add a Microsoft account to theirs, or replace the one that
+/// is there.
+pub async fn to_add_account(db: &Db, by: &Actor) -> Result<SetupLink> {
+    let mut tx = change::write(db).await?;
+    let link = insert(&mut tx, &LinkFor::NewAccount(by.owner_id.clone()), by.at).await?;
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// Stores a new link; for an owner it takes the place of their earlier ones of its kind.
+pub(super) async fn insert(tx: &mut Tx, whom: &LinkFor, now_ms: i64) -> Result<SetupLink> {
     let token = token::random()?;
     let expires_at = now_ms + VALID_MS;
-    sqlx::query("delete from setup_link where expires_at < $1 or owner_id = $2")
+    let (owner_id, kind) = match whom {
+        LinkFor::FirstAdministrator => (None, RECOVERY),
+        LinkFor::Recovery(id) => (Some(id), RECOVERY),
+        LinkFor::NewAccount(id) => (Some(id), ACCOUNT),
+    };
+    sqlx::query("delete from setup_link where expires_at < $1 or (owner_id = $2 and kind = $3)")
         .bind(now_ms)
         .bind(owner_id)
+        .bind(kind)
         .execute(&mut **tx)
         .await?;
     sqlx::query(
-        "insert into setup_link (digest, owner_id, created_at, expires_at, used_at)
-         values ($1, $2, $3, $4, null)",
+        "insert into setup_link (digest, owner_id, kind, created_at, expires_at, used_at)
+         values ($1, $2, $3, $4, $5, null)",
     )
     .bind(token::digest(token.expose_secret()))
     .bind(owner_id)
+    .bind(kind)
     .bind(now_ms)
     .bind(expires_at)
     .execute(&mut **tx)
@@ -87,12 +104,18 @@ pub(super) async fn insert(tx: &mut Tx, owner_id: Option<&str>, now_ms: i64) -> 
     Ok(SetupLink { token, expires_at })
 }
 
-/// Whom a link is for.
+/// Kinds as stored.
+const RECOVERY: &str = "recovery";
+const ACCOUNT: &str = "account";
+
+/// Whom a link is for, and what for.
 pub(super) enum LinkFor {
     /// The first administrator, who has no row yet.
     FirstAdministrator,
-    /// The owner with this id.
-    Owner(String),
+    /// The owner with this id, who has no way in or may have lost it to somebody.
+    Recovery(String),
+    /// The owner with this id, who is signed in.
+    NewAccount(String),
 }
 
 /// Whom the link with this token is for; `None` once it was used or has expired.
@@ -102,7 +125,7 @@ pub(super) async fn find_live(
     now_ms: i64,
 ) -> Result<Option<LinkFor>> {
     let row = sqlx::query(
-        "select owner_id from setup_link
+        "select owner_id, kind from setup_link
          where digest = $1 and used_at is null and expires_at > $2",
     )
     .bind(token::digest(token))
@@ -111,7 +134,12 @@ pub(super) async fn find_live(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let owner_id: Option<String> = row.try_get("owner_id")?;
-    Ok(Some(owner_id.map_or(LinkFor::FirstAdministrator, LinkFor::Owner)))
+    let kind: String = row.try_get("kind")?;
+    Ok(Some(match owner_id {
+        None => LinkFor::FirstAdministrator,
+        Some(id) if kind == ACCOUNT => LinkFor::NewAccount(id),
+        Some(id) => LinkFor::Recovery(id),
+    }))
 }
 
 /// Marks the link with this token as used.
@@ -127,6 +155,15 @@ pub(super) async fn use_up(tx: &mut Tx, token: &str, now_ms: i64) -> Result<()> 
 /// Voids the links that would make a first administrator.
 pub(super) async fn void_first(tx: &mut Tx) -> Result<()> {
     sqlx::query("delete from setup_link where owner_id is null and used_at is null")
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Voids the links of an owner that nobody has used.
+pub(super) async fn void_unused(tx: &mut Tx, owner_id: &str) -> Result<()> {
+    sqlx::query("delete from setup_link where owner_id = $1 and used_at is null")
+        .bind(owner_id)
         .execute(&mut **tx)
         .await?;
     Ok(())

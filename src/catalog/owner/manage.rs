@@ -3,7 +3,7 @@
 //! administrator left who has a password, so that one can sign in while Microsoft cannot
 //! be reached.
 
-use super::link::{self, SetupLink};
+use super::link::{self, LinkFor, SetupLink};
 use super::{BY_ID, Owner, Role, api_token, find, find_row, insert, line, session};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::NAME;
@@ -76,7 +76,7 @@ pub async fn invite(db: &Db, by: &Actor, name: &str) -> Result<SetupLink> {
     let Some(owner) = insert(&mut tx, &name, Role::Owner, by.at).await? else {
         return Err(invalid("name", "is another owner's"));
     };
-    let link = link::insert(&mut tx, Some(&owner.id), by.at).await?;
+    let link = link::insert(&mut tx, &LinkFor::Recovery(owner.id.clone()), by.at).await?;
     note(&mut tx, by, Action::Invited, &owner.id, &name).await?;
     tx.commit().await?;
     Ok(link)

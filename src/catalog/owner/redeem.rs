@@ -2,7 +2,7 @@
 //! password of the owner that it was made for.
 
 use super::link::{self, LinkFor};
-use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line};
+use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line, session};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
@@ -23,9 +23,9 @@ pub enum Pending {
 pub async fn pending(db: &Db, token: &str, now_ms: i64) -> Result<Option<Pending>> {
     let live = link::find_live(&mut *db.pool().acquire().await?, token, now_ms).await?;
     let owner_id = match live {
-        None => return Ok(None),
+        None | Some(LinkFor::NewAccount(_)) => return Ok(None),
         Some(LinkFor::FirstAdministrator) => return Ok(Some(Pending::Administrator)),
-        Some(LinkFor::Owner(id)) => id,
+        Some(LinkFor::Recovery(id)) => id,
     };
     let owner = find_row(db, BY_ID, &owner_id).await?.map(|row| Owner::read(&row)).transpose()?;
     Ok(owner.filter(|owner| owner.active).map(Pending::Password))
@@ -46,8 +46,8 @@ pub async fn redeem(
 ) -> Result<Option<Owner>> {
     let mut tx = change::write(db).await?;
     let (id, action) = match link::find_live(&mut tx, token, now_ms).await? {
-        None => return Ok(None),
-        Some(LinkFor::Owner(id)) => (id, Action::SetPassword),
+        None | Some(LinkFor::NewAccount(_)) => return Ok(None),
+        Some(LinkFor::Recovery(id)) => (id, Action::SetPassword),
         Some(LinkFor::FirstAdministrator) => {
             let name = line("name", name, NAME)?;
             (administrator(&mut tx, &name, now_ms).await?, Action::BecameAdministrator)
@@ -63,13 +63,21 @@ pub async fn redeem(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let owner = Owner::read(&row)?;
-    // Who lost a password may have lost more.
-    api_token::revoke_all_in(&mut tx, &id).await?;
     link::use_up(&mut tx, token, now_ms).await?;
+    end_access(&mut tx, &id).await?;
     change::record(&mut tx, Noun::Owner, &id).await?;
     audit::record(&mut tx, &owner.actor(now_ms), action, Noun::Owner, &id, &owner.name).await?;
     tx.commit().await?;
     Ok(Some(owner))
+}
+
+/// Ends every session, API token and unused link of an owner: whoever lost a password may have lost
+/// more.
+/// Part of the transaction that uses the link up, so that no failure leaves them behind it.
+pub(super) async fn end_access(tx: &mut Tx, owner_id: &str) -> Result<()> {
+    session::end_all_in(tx, owner_id).await?;
+    link::void_unused(tx, owner_id).await?;
+    api_token::revoke_all_in(tx, owner_id).await
 }
 
 /// The row that becomes the administrator `name`. Further links of that kind

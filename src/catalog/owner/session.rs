@@ -18,6 +18,7 @@ pub struct OwnerSession {
     pub owner: Owner,
     digest: String,
     confirmed_at: Option<i64>,
+    last_seen_at: i64,
     flash_sealed: Option<String>,
 }
 
@@ -78,13 +79,11 @@ pub(crate) async fn start(
     Ok(token)
 }
 
-/// The session with this token, where it has not ended and its owner is active; it
-/// counts as used now.
+/// The session with this token, where it has not ended and its owner is active.
 pub(crate) async fn find(
     db: &Db,
     token: &SecretString,
     cutoff: Cutoff,
-    now_ms: i64,
 ) -> Result<Option<OwnerSession>> {
     let digest = digest(token);
     let row = sqlx::query(
@@ -100,15 +99,25 @@ pub(crate) async fn find(
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
-    if row.int("last_seen_at")? < now_ms - LAG_MS {
+    Ok(Some(OwnerSession {
+        owner: Owner::read(&row)?,
+        digest,
+        confirmed_at: row.try_get("confirmed_at")?,
+        last_seen_at: row.int("last_seen_at")?,
+        flash_sealed: row.try_get("flash_sealed")?,
+    }))
+}
+
+/// Counts the session as used now.
+pub(crate) async fn touch(db: &Db, session: &OwnerSession, now_ms: i64) -> Result<()> {
+    if session.last_seen_at < now_ms - LAG_MS {
         sqlx::query("update owner_session set last_seen_at = $2 where digest = $1")
-            .bind(&digest)
+            .bind(&session.digest)
             .bind(now_ms)
             .execute(db.writer())
             .await?;
     }
-    let (confirmed_at, flash_sealed) = (row.try_get("confirmed_at")?, row.try_get("flash_sealed")?);
-    Ok(Some(OwnerSession { owner: Owner::read(&row)?, digest, confirmed_at, flash_sealed }))
+    Ok(())
 }
 
 /// Notes that the owner has given their password in this browser.
@@ -140,17 +149,12 @@ pub(crate) async fn end_others(db: &Db, session: &OwnerSession) -> Result<u64> {
     Ok(ended.rows_affected())
 }
 
-const END_ALL: &str = "delete from owner_session where owner_id = $1";
-
-/// Ends every session of the owner.
-pub(crate) async fn end_all(db: &Db, owner_id: &str) -> Result<()> {
-    sqlx::query(END_ALL).bind(owner_id).execute(db.writer()).await?;
-    Ok(())
-}
-
-/// As [`end_all`], as a part of a transaction.
+/// Ends every session of the owner, as a part of a transaction.
 pub(super) async fn end_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
-    sqlx::query(END_ALL).bind(owner_id).execute(&mut **tx).await?;
+    sqlx::query("delete from owner_session where owner_id = $1")
+        .bind(owner_id)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -23,6 +23,8 @@ struct Account {
     /// Whether one could be used.
     takes_passwords: bool,
     has_entra: bool,
+    /// Whether a Microsoft account could be used.
+    takes_entra: bool,
     /// Other browsers in which this owner is signed in.
     others: u64,
     /// API tokens that have been made and not revoked.
@@ -37,8 +39,16 @@ impl Account {
         let has_password = site.identity.has_password(&me.owner).await?;
         let has_entra = owner::entra::has_account(&site.db, &me.owner).await?;
         let tokens = api_token::list(&site.db, &me.owner.id).await?.len();
-        let frame = me.frame(Section::Account);
-        Ok(Self { frame, has_password, takes_passwords, has_entra, others, tokens, problems })
+        Ok(Self {
+            frame: me.frame(Section::Account),
+            has_password,
+            takes_passwords,
+            has_entra,
+            takes_entra: site.identity.has_entra(),
+            others,
+            tokens,
+            problems,
+        })
     }
 }
 

@@ -16,8 +16,9 @@ use crate::identity::entra::{AuthorizationResponse, EntraRefusal};
 use crate::identity::session::Proof;
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
-use crate::portal::page::{self, Answer};
+use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::Visitor;
 
 const CALLBACK: &str = "/admin/sign-in/entra/callback";
@@ -68,6 +69,45 @@ async fn go(
         }
         Ok(None) => Err(PageError::NotFound),
         Err(refusal) => refuse(site, &refusal),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct NewAccount {}
+
+impl Guarded for NewAccount {
+    const DOES: &'static str = "let a Microsoft account sign in as you";
+    const SECTION: Section = Section::Account;
+}
+
+#[derive(Template)]
+#[template(path = "admin/add_account.html")]
+struct AddAccount<'a> {
+    frame: Frame,
+    url: &'a str,
+}
+
+/// The way to Entra for an owner who adds an account to theirs: a link, since a form may not lead to
+/// another site.
+pub async fn begin_adding(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Confirmed { me, .. }: Confirmed<NewAccount>,
+) -> Answer {
+    // Nobody else was asked who they are: the browser may have been left alone.
+    if !site.identity.has_password(&me.owner).await? {
+        let reason = "you have no password to confirm that it is you; ask an administrator for a new \
+                      link, and open it with that Microsoft account";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
+    let back = visitor.base_url.join(CALLBACK);
+    match site.identity.begin_adding_account(back, "/admin/account", &me.actor()).await {
+        Ok(Some(request)) => {
+            let page = AddAccount { frame: me.frame(Section::Account), url: &request.url };
+            Ok((visitor.keeps(request.ticket), page::ok(&page)?).into_response())
+        }
+        Ok(None) => Err(PageError::NotFound),
+        Err(refusal) => refuse(&site, &refusal),
     }
 }
 

@@ -11,9 +11,8 @@ use serde::Deserialize;
 
 use crate::catalog;
 use crate::catalog::owner::Owner;
-use crate::identity::device;
 use crate::identity::local::{Attempt, SignInRefusal};
-use crate::identity::session::Proof;
+use crate::identity::session::{Proof, SessionAsker};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::form::Form;
@@ -59,7 +58,7 @@ pub async fn show(
     Query(asked): Query<Asked>,
 ) -> Answer {
     if let Some(token) = visitor.session_token()
-        && site.identity.session(&token).await?.is_some()
+        && site.identity.session(&token, SessionAsker::Person).await?.is_some()
     {
         return Ok(Redirect::to(local(&asked.next)).into_response());
     }
@@ -118,7 +117,7 @@ pub async fn welcome(
 ) -> catalog::Result<CookieJar> {
     let replaced = visitor.session_token();
     let session = site.identity.start_session(owner, replaced.as_ref(), proof).await?;
-    Ok(visitor.signed_in(&session, device::issue(&site.vault, &owner.id)?))
+    Ok(visitor.signed_in(&session, site.identity.browser_token(owner).await?))
 }
 
 pub async fn sign_out(State(site): State<Site>, visitor: Visitor) -> Answer {

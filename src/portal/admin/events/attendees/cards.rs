@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect};
 use qrcode::{Color, EcLevel, QrCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -106,8 +107,8 @@ pub async fn ask_replace(
     };
     let unclaimed = claim::waiting(&site.db, &me.owner.id, &event.id).await?.unclaimed;
     if who.is_none() && unclaimed == 0 {
-        let reason = "every card was used, or none was made";
-        return Err(PageError::Refused(reason.to_owned()));
+        // Somebody has used the last one meanwhile.
+        return Ok(Redirect::to(&path(&event.id)).into_response());
     }
     page::ok(&Replace {
         frame: me.frame(Section::Events),
