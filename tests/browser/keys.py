@@ -16,7 +16,9 @@ STOP = """() => {
   const box = one.getBoundingClientRect();
   const left = Math.max(box.left, 0), right = Math.min(box.right, innerWidth);
   const top = Math.max(box.top, 0), bottom = Math.min(box.bottom, innerHeight);
-  const hit = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  // Of a text of many lines, browsers bring the one with the caret into view: here the first.
+  const middle = one.tagName === "TEXTAREA" ? Math.min(top + 16, bottom) : (top + bottom) / 2;
+  const hit = document.elementFromPoint((left + right) / 2, middle);
   return {
     number: window.stops.indexOf(one),
     name: one.outerHTML.slice(0, 120),
