@@ -1,6 +1,6 @@
 //! Who a person is: passwords and one-time links of owners (`local`), accounts of
-//! Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), and
-//! what slows guessing down (`throttle`, `device`).
+//! Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), what slows
+//! guessing down (`throttle`, `device`), and who tried in vain (`failures`).
 //!
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
 //! into pages. What a person may do is the catalog's business.
@@ -8,6 +8,7 @@
 pub(crate) mod api_token;
 pub(crate) mod device;
 pub(crate) mod entra;
+mod failures;
 pub(crate) mod local;
 pub(crate) mod password;
 pub(crate) mod session;
@@ -17,17 +18,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::entra::Entra;
+use self::failures::Failures;
 use self::password::Hasher;
 use self::throttle::{AttemptThrottle, Bucket, Wait};
 use crate::catalog::seal::Vault;
 use crate::clock::Clock;
 use crate::db::Db;
 
+/// What the lines of the log about sign-ins are found by.
+const LOG: &str = "ai_proxy::sign_in";
+
 /// What signing in needs, one for the process.
 pub struct Identity {
     db: Arc<Db>,
     vault: Arc<Vault>,
     throttle: AttemptThrottle,
+    failures: Failures,
     hasher: Hasher,
     entra: Option<Entra>,
     clock: Clock,
@@ -36,8 +42,8 @@ pub struct Identity {
 impl Identity {
     /// `entra`: where people may sign in with Microsoft.
     pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
-        let (throttle, hasher) = (AttemptThrottle::default(), Hasher::default());
-        Self { db, vault, throttle, hasher, entra, clock }
+        let (throttle, failures) = (AttemptThrottle::default(), Failures::default());
+        Self { db, vault, throttle, failures, hasher: Hasher::default(), entra, clock }
     }
 
     /// Counts the code of a card that was wrong.

@@ -94,9 +94,11 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
         threads.push(thread);
     }
 
+    let guarded = app.clone();
     let mut tasks = vec![
         tokio::spawn(upkeep::run(app.plane.clone())),
         tokio::spawn(health::run(app.health.clone(), app.plane.clone())),
+        tokio::spawn(async move { guarded.identity.keep_writing_failures().await }),
     ];
     let metrics_addr = metrics.map(|(address, serve)| {
         tasks.push(tokio::spawn(serve));
@@ -138,6 +140,7 @@ impl Running {
         for task in self.tasks {
             task.abort();
         }
+        self.app.identity.write_failures_in_time().await;
         upkeep::settle(&self.app.plane).await.context("the last usage could not be written")?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Owners: organisers, who see nothing of each other's. What belongs to an owner is here
-//! as well: passwords, Microsoft accounts, one-time links, API tokens and the sessions of
-//! browsers, each with its SQL in a file of its own.
+//! as well: passwords, Microsoft accounts, one-time links, API tokens, the sessions of browsers and
+//! who signed in, each with its SQL in a file of its own.
 
 pub mod api_token;
 pub mod entra;
@@ -9,6 +9,7 @@ pub mod manage;
 pub(crate) mod password;
 pub mod redeem;
 pub(crate) mod session;
+pub mod sign_in;
 pub(crate) mod token;
 
 use sqlx::any::AnyRow;

@@ -28,6 +28,7 @@ use super::throttle::{Bucket, Wait};
 use crate::catalog;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::entra::{self as accounts, Account};
+use crate::catalog::owner::sign_in::Outcome;
 use crate::catalog::owner::{Owner, link, manage};
 use crate::config::EntraSettings;
 
@@ -74,6 +75,24 @@ pub enum EntraRefusal {
     LinkIsOver,
     Throttled(Wait),
     Catalog(catalog::Error),
+}
+
+impl EntraRefusal {
+    /// As what it is counted; nothing where nobody tried to get in, or it is our own fault.
+    fn outcome(&self) -> Option<Outcome> {
+        match self {
+            EntraRefusal::Denied(_) => Some(Outcome::DeniedByMicrosoft),
+            EntraRefusal::ForeignTenant(_) => Some(Outcome::ForeignTenant),
+            EntraRefusal::Stranger { .. } => Some(Outcome::NoOwner),
+            EntraRefusal::Deactivated(_) => Some(Outcome::Deactivated),
+            EntraRefusal::LinkIsOver => Some(Outcome::LinkOver),
+            EntraRefusal::Throttled(_) => Some(Outcome::TooMany),
+            EntraRefusal::Stale
+            | EntraRefusal::Cancelled
+            | EntraRefusal::Unavailable
+            | EntraRefusal::Catalog(_) => None,
+        }
+    }
 }
 
 impl From<catalog::Error> for EntraRefusal {
@@ -138,6 +157,19 @@ impl Identity {
         &self,
         back: AuthorizationResponse<'_>,
     ) -> Result<EntraSignIn, EntraRefusal> {
+        let source = back.source;
+        let done = self.let_in(back).await;
+        if let Err(refusal) = &done {
+            let whose = match refusal {
+                EntraRefusal::Deactivated(owner) => Some(owner.id.clone()),
+                _ => None,
+            };
+            self.note_failure(whose, source, refusal.outcome());
+        }
+        done
+    }
+
+    async fn let_in(&self, back: AuthorizationResponse<'_>) -> Result<EntraSignIn, EntraRefusal> {
         let entra = self.entra.as_ref().ok_or(EntraRefusal::Stale)?;
         let ticket = Ticket::open(&self.vault, back.ticket, self.clock.now_ms())
             .ok_or(EntraRefusal::Stale)?;

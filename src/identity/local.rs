@@ -10,6 +10,7 @@ use super::{Identity, device, password};
 use crate::catalog;
 use crate::catalog::owner::link::{self, SetupLink};
 use crate::catalog::owner::redeem::{Pending, pending, redeem};
+use crate::catalog::owner::sign_in::Outcome;
 use crate::catalog::owner::{self, Owner};
 
 /// Why nobody was signed in.
@@ -26,6 +27,18 @@ pub enum SignInRefusal {
     Busy(#[from] password::Busy),
     #[error(transparent)]
     Catalog(#[from] catalog::Error),
+}
+
+impl SignInRefusal {
+    /// As what it is counted; a password that is wrong, as `wrong`.
+    fn outcome(&self, wrong: Outcome) -> Option<Outcome> {
+        match self {
+            SignInRefusal::Wrong => Some(wrong),
+            SignInRefusal::Throttled(_) | SignInRefusal::Busy(_) => Some(Outcome::TooMany),
+            SignInRefusal::SwitchedOff => Some(Outcome::PasswordsOff),
+            SignInRefusal::Catalog(_) => None,
+        }
+    }
 }
 
 /// What somebody typed to sign in, and where.
@@ -48,10 +61,25 @@ impl Identity {
 
     /// The owner with this name and password.
     pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, SignInRefusal> {
+        // Whether there is such an owner is looked up in any case, so that the time says nothing.
+        let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
+        let whose = known.as_ref().map(|(owner, _)| owner.id.clone());
+        let done = self.compare(attempt, known).await;
+        if let Err(refusal) = &done {
+            let outcome = refusal.outcome(Outcome::WrongPassword);
+            self.note_failure(whose, attempt.source, outcome);
+        }
+        done
+    }
+
+    async fn compare(
+        &self,
+        attempt: &Attempt<'_>,
+        known: Option<(Owner, Option<String>)>,
+    ) -> Result<Owner, SignInRefusal> {
         if !self.takes_passwords() {
             return Err(SignInRefusal::SwitchedOff);
         }
-        let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
         let whom = known.as_ref().and_then(|(owner, hash)| {
             Some(device::For { owner_id: &owner.id, password_hash: hash.as_deref()? })
         });
@@ -103,6 +131,20 @@ impl Identity {
         &self,
         owner: &Owner,
         password: &SecretString,
+        source: IpAddr,
+    ) -> Result<(), SignInRefusal> {
+        let done = self.compare_again(owner, password).await;
+        if let Err(refusal) = &done {
+            let outcome = refusal.outcome(Outcome::NotConfirmed);
+            self.note_failure(Some(owner.id.clone()), source, outcome);
+        }
+        done
+    }
+
+    async fn compare_again(
+        &self,
+        owner: &Owner,
+        password: &SecretString,
     ) -> Result<(), SignInRefusal> {
         let buckets = [Bucket::Owner(owner.id.clone())];
         self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(SignInRefusal::Throttled)?;
@@ -124,8 +166,9 @@ impl Identity {
         owner: &Owner,
         current: &SecretString,
         new: &SecretString,
+        source: IpAddr,
     ) -> Result<(), SignInRefusal> {
-        self.confirm(owner, current).await?;
+        self.confirm(owner, current, source).await?;
         let hash = self.hasher.hash(new).await?;
         Ok(owner::password::set(&self.db, owner, &hash, self.clock.now_ms()).await?)
     }

@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 /// Characters that a new password must have at least.
 const MIN_LENGTH: usize = 12;
 
 /// Bytes that a password may have at most: hashing more is work for nothing.
 const MAX_BYTES: usize = 1024;
+
+/// The 3,000 commonest passwords that are long enough, one on each line, after a header.
+const COMMON: &str = include_str!("password/common.txt");
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
@@ -46,7 +51,21 @@ pub(crate) fn refuse(password: &SecretString, name: &str) -> Option<String> {
     if distinct.len() < 4 || password.trim().eq_ignore_ascii_case(name.trim()) {
         return Some("is too easy to guess".to_owned());
     }
-    None
+    refuse_common(password)
+}
+
+/// Why a new secret that people choose is not taken, where it is a common password. Capitals and
+/// spaces around it make no difference: whoever guesses tries those as well.
+pub(crate) fn refuse_common(password: &str) -> Option<String> {
+    let mut line = Zeroizing::new(String::with_capacity(password.len() * 2));
+    line.push('\n');
+    line.extend(password.trim().chars().flat_map(char::to_lowercase));
+    line.push('\n');
+    // Some microseconds, where the hash that follows takes thousands.
+    let is_common = memmem::find(COMMON.as_bytes(), line.as_bytes()).is_some();
+    let reason = "is one of the 3,000 commonest passwords; choose another, for example four words \
+                  that have nothing to do with each other";
+    is_common.then(|| reason.to_owned())
 }
 
 /// Who asks for a comparison.
@@ -171,5 +190,28 @@ mod tests {
             assert!(refused(bad), "{bad}");
         }
         assert!(!refused("twelve chars"));
+    }
+
+    #[test]
+    fn common_passwords_are_refused_in_capitals_as_well() {
+        let refused = |password: &str| refuse(&password.into(), "Ada").unwrap_or_default();
+        for bad in ["password1234", "Password1234", " QWERTY123456 ", "administrator"] {
+            assert!(refused(bad).contains("commonest"), "{bad}");
+        }
+        for good in ["password1234x", "xpassword1234", "Permission is hereby granted"] {
+            assert_eq!(refused(good), "", "{good}");
+        }
+    }
+
+    #[test]
+    fn the_list_has_passwords_alone_that_nothing_else_refuses() {
+        let listed: Vec<_> = COMMON.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(listed.len(), 3000);
+        assert!(listed.is_sorted_by(|one, next| one < next));
+        for password in listed {
+            assert_eq!((password, password), (password.trim(), &*password.to_lowercase()));
+            let reason = refuse(&password.into(), "Ada").unwrap_or_default();
+            assert!(reason.contains("commonest"), "{password}: {reason}");
+        }
     }
 }

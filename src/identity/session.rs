@@ -2,12 +2,15 @@
 //! request, seven days after signing in, or when somebody ends it. The rows are the
 //! catalog's.
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 
-use super::Identity;
+use super::{Identity, LOG};
 use crate::catalog::Result;
 use crate::catalog::owner::Owner;
-use crate::catalog::owner::session::{self, Cutoff, OwnerSession};
+use crate::catalog::owner::session::{self, Cutoff, NewSession, OwnerSession};
+use crate::catalog::owner::sign_in::{Outcome, Source};
 
 const IDLE_MS: i64 = 8 * 3_600_000;
 
@@ -24,6 +27,21 @@ pub enum Proof {
     Password,
     /// Microsoft may have asked for nothing, where they were signed in there.
     Microsoft,
+    /// The password was chosen just now, by a one-time link.
+    Link,
+    /// The same, where the link made an administrator.
+    FirstLink,
+}
+
+impl Proof {
+    fn outcome(self) -> Outcome {
+        match self {
+            Proof::Password => Outcome::Password,
+            Proof::Microsoft => Outcome::Microsoft,
+            Proof::Link => Outcome::Link,
+            Proof::FirstLink => Outcome::FirstLink,
+        }
+    }
 }
 
 /// Who sent a request: only a person keeps a session from ending.
@@ -46,10 +64,22 @@ impl Identity {
         owner: &Owner,
         replaced: Option<&SecretString>,
         proof: Proof,
+        source: IpAddr,
     ) -> Result<SecretString> {
         let now = self.clock.now_ms();
-        let confirmed_at = (proof == Proof::Password).then_some(now);
-        session::start(&self.db, owner, replaced, confirmed_at, cutoff(now), now).await
+        let confirmed_at = (proof != Proof::Microsoft).then_some(now);
+        let (source, outcome) = (Source::of(source), proof.outcome());
+        let text = source.as_str().to_owned();
+        let new = NewSession { owner, replaced, confirmed_at, source, outcome };
+        let token = session::start(&self.db, new, cutoff(now), now).await?;
+        tracing::info!(
+            target: LOG,
+            owner = owner.id,
+            source = text,
+            outcome = outcome.as_str(),
+            "somebody signed in"
+        );
+        Ok(token)
     }
 
     /// The session with this token, where it has not ended and its owner is

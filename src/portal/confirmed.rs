@@ -144,7 +144,8 @@ impl Asker<'_> {
                           before you signed in again; go back to its page and send it once more";
             refused(PageError::Refused(reason.to_owned()))
         })?;
-        let refusal = match self.site.identity.confirm(&self.me.owner, &answered.password).await {
+        let (owner, source) = (&self.me.owner, self.me.source);
+        let refusal = match self.site.identity.confirm(owner, &answered.password, source).await {
             Ok(()) => {
                 let noted = self.site.identity.note_confirmed(self.me.session()).await;
                 noted.map_err(|error| refused(error.into()))?;

@@ -48,6 +48,7 @@ fn owners() -> Vec<Route> {
         at("/admin/account/sessions").post(account::end_others),
         at("/admin").get(home::show),
         at("/admin/audit").get(audit::show),
+        at("/admin/audit/sign-ins").get(audit::sign_ins::show),
         at("/admin/backup").get(backup::show),
         at("/admin/backup/file").post(backup::download),
         at("/admin/backup/restore")

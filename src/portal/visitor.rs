@@ -148,6 +148,8 @@ where
 /// The owner who is signed in; a visitor who is not is asked to sign in.
 pub struct SignedIn {
     pub owner: Owner,
+    /// Where the browser is.
+    pub source: IpAddr,
     session: OwnerSession,
     clock: Clock,
     flash: Option<Flash>,
@@ -220,8 +222,8 @@ where
         if is_read && let Some(text) = site.identity.take_flash(&mut session).await? {
             flash = serde_json::from_str(text.expose_secret()).ok();
         }
-        let clock = site.clock.clone();
-        Ok(Self { owner: session.owner.clone(), session, clock, flash, _turn: turn })
+        let (owner, source) = (session.owner.clone(), visitor.source);
+        Ok(Self { owner, source, session, clock: site.clock.clone(), flash, _turn: turn })
     }
 }
 

@@ -95,6 +95,12 @@ class Demo:
             self._asks(f"GUESS{guess:03}/Mallory")
         comes_to(True, lambda: "guessing the shared code" in self.page(f"{self.room}/room"), seconds=SECONDS)
 
+    def strangers(self) -> None:
+        """Somebody who tries to sign in as Ada and under a name that is no owner's."""
+        for name in (ADA, ADA, "Mallory"):
+            with httpx.Client(base_url=self.portal.origin, trust_env=False, headers={"origin": self.portal.origin}) as client:
+                assert client.post("/admin/sign-in", data={"name": name, "password": "a guess"}).status_code == 422
+
     def _asks(self, code_and_name: str, **headers: str) -> httpx.Response:
         key = f"{self.events[EVENT]}@{code_and_name}"
         way = reach(self.portal, key, self.weather)

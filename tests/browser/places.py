@@ -88,6 +88,7 @@ def makes_cards(page: Page, _: Demo) -> None:
         page.get_by_role("button", name="Replace").click()
 
 
+SIGN_INS = "/admin/audit/sign-ins"
 RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
 
 PLACES = [
@@ -147,6 +148,9 @@ PLACES = [
     Place("owner-role", "/admin/owners/{id}/role", ids=lambda demo: {"id": demo.grace_id}),
     Place("owner-deactivate", "/admin/owners/{id}/deactivate", ids=lambda demo: {"id": demo.grace_id}),
     Place("audit", "/admin/audit"),
+    Place("sign-ins", SIGN_INS),
+    Place("sign-ins-own", SIGN_INS, who=GRACE),
+    Place("sign-ins-none-found", SIGN_INS, query="?who=nothing"),
     Place("account", "/admin/account"),
     Place("account-refused", "/admin/account", then=sends("Change the password", password="short"), status=422),
     Place("tokens", "/admin/tokens"),

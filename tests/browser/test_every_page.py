@@ -46,6 +46,7 @@ def demo(portal) -> Demo:
         demo.guests()
         demo.damage()
         demo.guesses()
+        demo.strangers()
         yield demo
 
 

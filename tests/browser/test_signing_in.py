@@ -80,6 +80,42 @@ def test_who_guesses_waits_and_nobody_else_in_the_room_does(portal, visitor, own
     is_in(own, owner)
 
 
+def test_an_administrator_finds_who_guessed_and_whether_it_worked(portal, visitor, ada, owner, scripts):
+    guesser = visitor(java_script_enabled=scripts)
+    guesser.goto("/admin")
+    for name in [owner, owner, "no owner's name"]:
+        sign_in(guesser, name, WRONG)
+        expect(guesser.get_by_role("alert")).to_have_text("This name and password do not match.")
+    sign_in(guesser, owner)
+    is_in(guesser, owner)
+
+    page = visitor(storage_state=portal.signed_in("ada"), java_script_enabled=scripts)
+    page.goto("/admin/audit")
+    tabs = page.get_by_role("navigation", name="Audit")
+    expect(tabs.get_by_role("link", name="Changes")).to_have_attribute("aria-current", "page")
+    tabs.get_by_role("link", name="Sign-ins").click()
+    page.get_by_label("Account").select_option(label=owner)
+    page.get_by_label("Result").select_option(label="Worked")
+    page.get_by_role("button", name="Show", exact=True).click()
+    worked = page.get_by_role("row", name="signed in with a password")
+    expect(worked).to_contain_text(owner)
+    expect(worked).to_contain_text("2 attempts from there failed in the same hour")
+    page.get_by_label("Result").select_option(label="Failed")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_role("row", name="wrong password")).to_contain_text(owner)
+    expect(page.get_by_label("Account").locator("option:checked")).to_have_text(owner)
+    page.get_by_role("link", name="Show all").click()
+    assert "no owner's name" not in page.content(), "what was typed is not kept"
+
+    guesser.goto("/admin/account")
+    card = guesser.locator("#sign-ins")
+    expect(card).to_contain_text("from 127.0.0.1 (signed in with a password)")
+    expect(card).to_contain_text("2 attempts to sign in as you failed in the last 30 days.")
+    card.get_by_role("link", name="Sign-ins").click()
+    expect(guesser.get_by_role("row", name="wrong password")).to_be_visible()
+    expect(guesser.get_by_label("Account")).to_have_count(0)
+
+
 def test_after_signing_out_nothing_private_is_left_in_the_browser(portal, visitor, owner, scripts):
     page = visitor(java_script_enabled=scripts)
     page.goto("/admin")

@@ -143,6 +143,47 @@ async fn a_running_server_takes_up_what_commands_change_and_logs_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_has_written_and_logged_who_tried_to_sign_in_and_nothing_they_typed() {
+    let workshop = Workshop::new();
+    let args = ["--listen", "127.0.0.1:0", "--log", "trace", "--log-format", "json"];
+    let mut server = Server::start(&workshop, &args);
+    let link = server.says("\"setup_link\":\"");
+    let (portal, _) = link.split_once("/admin/").unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let browser = reqwest::Client::new();
+    let (name, password) = ("Ada", "a dozen purple kites");
+    let fields = [("name", name), ("password", password), ("again", password)];
+    assert!(browser.post(&link).form(&fields).send().await.is_ok());
+    for (name, password) in [(name, "s3cret guess"), ("s3cret in the wrong field", "s3cret")] {
+        let fields = [("name", name), ("password", password)];
+        let form = browser.post(format!("{portal}/admin/sign-in")).form(&fields);
+        assert_eq!(form.send().await.unwrap().status(), 422);
+    }
+    let (code, said) = server.stop("TERM");
+    assert_eq!(code, Some(0), "{said:#?}");
+    let lines = said.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut logged: Vec<_> = lines
+        .filter(|line| line["target"] == "ai_proxy::sign_in")
+        .map(|line| {
+            (line["outcome"].to_string(), line["owner"].is_string(), line["times"].as_i64())
+        })
+        .collect();
+    logged.sort();
+    let wrong = "\"wrong password\"".to_owned();
+    let worked = "\"signed in with a link for administrators\"".to_owned();
+    assert_eq!(
+        logged,
+        [(worked, true, None), (wrong.clone(), false, Some(1)), (wrong, true, Some(1))]
+    );
+    for line in said {
+        assert!(!line.contains("s3cret") && !line.contains(password), "{line}");
+    }
+    let store = std::fs::read(workshop.path("data/ai-proxy.db")).unwrap();
+    let has = |text: &str| store.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("wrong password") && !has("s3cret"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_demo_works_and_keeps_its_key() {
     let workshop = Workshop::new();
     let mut keys = Vec::new();

@@ -19,6 +19,8 @@ async fn a_changed_password_signs_other_browsers_out() {
     assert_eq!(page.problem("current"), "Current password is not right.");
     let page = ada.post(path, &fields(PASSWORD, "short", "short")).await;
     assert_eq!(page.problem("password"), "New password must have at least 12 characters.");
+    let page = ada.post(path, &fields(PASSWORD, "Administrator", "Administrator")).await;
+    assert!(page.problem("password").contains("3,000 commonest passwords"), "{}", page.body);
     let page = ada.post(path, &fields(PASSWORD, new, "else")).await;
     assert_eq!(page.problem("again"), "New password once more is not the same.");
     assert_eq!(elsewhere.get("/admin").await.status, 200);

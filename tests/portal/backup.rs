@@ -281,6 +281,9 @@ async fn a_passphrase_is_long_and_typed_twice_and_a_file_not_too_large() {
     let ada = portal.administrator("Ada").await;
     let short = ada.post(FILE, &[("passphrase", "elevenchars"), ("again", "elevenchars")]).await;
     assert_eq!(short.problem("passphrase"), "Passphrase must have at least 12 characters.");
+    let common = ada.post(FILE, &[("passphrase", "qwerty123456"), ("again", "qwerty123456")]).await;
+    let problem = common.problem("passphrase");
+    assert!(problem.contains("3,000 commonest passwords"), "{problem}");
     let other = ada.post(FILE, &[("passphrase", PASSPHRASE), ("again", "a dozen kites")]).await;
     assert_eq!(other.problem("again"), "Passphrase once more is another one.");
     let large = upload(&ada, &vec![1; backup::MAX_FILE + 65 * 1024], PASSPHRASE).await;

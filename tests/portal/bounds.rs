@@ -209,6 +209,7 @@ async fn what_cannot_be_read_of_an_address_or_a_form_is_a_page() {
         "/admin/resources?sort=x",
         "/admin/audit?page=x",
         "/admin/audit?before=x",
+        "/admin/audit/sign-ins?only=x&before=x",
         "/admin/reports?from=x",
         "/admin/capacity?people=x",
         "/admin/sign-in?next=a&next=b",

@@ -26,6 +26,7 @@ async fn pages_are_small_guarded_and_kept_by_nobody() {
         (&ada, "/admin"),
         (&ada, "/admin/account"),
         (&ada, "/admin/audit"),
+        (&ada, "/admin/audit/sign-ins"),
         (&ada, "/admin/resources"),
         (&ada, "/admin/resources/new"),
         (&ada, "/admin/events"),

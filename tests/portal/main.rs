@@ -30,6 +30,7 @@ mod room;
 mod routes;
 mod set_up;
 mod sign_in;
+mod sign_ins;
 mod time;
 mod turns;
 pub(crate) mod workshop;

@@ -6,6 +6,9 @@ use http::StatusCode;
 
 use crate::harness::{PASSWORD, Portal};
 
+const COMMON: &str = "Password is one of the 3,000 commonest passwords; choose another, for example \
+                      four words that have nothing to do with each other.";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_administrator_takes_over_what_the_command_line_made() {
     let portal = Portal::start().await;
@@ -51,6 +54,7 @@ async fn what_is_wrong_is_said_beside_the_field_and_the_link_stays_good() {
         ("Ada", "short", "short", "password", "Password must have at least 12 characters."),
         ("Ada", "aaaaaaaaaaaaaa", "aaaaaaaaaaaaaa", "password", "Password is too easy to guess."),
         ("Ada", PASSWORD, "another one", "again", "Password once more is not the same."),
+        ("Ada", "Password1234", "Password1234", "password", COMMON),
         (" ", PASSWORD, PASSWORD, "name", "Name is required."),
         ("Bob", PASSWORD, PASSWORD, "name", "Name is another owner's."),
     ] {
@@ -72,9 +76,20 @@ async fn a_reset_sets_another_password_and_ends_what_was_signed_in() {
     let path = link.url("");
     let visitor = portal.visitor();
     assert_eq!(visitor.get(&path).await.text("h1"), "Welcome, Bob");
+    let page = visitor.post(&path, &[("password", "qwerty123456"), ("again", "")]).await;
+    assert_eq!(page.problem("password"), COMMON);
     let new = "another dozen of kites";
     visitor.post(&path, &[("password", new), ("again", new)]).await.redirects_to("/admin");
     before.get("/admin").await.redirects_to("/admin/sign-in?next=%2Fadmin");
     assert_eq!(before.sign_in("Bob", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     before.sign_in("Bob", new).await.redirects_to("/admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_common_password_of_before_still_signs_in() {
+    let portal = Portal::start().await;
+    let token = portal.first_link().await.rsplit('/').next().unwrap().to_owned();
+    let identity = &portal.app.identity;
+    identity.redeem(&token.into(), "Ada", &"password1234".into()).await.unwrap().unwrap();
+    portal.visitor().sign_in("Ada", "password1234").await.redirects_to("/admin");
 }

@@ -22,6 +22,7 @@ mod quota;
 mod rekey;
 mod resource;
 mod seal;
+mod sign_in;
 mod snapshot;
 mod unreadable;
 mod usage;

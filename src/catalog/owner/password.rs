@@ -8,12 +8,12 @@ use crate::catalog::audit::{self, Action};
 use crate::catalog::{Noun, Result, change};
 use crate::db::{Columns, Db};
 
-/// The active owner `name`, and the hash of the password where one was set.
+/// The owner `name`, and the hash of the password where one was set and they are active.
 pub(crate) async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
     let Some(row) = find_row(db, BY_NAME, name).await? else { return Ok(None) };
     let owner = Owner::read(&row)?;
-    let hash = row.try_get("password_hash")?;
-    Ok(Some((owner, hash)).filter(|(owner, _)| owner.active))
+    let hash = if owner.active { row.try_get("password_hash")? } else { None };
+    Ok(Some((owner, hash)))
 }
 
 /// Whether there is an active owner who has a password.

@@ -4,6 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
+use super::sign_in::{self, Outcome, Source};
 use super::{Owner, token};
 use crate::catalog::Result;
 use crate::catalog::seal::{Place, Vault};
@@ -45,16 +46,26 @@ pub(crate) struct Cutoff {
     pub created_at: i64,
 }
 
-/// Stores a new session of `owner`, and removes those that have ended and the one of
-/// the token `replaced`. Returns its token. `confirmed_at`: when they gave their password.
+/// A browser in which an owner is signed in from now on.
+pub(crate) struct NewSession<'a> {
+    pub owner: &'a Owner,
+    /// The token that the browser held before: its session ends.
+    pub replaced: Option<&'a SecretString>,
+    /// When they gave their password.
+    pub confirmed_at: Option<i64>,
+    pub source: Source,
+    pub outcome: Outcome,
+}
+
+/// Stores a new session and that its owner signed in, and removes sessions that have ended.
+/// Returns its token.
 pub(crate) async fn start(
     db: &Db,
-    owner: &Owner,
-    replaced: Option<&SecretString>,
-    confirmed_at: Option<i64>,
+    new: NewSession<'_>,
     cutoff: Cutoff,
     now_ms: i64,
 ) -> Result<SecretString> {
+    let NewSession { owner, replaced, confirmed_at, source, outcome } = new;
     let token = token::random()?;
     let mut tx = db.write().await?;
     sqlx::query(
@@ -75,6 +86,7 @@ pub(crate) async fn start(
     .bind(confirmed_at)
     .execute(&mut *tx)
     .await?;
+    sign_in::count_success(&mut tx, &owner.id, source, outcome, now_ms).await?;
     tx.commit().await?;
     Ok(token)
 }

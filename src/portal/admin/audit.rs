@@ -1,4 +1,7 @@
-//! Who changed what, and when: an owner's own part of it, an administrator all.
+//! Who changed what, and when: an owner's own part of it, an administrator all. Who signed in has a
+//! page of its own, [`sign_ins`], so that changes are not lost among them.
+
+pub mod sign_ins;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -12,10 +15,36 @@ use crate::portal::visitor::SignedIn;
 
 const ROWS: u32 = 50;
 
+/// The pages of the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tab {
+    Changes,
+    SignIns,
+}
+
+impl Tab {
+    pub const ALL: &[Tab] = &[Tab::Changes, Tab::SignIns];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Tab::Changes => "Changes",
+            Tab::SignIns => "Sign-ins",
+        }
+    }
+
+    pub fn path(self) -> &'static str {
+        match self {
+            Tab::Changes => "/admin/audit",
+            Tab::SignIns => "/admin/audit/sign-ins",
+        }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/audit.html")]
 struct Audit {
     frame: Frame,
+    tab: Tab,
     entries: Vec<Entry>,
     is_first: bool,
     /// Where the next page begins, if there is one.
@@ -35,11 +64,12 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Query(asked): Query<As
     let older = older.filter(|_| entries.len() > ROWS as usize);
     entries.truncate(ROWS as usize);
     let is_first = asked.before.is_none();
-    page::ok(&Audit { frame: me.frame(Section::Audit), entries, is_first, older })
+    let (frame, tab) = (me.frame(Section::Audit), Tab::Changes);
+    page::ok(&Audit { frame, tab, entries, is_first, older })
 }
 
 /// To the second, in UTC: what is compared with logs.
-fn moment(ms: i64) -> String {
+pub fn moment(ms: i64) -> String {
     let at = rfc3339(ms - ms.rem_euclid(1000));
     at.replace('T', " ").replace('Z', "")
 }

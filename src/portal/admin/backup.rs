@@ -11,6 +11,7 @@ use crate::backup::{self, BackupTurn, Error};
 use crate::catalog::Noun;
 use crate::catalog::audit::{self, Action};
 use crate::clock;
+use crate::identity::password;
 use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::form::Problems;
@@ -62,7 +63,10 @@ pub async fn download(
 ) -> Answer {
     let with_figures = typed.figures.is_some();
     let mut problems = Problems::none();
-    if let Some(reason) = backup::refuse(&typed.passphrase) {
+    // Who has the file can guess as fast as their machines allow.
+    let refused = backup::refuse(&typed.passphrase)
+        .or_else(|| password::refuse_common(typed.passphrase.expose_secret()));
+    if let Some(reason) = refused {
         problems.add("passphrase", reason);
     } else if typed.passphrase.expose_secret() != typed.again.expose_secret() {
         problems.add("again", "is another one");

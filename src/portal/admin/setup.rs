@@ -61,9 +61,9 @@ pub async fn submit(
     if matches!(pending, Pending::Password(_)) && !site.identity.takes_passwords() {
         return Err(PageError::Refused(SignInRefusal::SwitchedOff.to_string()));
     }
-    let name = match &pending {
-        Pending::Administrator => typed.name.clone(),
-        Pending::Password(owner) => owner.name.clone(),
+    let (name, proof) = match &pending {
+        Pending::Administrator => (typed.name.clone(), Proof::FirstLink),
+        Pending::Password(owner) => (owner.name.clone(), Proof::Link),
     };
     let problems = refuse(&name, &typed.password, &typed.again);
     if !problems.is_empty() {
@@ -79,7 +79,7 @@ pub async fn submit(
         Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
     };
-    let cookies = sign_in::welcome(&site, visitor, &owner, Proof::Password).await?;
+    let cookies = sign_in::welcome(&site, visitor, &owner, proof).await?;
     Ok((cookies, Redirect::to("/admin")).into_response())
 }
 

@@ -116,7 +116,8 @@ pub async fn welcome(
     proof: Proof,
 ) -> catalog::Result<CookieJar> {
     let replaced = visitor.session_token();
-    let session = site.identity.start_session(owner, replaced.as_ref(), proof).await?;
+    let session =
+        site.identity.start_session(owner, replaced.as_ref(), proof, visitor.source).await?;
     Ok(visitor.signed_in(&session, site.identity.browser_token(owner).await?))
 }
 
