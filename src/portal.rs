@@ -39,6 +39,7 @@ mod fallback;
 mod filters;
 mod flash;
 mod form;
+mod held;
 mod html;
 mod intake;
 mod markdown;
