@@ -88,6 +88,16 @@ def makes_cards(page: Page, _: Demo) -> None:
         page.get_by_role("button", name="Replace").click()
 
 
+def signed_out(then: Callable[[Page, Demo], None]) -> Callable[[Page, Demo], None]:
+    """What is done once the sign-in has ended elsewhere."""
+
+    def do(page: Page, demo: Demo) -> None:
+        page.context.clear_cookies(name="ai-proxy-session")
+        then(page, demo)
+
+    return do
+
+
 RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
 
 PLACES = [
@@ -147,6 +157,11 @@ PLACES = [
     Place("owner-role", "/admin/owners/{id}/role", ids=lambda demo: {"id": demo.grace_id}),
     Place("owner-deactivate", "/admin/owners/{id}/deactivate", ids=lambda demo: {"id": demo.grace_id}),
     Place("audit", "/admin/audit"),
+    Place("signed-out", "/admin/tokens", then=signed_out(sends("Make the token", name="A script")), status=403),
+    Place("signed-out-button", f"{RESOURCES}/{{id}}/delete", ids=resource("Library search"), then=signed_out(sends("Delete Library search")), status=403),
+    Place("held", "/admin/held/{id}", ids=lambda demo: {"id": demo.held_id}),
+    Place("held-gone", "/admin/held/{id}", ids=lambda _: {"id": "sent"}, status=404),
+    Place("held-anothers", "/admin/held/{id}", who=GRACE, ids=lambda demo: {"id": demo.held_id}, status=404),
     Place("account", "/admin/account"),
     Place("account-refused", "/admin/account", then=sends("Change the password", password="short"), status=422),
     Place("tokens", "/admin/tokens"),

@@ -86,8 +86,8 @@ impl Visitor {
         let page = Page::read(self.client.get(there).send().await.unwrap()).await;
         assert_eq!(page.text("h1"), "Sign in again", "Microsoft asks although it knows them");
         let chosen = page.attribute("a", "href").unwrap();
-        self.back_from_microsoft(url::Url::parse(there).unwrap().join(&chosen).unwrap().as_str())
-            .await
+        let (path, _) = there.split_once('?').unwrap();
+        self.back_from_microsoft(&format!("{path}{chosen}")).await
     }
 
     /// Signs in at the provider, whose address is `there`.
