@@ -176,6 +176,24 @@ async fn the_way_back_is_good_once_in_the_session_that_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_a_password_moves_to_another_account_after_confirming() {
+    let site = Site::of(ada()).await;
+    let visitor = signed_in(&site).await;
+    let account = visitor.get("/admin/account").await;
+    let form = "form[action='/admin/account/microsoft']";
+    assert_eq!(account.text(form), "Change the Microsoft account");
+    let asked = visitor.post("/admin/account/microsoft", &[]).await;
+    let back = visitor.confirm_with_microsoft(&asked).await;
+    let page = send_it(&visitor, &back).await;
+    site.now_is(eve());
+    let back = visitor.back_from_microsoft(&page.attribute("a#entra", "href").unwrap()).await;
+    visitor.get(&back).await.redirects_to("/admin/account");
+    let eve = site.portal.visitor();
+    eve.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
+    assert_eq!(eve.get("/admin").await.text(".who"), "Ada Lovelace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_is_cancelled_leaves_the_form_waiting() {
     let site = Site::of(ada()).await;
     let visitor = signed_in(&site).await;
