@@ -1,6 +1,8 @@
 //! A form that is sent after its sign-in has ended: it is kept, and sent once its owner has signed
 //! in again.
 
+use ai_proxy::catalog::owner;
+use ai_proxy::clock::day_of;
 use http::header::{CONTENT_TYPE, ORIGIN, REFERER};
 use http::{Method, StatusCode};
 
@@ -316,7 +318,10 @@ async fn nothing_is_kept_for_a_stranger() {
     let page = stranger.post(NEW, &event("Stranger's", &large)).await;
     page.says_signed_out();
     assert_eq!(page.attribute("a.primary", "href").as_deref(), Some("/admin/sign-in"));
-    for token in ["1.2.3.4", "20000.0000.0000.0000", "...", ""] {
+    let id = owner::find(&portal.app.db, "Ada").await.unwrap().unwrap().id;
+    let today = day_of(portal.app.clock.now_ms());
+    let forged = format!("{today}.{}.{}.{id}", "0".repeat(32), "0".repeat(64));
+    for token in [&*forged, "1.2.3.4", "20000.0000.0000.0000", "...", ""] {
         stranger
             .jar
             .add_cookie_str(&format!("ai-proxy-browser={token}"), &stranger.url.parse().unwrap());
