@@ -175,7 +175,8 @@ class Demo:
     def _held(self) -> str:
         """A form that was sent after signing out: its id."""
         fields = {"name": ADA, "password": PASSWORD}
-        with httpx.Client(base_url=self.portal.origin, trust_env=False, headers={"origin": self.portal.origin}) as client:
+        origin = self.portal.origin
+        with httpx.Client(base_url=origin, trust_env=False, headers={"origin": origin}) as client:
             assert client.post("/admin/sign-in", data=fields).status_code == 303
             client.post("/admin/sign-out")
             answer = client.post("/admin/tokens", data={"name": "A script that waits", "days": "90"})

@@ -1,4 +1,4 @@
-"""A form that is sent after its sign-in has ended elsewhere: it is kept, and sent once its owner has signed in again."""
+"""A form that is sent after its sign-in has ended: it is kept, and sent once its owner has signed in again."""
 
 import itertools
 

@@ -46,7 +46,7 @@ pub(crate) struct Cutoff {
 }
 
 /// Stores a new session of `owner`, and removes those that have ended and the one of
-/// the token `replaced`. Returns its token. `confirmed_at`: when they gave their password.
+/// the token `replaced`. Returns its token. `confirmed_at`: when they showed who they are.
 pub(crate) async fn start(
     db: &Db,
     owner: &Owner,
