@@ -3,6 +3,9 @@
 
 document.documentElement.classList.add("js");
 
+// Whether a script of this page found that nobody is signed in any more.
+let isSignedOut = false;
+
 // data-copy="ID": copies the text of that element.
 document.addEventListener("click", async (click) => {
   const button = click.target.closest("[data-copy]");
@@ -101,12 +104,14 @@ for (const link of document.querySelectorAll("a[data-zone]")) {
 }
 
 // [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
-// looked at, save for what somebody has in their hands, and says so when it cannot.
+// looked at, save for what somebody has in their hands, and says so when it cannot, or once nobody
+// is signed in.
 for (const part of document.querySelectorAll("[data-live]")) {
   const timer = setInterval(async () => {
     if (document.hidden) return;
     const fresh = (await load(location.href))?.getElementById(part.id);
     const old = document.getElementById(part.id);
+    if (isSignedOut) { clearInterval(timer); return; }
     if (!fresh) { age(old); return; }
     old.querySelector(":scope > .stale")?.remove();
     // Over only when all of its end is shown, which somebody's hands may put off.
@@ -136,6 +141,32 @@ function age(part) {
   note.textContent = `Not refreshed since ${now}: reload this page`;
   part.prepend(note);
 }
+
+// In place of what is not kept fresh any more. All else stays, with what was typed there.
+function signOut() {
+  if (isSignedOut) return;
+  isSignedOut = true;
+  const answers = [...document.querySelectorAll("form[data-answer]")]
+    .map((form) => document.getElementById(form.dataset.answer));
+  for (const part of [...document.querySelectorAll("[data-live]"), ...answers]) {
+    const note = document.createElement("p");
+    note.className = "flash failed";
+    note.setAttribute("role", "status");
+    const link = document.createElement("a");
+    link.href = `/admin/sign-in?${new URLSearchParams({ next: location.pathname + location.search })}`;
+    link.textContent = "Sign in";
+    const hadFocus = part.contains(document.activeElement);
+    part.replaceChildren(note);
+    // A moment later, for screen readers to notice the change.
+    setTimeout(() => {
+      note.append("You were signed out. ", link);
+      if (hadFocus) link.focus();
+    }, 100);
+  }
+}
+
+// form[data-send]: what was kept while nobody was signed in is sent.
+document.querySelector("form[data-send]")?.requestSubmit();
 
 // form[data-answer=ID]: shows that part of its answer while one types.
 for (const form of document.querySelectorAll("form[data-answer]")) {
@@ -173,6 +204,7 @@ async function load(url, request) {
   try {
     const headers = { "x-part": "1" };
     const response = await fetch(url, { ...request, headers });
+    if (response.redirected && new URL(response.url).pathname === "/admin/sign-in") signOut();
     if (!response.ok || response.redirected) return null;
     return new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {

@@ -18,9 +18,10 @@
 //! is shown again as [`page::unprocessable`] with [`form::Problems`] beside the
 //! fields; else `me.done(&site, "/admin/…", Flash::done("…"))` says on the next page what
 //! was done. What a browser that was left alone must not do takes its fields as
-//! [`confirmed::Confirmed`]. Nothing secret is in a URL: a flash may carry one. What
-//! destroys asks first, on a page of its own that `data-dialog` on the link shows as
-//! a dialog.
+//! [`confirmed::Confirmed`]. A form into which people type says so at its route
+//! (`route::Route::kept`): it waits where their sign-in has ended. Nothing secret is in a
+//! URL: a flash may carry one. What destroys asks first, on a page of its own that
+//! `data-dialog` on the link shows as a dialog.
 
 #![expect(
     unreachable_pub,
@@ -39,6 +40,7 @@ mod fallback;
 mod filters;
 mod flash;
 mod form;
+mod held;
 mod html;
 mod intake;
 mod markdown;

@@ -4,6 +4,7 @@
 
 pub mod api_token;
 pub mod entra;
+pub(crate) mod held_form;
 pub mod link;
 pub mod manage;
 pub(crate) mod password;

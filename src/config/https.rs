@@ -7,6 +7,7 @@ use http::uri::{Authority, Uri};
 
 use super::Config;
 use crate::net;
+use crate::net::base_url::Fallback;
 
 impl Config {
     /// Whether the client's side of a request is HTTPS: our own TLS, or that of a front that is
@@ -21,6 +22,21 @@ impl Config {
         public.is_some_and(|url| asked_host(uri, headers) == Some(url.authority()))
     }
 
+    /// What a request says of the address at which its client reaches this proxy, for where no public
+    /// URL is set.
+    pub(crate) fn asked<'a>(
+        &self,
+        peer: IpAddr,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+    ) -> Fallback<'a> {
+        Fallback::Asked {
+            https: self.is_https(peer, uri, headers),
+            host: asked_host(uri, headers),
+            listen: self.listen,
+        }
+    }
+
     /// The value of `Strict-Transport-Security`; `None` where it is never sent. Other names below
     /// the host are none of ours, so it is for the host alone.
     pub(crate) fn strict_transport(&self) -> Option<HeaderValue> {
@@ -33,7 +49,7 @@ impl Config {
 }
 
 /// The host that the client asked for.
-pub(crate) fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let header = || headers.get(HOST).and_then(|value| value.to_str().ok());
     uri.authority().map(Authority::as_str).or_else(header)
 }

@@ -2,13 +2,15 @@
 //! guesses: it holds a token that only this proxy can make (OWASP calls it a
 //! device cookie). The token opens nothing; it only earns a count of its own. It is good for
 //! 90 days and for the password that was set when it was issued, so that a browser that was
-//! lost or borrowed does not keep its advantage.
+//! lost or borrowed does not keep its advantage. It says as well whose browser this was when a
+//! sign-in has ended.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret;
 
+use super::Identity;
 use super::throttle::Bucket;
-use crate::catalog::owner::token;
+use crate::catalog::owner::{self, Owner, token};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Result};
 use crate::clock::day_of;
@@ -30,14 +32,17 @@ pub(super) struct For<'a> {
 pub(super) fn issue(vault: &Vault, whom: For<'_>, now_ms: i64) -> Result<String> {
     let nonce = token::random()?;
     let (day, nonce) = (day_of(now_ms), &nonce.expose_secret()[..32]);
-    Ok(format!("{day}.{nonce}.{}", vault.digest(&text(whom, day, nonce)).hex()))
+    let proof = vault.digest(&text(whom, day, nonce)).hex();
+    Ok(format!("{day}.{nonce}.{proof}.{}", whom.owner_id))
 }
 
 /// What attempts of this browser are counted by, if it has signed in as this
 /// owner before.
 pub(super) fn recognise(vault: &Vault, whom: For<'_>, token: &str, now_ms: i64) -> Option<Bucket> {
     let (day, rest) = token.split_once('.')?;
-    let (nonce, proof) = rest.split_once('.')?;
+    let (nonce, rest) = rest.split_once('.')?;
+    // Earlier tokens do not name the owner.
+    let proof = rest.split_once('.').map_or(rest, |(proof, _)| proof);
     let day: u32 = day.parse().ok()?;
     if day_of(now_ms).checked_sub(day).is_none_or(|age| age > VALID_DAYS) {
         return None;
@@ -47,6 +52,19 @@ pub(super) fn recognise(vault: &Vault, whom: For<'_>, token: &str, now_ms: i64) 
         |digest: Digest| verify_slices_are_equal(digest.hex().as_bytes(), proof.as_bytes()).is_ok();
     let known = is_proof(vault.digest(&text)) || vault.old_digest(&text).is_some_and(is_proof);
     known.then(|| Bucket::Browser(Digest::sha256(token.as_bytes())))
+}
+
+impl Identity {
+    /// The owner who was the last to sign in in the browser with this token, where the password has
+    /// not changed since.
+    pub async fn owner_of_browser(&self, token: &str) -> Result<Option<Owner>> {
+        let Some(id) = token.splitn(4, '.').nth(3) else { return Ok(None) };
+        let known = owner::password::hash_of_id(&self.db, id).await?;
+        let Some((owner, hash)) = known else { return Ok(None) };
+        let whom = For { owner_id: &owner.id, password_hash: hash.as_deref().unwrap_or_default() };
+        let now = self.clock.now_ms();
+        Ok(recognise(&self.vault, whom, token, now).map(|_| owner))
+    }
 }
 
 fn text(whom: For<'_>, day: u32, nonce: &str) -> String {
@@ -76,6 +94,11 @@ mod tests {
         assert!(!known(ada, &token, now - DAY_MS), "of a day to come");
         assert!(!known(For { password_hash: "$argon2id$two", ..ada }, &token, now));
         assert!(!known(For { owner_id: "bob", ..ada }, &token, now));
+        let (before, owner_id) = token.rsplit_once('.').unwrap();
+        assert!(
+            owner_id == "ada" && known(ada, before, now),
+            "as it was before it named the owner"
+        );
         let (_, undated) = token.split_once('.').unwrap();
         let later = format!("20001.{undated}");
         for forged in [undated, &later, "", "..", "20000.."] {

@@ -6,11 +6,13 @@
 //! same browser, with a code that Entra (`provider`, `fetch`) exchanges for a
 //! token (`id_token`). Entra says who somebody is. Who may be an owner is said
 //! here: whoever has an account already, an invitation, or a place in the settings.
+//! An owner who is signed in confirms who they are in the same way (`reauthentication`).
 
 mod authorization;
 mod fetch;
 mod id_token;
 mod provider;
+mod reauthentication;
 pub(crate) mod ticket;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use self::authorization::error_code;
 pub(crate) use self::authorization::{AuthorizationRequest, AuthorizationResponse};
 use self::id_token::{IdTokenError, Person};
 use self::provider::{Provider, ProviderMetadata};
+pub(crate) use self::reauthentication::Unconfirmed;
 use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
@@ -73,6 +76,11 @@ pub enum EntraRefusal {
     Deactivated(Owner),
     /// The one-time link was used or has expired.
     LinkIsOver,
+    /// Somebody who is signed in did not show that it is them. `next` is the page of what waits for it.
+    Unconfirmed {
+        why: Unconfirmed,
+        next: String,
+    },
     Throttled(Wait),
     Catalog(catalog::Error),
 }
@@ -87,7 +95,11 @@ impl EntraRefusal {
             EntraRefusal::Deactivated(_) => Some(Outcome::Deactivated),
             EntraRefusal::LinkIsOver => Some(Outcome::LinkOver),
             EntraRefusal::Throttled(_) => Some(Outcome::TooMany),
-            EntraRefusal::Stale
+            EntraRefusal::Unconfirmed { why: Unconfirmed::OtherAccount, .. } => {
+                Some(Outcome::OtherAccount)
+            }
+            EntraRefusal::Unconfirmed { .. }
+            | EntraRefusal::Stale
             | EntraRefusal::Cancelled
             | EntraRefusal::Unavailable
             | EntraRefusal::Catalog(_) => None,
@@ -109,9 +121,10 @@ impl From<fetch::ProviderError> for EntraRefusal {
 }
 
 /// Somebody is who they say, and an owner.
-pub struct EntraSignIn {
-    pub owner: Owner,
-    /// Where they wanted to go, as [`Identity::begin_entra`] was told.
+pub struct EntraReturn {
+    /// Who signs in; `None` where the owner who is signed in has confirmed who they are.
+    pub signs_in: Option<Owner>,
+    /// Where they wanted to go, as was said when it began.
     pub next: String,
 }
 
@@ -129,11 +142,15 @@ impl Identity {
         next: &str,
         invitation: Option<&SecretString>,
     ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
+        let ticket = Ticket::new(redirect_uri, next, invitation, self.clock.now_ms())?;
+        self.request(&ticket).await
+    }
+
+    async fn request(&self, ticket: &Ticket) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
         let Some(entra) = &self.entra else { return Ok(None) };
         let metadata = entra.provider.metadata().await?;
-        let ticket = Ticket::new(redirect_uri, next, invitation, self.clock.now_ms())?;
         let url =
-            authorization::url(&metadata.authorization_endpoint, entra.settings.client_id, &ticket);
+            authorization::url(&metadata.authorization_endpoint, entra.settings.client_id, ticket);
         Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
@@ -156,12 +173,14 @@ impl Identity {
     pub async fn finish_entra(
         &self,
         back: AuthorizationResponse<'_>,
-    ) -> Result<EntraSignIn, EntraRefusal> {
+    ) -> Result<EntraReturn, EntraRefusal> {
         let source = back.source;
+        let asked = back.session.map(|session| session.owner.id.clone());
         let done = self.let_in(back).await;
         if let Err(refusal) = &done {
             let whose = match refusal {
                 EntraRefusal::Deactivated(owner) => Some(owner.id.clone()),
+                EntraRefusal::Unconfirmed { .. } => asked,
                 _ => None,
             };
             self.note_failure(whose, source, refusal.outcome());
@@ -169,7 +188,7 @@ impl Identity {
         done
     }
 
-    async fn let_in(&self, back: AuthorizationResponse<'_>) -> Result<EntraSignIn, EntraRefusal> {
+    async fn let_in(&self, back: AuthorizationResponse<'_>) -> Result<EntraReturn, EntraRefusal> {
         let entra = self.entra.as_ref().ok_or(EntraRefusal::Stale)?;
         let ticket = Ticket::open(&self.vault, back.ticket, self.clock.now_ms())
             .ok_or(EntraRefusal::Stale)?;
@@ -182,7 +201,19 @@ impl Identity {
         {
             return Err(EntraRefusal::Stale);
         }
+        let unconfirmed = |why| EntraRefusal::Unconfirmed { why, next: ticket.next.clone() };
+        let confirming = match &ticket.confirms {
+            Some(id) => Some(
+                back.session
+                    .filter(|session| session.id() == id)
+                    .ok_or_else(|| unconfirmed(Unconfirmed::OtherSession))?,
+            ),
+            None => None,
+        };
         match back.error {
+            Some("access_denied") if confirming.is_some() => {
+                return Err(unconfirmed(Unconfirmed::Cancelled));
+            }
             Some("access_denied") => return Err(EntraRefusal::Cancelled),
             Some(error) => {
                 let code = error_code(error, back.error_description);
@@ -193,9 +224,19 @@ impl Identity {
         }
         let code = back.code.ok_or(EntraRefusal::Stale)?;
         let person = entra.ask_who(&ticket, code).await?;
-        let owner = self.owner_of(entra, &person, ticket.invitation.as_deref()).await?;
+        if !entra.settings.tenants.contains(&person.account.tenant) {
+            return Err(EntraRefusal::ForeignTenant(person.account));
+        }
+        let signs_in = match confirming {
+            Some(session) => {
+                self.check_confirmed(&person, session).await?.map_err(unconfirmed)?;
+                self.note_confirmed(session).await?;
+                None
+            }
+            None => Some(self.owner_of(entra, &person, ticket.invitation.as_deref()).await?),
+        };
         self.throttle.forgive(&buckets);
-        Ok(EntraSignIn { owner, next: ticket.next })
+        Ok(EntraReturn { signs_in, next: ticket.next })
     }
 
     async fn owner_of(
@@ -205,9 +246,6 @@ impl Identity {
         invitation: Option<&str>,
     ) -> Result<Owner, EntraRefusal> {
         let account = person.account;
-        if !entra.settings.tenants.contains(&account.tenant) {
-            return Err(EntraRefusal::ForeignTenant(account));
-        }
         if let Some(token) = invitation {
             let owner = accounts::redeem(&self.db, token, account, self.clock.now_ms()).await?;
             return owner.ok_or(EntraRefusal::LinkIsOver);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::password::Asker;
+use super::session::Proof;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, device, password};
 use crate::catalog;
@@ -121,6 +122,15 @@ impl Identity {
     pub async fn has_password(&self, owner: &Owner) -> catalog::Result<bool> {
         let known = owner::password::hash_of(&self.db, &owner.name).await?;
         Ok(self.takes_passwords() && known.is_some_and(|(_, hash)| hash.is_some()))
+    }
+
+    /// By what the owner can show once more who they are.
+    pub async fn way_to_confirm(&self, owner: &Owner) -> catalog::Result<Option<Proof>> {
+        if self.has_password(owner).await? {
+            return Ok(Some(Proof::Password));
+        }
+        let has_account = self.has_entra() && owner::entra::has_account(&self.db, owner).await?;
+        Ok(has_account.then_some(Proof::Microsoft))
     }
 
     /// Asks an owner who is signed in once more who they are: the browser may have been left alone.

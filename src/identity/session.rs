@@ -17,10 +17,10 @@ const IDLE_MS: i64 = 8 * 3_600_000;
 /// How long a session lasts at most, in seconds: what its cookie says as well.
 pub(crate) const LONGEST_SECONDS: i64 = 7 * 86_400;
 
-/// How long a password that was given in a browser tells who sits before it.
+/// How long it is known who sits before a browser, once they have shown it.
 pub(crate) const CONFIRMED_MS: i64 = 10 * 60_000;
 
-/// By what somebody signs in.
+/// By what somebody shows who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Typed just now.
@@ -99,7 +99,7 @@ impl Identity {
         Ok(found)
     }
 
-    /// Notes that the owner has given their password in this browser.
+    /// Notes that the owner has shown in this browser who they are.
     pub async fn note_confirmed(&self, session: &OwnerSession) -> Result<()> {
         session::note_confirmed(&self.db, session, self.clock.now_ms()).await
     }

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod capacity;
 pub mod entra;
 pub mod events;
+pub mod held;
 pub mod home;
 pub mod owners;
 pub mod reports;

@@ -1,29 +1,29 @@
 //! "Confirm it is you": what a browser that was left alone must not give away is done only
-//! where the password was given in it within the last ten minutes.
+//! where its owner has shown in it within the last ten minutes who they are: by their password, or
+//! where they have none, by signing in with Microsoft again.
 //!
-//! A handler takes [`Confirmed`] instead of a form. Where the password is wanted, the page that
-//! asks for it carries the form, sealed, and posts to the same path; with the right password the
-//! form goes on to the handler as if it had just been sent.
+//! A handler takes [`Confirmed`] instead of a form. Where the owner is asked, the form waits
+//! ([`held`]); with the right password it goes on to the handler as if it had just been sent, and
+//! from Microsoft they come back to its page.
 
 use askama::Template;
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::{StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::Site;
 use super::body;
 use super::error::PageError;
 use super::form::Form;
+use super::held::{self, Kept, WaitsFor};
 use super::page::{self, Frame, Section};
 use super::visitor::SignedIn;
-use crate::catalog::seal::Place;
 use crate::identity::local::SignInRefusal;
-use crate::identity::session::CONFIRMED_MS;
+use crate::identity::session::{CONFIRMED_MS, Proof};
 use crate::identity::throttle::Wait;
 
 /// Fields of a form that is not taken from a browser that was left alone.
@@ -42,15 +42,8 @@ pub struct Confirmed<T, W = SignedIn> {
 /// What comes back from the page that asks.
 #[derive(Deserialize)]
 struct Answered {
-    held: String,
+    held: SecretString,
     password: SecretString,
-}
-
-/// A form that waits for the password.
-#[derive(Serialize, Deserialize)]
-struct Waiting {
-    until: i64,
-    fields: String,
 }
 
 #[derive(Template)]
@@ -60,6 +53,7 @@ struct Ask<'a> {
     action: &'a str,
     held: &'a str,
     does: &'static str,
+    by_password: bool,
     problem: String,
 }
 
@@ -80,18 +74,14 @@ where
         let asker =
             Asker { site, me: me.as_ref(), uri: &head.uri, does: T::DOES, section: T::SECTION };
         let fields = if sent.starts_with(b"held=") {
-            let again = Request::from_parts(head.clone(), Body::from(sent));
+            let again = held::request(head.clone(), sent.to_vec());
             let Form(answered) = Form::from_request(again, site).await.map_err(refused)?;
             asker.take(answered).await?
         } else {
             asker.admit(&sent, sent_at).await?;
             sent.to_vec()
         };
-        // A form without fields may be sent without a type.
-        head.headers
-            .entry(CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let whole = Request::from_parts(head, Body::from(fields));
+        let whole = held::request(head, fields);
         let Form(typed) = Form::from_request(whole, site).await.map_err(refused)?;
         Ok(Self { me, typed })
     }
@@ -111,35 +101,30 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     /// # Errors
-    /// The page that asks for the password.
+    /// The page that asks who it is, or says that this owner cannot show it.
     async fn admit(&self, sent: &[u8], sent_at: i64) -> Result<(), Response> {
-        if self.me.session().is_confirmed_since(sent_at - CONFIRMED_MS) {
+        let session = self.me.session();
+        if session.is_confirmed_since(sent_at - CONFIRMED_MS) {
             return Ok(());
         }
-        let has_password = self.site.identity.has_password(&self.me.owner).await;
-        if !has_password.map_err(|error| refused(error.into()))? {
-            return Ok(());
-        }
-        let fields = String::from_utf8(sent.to_vec()).map_err(|_| refused(PageError::BadForm))?;
-        let text = serde_json::to_string(&Waiting {
-            until: self.site.clock.now_ms() + CONFIRMED_MS,
-            fields,
-        });
-        let text = text.map_err(|error| refused(PageError::internal(error)))?;
-        let row = self.row();
-        let held = self.site.vault.seal(place(&row), &text);
-        let held = held.map_err(|error| refused(PageError::internal(error)))?;
-        Err(self.page(StatusCode::FORBIDDEN, &held, String::new()))
+        let way = self.site.identity.way_to_confirm(&self.me.owner).await;
+        let Some(way) = way.map_err(|error| refused(error.into()))? else {
+            let reason = "this must be confirmed with a password or a Microsoft account, and you have \
+                          none that is accepted here; ask an administrator for a new link, or run \
+                          ai-proxy owner reset on the server";
+            return Err(refused(PageError::Refused(reason.to_owned())));
+        };
+        let (waits_for, kept) = (WaitsFor::Session(session), Kept { does: self.does, asks: true });
+        let id = held::keep(self.site, waits_for, self.uri.path(), sent, kept).await;
+        let id = id.map_err(refused)?;
+        Err(self.page(StatusCode::FORBIDDEN, &id, way, String::new()))
     }
 
     /// The fields that waited, where the password is right.
     async fn take(&self, answered: Answered) -> Result<Vec<u8>, Response> {
-        let row = self.row();
-        let opened = self.site.vault.open(place(&row), &answered.held).ok();
-        let waiting: Option<Waiting> =
-            opened.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
-        let waiting = waiting.filter(|waiting| waiting.until > self.site.clock.now_ms());
-        let waiting = waiting.ok_or_else(|| {
+        let session = self.me.session();
+        let found = held::find_for(self.site, session, &answered.held, self.uri).await;
+        let waiting = found.map_err(refused)?.ok_or_else(|| {
             let reason = "the form waited longer than ten minutes for the password, or was sent \
                           before you signed in again; go back to its page and send it once more";
             refused(PageError::Refused(reason.to_owned()))
@@ -147,9 +132,10 @@ impl Asker<'_> {
         let (owner, source) = (&self.me.owner, self.me.source);
         let refusal = match self.site.identity.confirm(owner, &answered.password, source).await {
             Ok(()) => {
-                let noted = self.site.identity.note_confirmed(self.me.session()).await;
+                let noted = self.site.identity.note_confirmed(session).await;
                 noted.map_err(|error| refused(error.into()))?;
-                return Ok(waiting.fields.into_bytes());
+                held::discard(self.site, &answered.held).await.map_err(refused)?;
+                return Ok(waiting.into_fields());
             }
             Err(SignInRefusal::Catalog(error)) => return Err(refused(error.into())),
             Err(refusal) => refusal,
@@ -161,25 +147,22 @@ impl Asker<'_> {
             }
             _ => (StatusCode::SERVICE_UNAVAILABLE, format!("was not compared: {refusal}")),
         };
-        let mut answer = self.page(status, &answered.held, problem);
+        let mut answer = self.page(status, &answered.held, Proof::Password, problem);
         if let SignInRefusal::Throttled(Wait(seconds)) = refusal {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         Err(answer)
     }
 
-    fn page(&self, status: StatusCode, held: &str, problem: String) -> Response {
-        let frame = self.me.frame(self.section);
-        let ask = Ask { frame, action: self.uri.path(), held, does: self.does, problem };
+    fn page(&self, status: StatusCode, id: &SecretString, way: Proof, problem: String) -> Response {
+        let ask = Ask {
+            frame: self.me.frame(self.section),
+            action: self.uri.path(),
+            held: id.expose_secret(),
+            does: self.does,
+            by_password: way == Proof::Password,
+            problem,
+        };
         page::with_status(status, &ask).unwrap_or_else(refused)
     }
-
-    /// Good in this session and at this path alone.
-    fn row(&self) -> String {
-        format!("{} {}", self.me.session().id(), self.uri.path())
-    }
-}
-
-fn place(row: &str) -> Place<'_> {
-    Place { table: "owner_session", row, column: "waiting form" }
 }

@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::Extensions;
 use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::Limited;
@@ -58,6 +59,8 @@ pub struct Gate {
     each_owner: Turns<(String, Crowd)>,
     /// Files of owners that are arriving or being read. Backups have turns of their own.
     uploads: Turns<String>,
+    /// Forms that are read although their owner's sign-in has ended.
+    held: Turns<String>,
 }
 
 impl Default for Gate {
@@ -94,6 +97,14 @@ impl Default for Gate {
                 waiting_each: 4,
                 patience: Duration::from_secs(5),
             }),
+            // Each holds an owner's form, and again as much while it is sealed.
+            held: Turns::new(Bounds {
+                at_once: 16,
+                each: 2,
+                waiting: 64,
+                waiting_each: 4,
+                patience: Duration::from_secs(5),
+            }),
         }
     }
 }
@@ -111,6 +122,20 @@ impl Gate {
 /// A turn of a file, until it is read.
 pub struct UploadTurn {
     _turn: Turn<String>,
+}
+
+/// A turn of a form whose owner's sign-in has ended, until it is kept.
+pub struct HeldTurn {
+    _turn: Turn<String>,
+}
+
+/// Takes a turn to have a form kept, in a browser that was this owner's.
+///
+/// # Errors
+/// [`Full`]: too many forms are arriving, in browsers of this owner or in all.
+pub async fn held_turn(extensions: &Extensions, owner_id: &str) -> Result<HeldTurn, Full> {
+    let gate = extensions.get::<Arc<Gate>>().ok_or(Full)?;
+    Ok(HeldTurn { _turn: gate.held.take(&owner_id.to_owned()).await? })
 }
 
 /// A turn of one owner, for as long as their request is answered.

@@ -1,5 +1,6 @@
 //! A route of the pages, with the methods that its handlers serve: axum's own router cannot be
-//! asked for them, and what is served must be what is listed.
+//! asked for them, and what is served must be what is listed. It says as well which forms are kept
+//! for an owner whose sign-in has ended.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -8,6 +9,7 @@ use axum::routing::{MethodRouter, any};
 use http::Method;
 
 use super::Site;
+use super::held::Kept;
 
 /// Every method that [`any`] serves.
 const METHODS: [Method; 9] = [
@@ -26,11 +28,12 @@ pub struct Route {
     path: &'static str,
     methods: Vec<Method>,
     handlers: MethodRouter<Site>,
+    kept: Option<Kept>,
 }
 
 /// A route of this path, without a handler yet.
 pub fn at(path: &'static str) -> Route {
-    Route { path, methods: Vec::new(), handlers: MethodRouter::new() }
+    Route { path, methods: Vec::new(), handlers: MethodRouter::new(), kept: None }
 }
 
 impl Route {
@@ -51,6 +54,23 @@ impl Route {
     /// With a limit for bodies that differs from that of the other routes.
     pub fn limit(self, limit: DefaultBodyLimit) -> Self {
         Self { handlers: self.handlers.layer(limit), ..self }
+    }
+
+    /// Whose form is kept where it comes after the sign-in has ended, and is sent once its owner
+    /// has signed in again. `does` follows "this will".
+    pub fn kept(self, does: &'static str) -> Self {
+        Self { kept: Some(Kept { does, asks: false }), ..self }
+    }
+
+    /// The same for a form that whoever found the browser must not have sent by an owner who only
+    /// signs in: they are asked first.
+    pub fn kept_to_ask(self, does: &'static str) -> Self {
+        Self { kept: Some(Kept { does, asks: true }), ..self }
+    }
+
+    /// Its path, where its form is kept.
+    pub fn keeps(&self) -> Option<(&'static str, Kept)> {
+        self.kept.map(|kept| (self.path, kept))
     }
 
     /// Its methods, each with its path.

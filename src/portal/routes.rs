@@ -12,10 +12,11 @@ use tower_http::csrf::CsrfLayer;
 
 use super::admin::events::{self, attendees, metrics, preflight, room};
 use super::admin::{
-    account, audit, backup, capacity, entra, home, owners, reports, resources, setup, sign_in,
-    tokens,
+    account, audit, backup, capacity, entra, held, home, owners, reports, resources, setup,
+    sign_in, tokens,
 };
 use super::api::error::ApiError;
+use super::confirmed::Guarded;
 use super::error::PageError;
 use super::intake::{self, Crowd, Door, Gate};
 use super::route::{self, Route, at};
@@ -29,6 +30,7 @@ fn visitors() -> Vec<Route> {
         at("/claim").get(claim::show).post(claim::submit),
         // Who a person is
         at("/admin/sign-in").get(sign_in::show).post(sign_in::submit),
+        at("/admin/sign-out").post(sign_in::sign_out),
         at("/admin/sign-in/entra").get(entra::begin),
         at("/admin/sign-in/entra/callback").get(entra::callback),
         at("/admin/setup/{token}").get(setup::show).post(setup::submit),
@@ -39,18 +41,19 @@ fn visitors() -> Vec<Route> {
 /// For owners who are signed in.
 fn owners() -> Vec<Route> {
     vec![
-        at("/admin/sign-out").post(sign_in::sign_out),
-        at("/admin/tokens").get(tokens::show).post(tokens::create),
+        at("/admin/held/{id}").get(held::show).post(held::discard),
+        at("/admin/confirm").get(entra::begin_confirming),
+        at("/admin/tokens").get(tokens::show).post(tokens::create).kept_to_ask(tokens::New::DOES),
         at("/admin/tokens/{id}/revoke").get(tokens::ask_revoke).post(tokens::revoke),
         at("/admin/account").get(account::show),
-        at("/admin/account/password").post(account::change_password),
+        at("/admin/account/password").post(account::change_password).kept("change your password"),
         at("/admin/account/microsoft").post(entra::begin_adding),
         at("/admin/account/sessions").post(account::end_others),
         at("/admin").get(home::show),
         at("/admin/audit").get(audit::show),
         at("/admin/audit/sign-ins").get(audit::sign_ins::show),
         at("/admin/backup").get(backup::show),
-        at("/admin/backup/file").post(backup::download),
+        at("/admin/backup/file").post(backup::download).kept_to_ask(backup::Wish::DOES),
         at("/admin/backup/restore")
             .post(backup::restore::upload)
             .limit(backup::restore::upload_limit()),
@@ -59,18 +62,24 @@ fn owners() -> Vec<Route> {
             .post(backup::restore::confirm),
         at("/admin/backup/restore/{id}/discard").post(backup::restore::discard),
         at("/admin/resources").get(resources::show),
-        at("/admin/resources/new").get(resources::blank).post(resources::create),
-        at("/admin/resources/test").post(resources::test),
-        at("/admin/resources/{id}").get(resources::edit).post(resources::update),
+        at("/admin/resources/new")
+            .get(resources::blank)
+            .post(resources::create)
+            .kept("save the resource"),
+        at("/admin/resources/test").post(resources::test).kept("test the connection"),
+        at("/admin/resources/{id}")
+            .get(resources::edit)
+            .post(resources::update)
+            .kept("save the resource"),
         at("/admin/resources/{id}/duplicate").get(resources::duplicate),
         at("/admin/resources/{id}/active").post(resources::set_active),
         at("/admin/resources/{id}/delete").get(resources::ask_delete).post(resources::delete),
         at("/admin/capacity").get(capacity::show),
         // Events
         at("/admin/events").get(events::show),
-        at("/admin/events/new").get(events::blank).post(events::create),
-        at("/admin/events/preview").post(events::preview),
-        at("/admin/events/{id}").get(events::edit).post(events::update),
+        at("/admin/events/new").get(events::blank).post(events::create).kept("save the event"),
+        at("/admin/events/preview").post(events::preview).kept("show the preview"),
+        at("/admin/events/{id}").get(events::edit).post(events::update).kept("save the event"),
         at("/admin/events/{id}/duplicate").get(events::duplicate),
         at("/admin/events/{id}/delete").get(events::ask_delete).post(events::delete),
         // One event
@@ -81,14 +90,18 @@ fn owners() -> Vec<Route> {
         at("/admin/events/{id}/attendees/cards")
             .get(attendees::cards::ask_replace)
             .post(attendees::cards::make),
-        at("/admin/events/{id}/attendees/cards.csv").post(attendees::cards::csv),
+        at("/admin/events/{id}/attendees/cards.csv")
+            .post(attendees::cards::csv)
+            .kept_to_ask(attendees::cards::Codes::DOES),
         at("/admin/events/{id}/attendees/deleted").post(attendees::deleted::let_in_again),
         at("/admin/events/{id}/attendees/{attendee}").get(attendees::person::show),
         at("/admin/events/{id}/attendees/{attendee}/activity").post(attendees::person::activity),
         at("/admin/events/{id}/attendees/{attendee}/key")
             .get(attendees::person::ask_new_key)
             .post(attendees::person::new_key),
-        at("/admin/events/{id}/attendees/{attendee}/cap").post(attendees::person::cap),
+        at("/admin/events/{id}/attendees/{attendee}/cap")
+            .post(attendees::person::cap)
+            .kept("change the attendee's daily cap"),
         at("/admin/events/{id}/attendees/{attendee}/delete")
             .get(attendees::person::ask_delete)
             .post(attendees::person::delete),
@@ -105,7 +118,10 @@ fn owners() -> Vec<Route> {
         at("/admin/reports").get(reports::show),
         at("/admin/reports/events.csv").get(reports::file),
         // For administrators
-        at("/admin/owners").get(owners::show).post(owners::invite),
+        at("/admin/owners")
+            .get(owners::show)
+            .post(owners::invite)
+            .kept_to_ask(owners::Invitation::DOES),
         at("/admin/owners/{id}/link").post(owners::link),
         at("/admin/owners/{id}/role").get(owners::ask_role).post(owners::set_role),
         at("/admin/owners/{id}/deactivate").get(owners::ask_deactivate).post(owners::deactivate),
@@ -138,7 +154,8 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
     let visitors_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<PageError>);
     let owners_door = from_fn_with_state(door(Crowd::Owners), intake::admit::<PageError>);
     let programs_door = from_fn_with_state(door(Crowd::Programs), intake::admit::<ApiError>);
-    let owners = route::router(owners()).layer(intake::owners_form());
+    let holder = from_fn_with_state(held::Holder::new(&site, &owners()), held::hold_or_send);
+    let owners = route::router(owners()).route_layer(holder).layer(intake::owners_form());
     let router = route::router(visitors())
         .route_layer(visitors_door)
         .merge(owners.route_layer(owners_door))

@@ -17,12 +17,11 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role};
 use crate::clock::Clock;
-use crate::config::https::asked_host;
 use crate::identity::device;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, SessionAsker};
 use crate::net;
-use crate::net::base_url::{BaseUrl, Fallback};
+use crate::net::base_url::BaseUrl;
 
 /// A browser, whoever sits before it.
 pub struct Visitor {
@@ -130,12 +129,7 @@ where
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
         let is_https = site.config.is_https(peer, &parts.uri, &parts.headers);
-        let listen = site.config.listen;
-        let fallback = Fallback::Asked {
-            https: is_https,
-            host: asked_host(&parts.uri, &parts.headers),
-            listen,
-        };
+        let fallback = site.config.asked(peer, &parts.uri, &parts.headers);
         Ok(Self {
             source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
             base_url: BaseUrl::new(site.config.public_url.as_ref(), fallback),

@@ -41,7 +41,7 @@ const STALE: Duration = Duration::from_secs(1);
 /// One request on its way through the stages.
 pub struct Call<'w> {
     pub(super) worker: &'w Arc<Worker>,
-    peer: IpAddr,
+    pub(super) peer: IpAddr,
     pub(super) head: Parts,
     pub(super) body: RequestBody,
     pub(super) id: HeaderValue,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::catalog::{quota, usage};
 use crate::clock;
-use crate::net::base_url::{BaseUrl, Fallback};
+use crate::net::base_url::BaseUrl;
 
 /// The address of types whose clients have one for all deployments.
 const API: &str = "/api/v1";
@@ -60,7 +60,8 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
     let snapshot = plane.snapshot.load();
     let event = snapshot.events.get(id).filter(|event| event.active);
     let event = event.ok_or(ProxyError::EventNotFound)?;
-    let base = base_url(plane, &call.head.headers);
+    let asked = plane.config.asked(call.peer, &call.head.uri, &call.head.headers);
+    let base = BaseUrl::new(plane.config.public_url.as_ref(), asked);
     let mcp = endpoints(event, ResourceType::McpServer, &base);
     let toolkit = endpoints(event, ResourceType::FoundryToolkit, &base);
     Ok(answer(
@@ -130,17 +131,6 @@ pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyEr
             "last_refusals": refusals,
         }),
     ))
-}
-
-/// Where clients reach this proxy.
-fn base_url(plane: &DataPlane, headers: &HeaderMap) -> BaseUrl {
-    let config = &plane.config;
-    let fallback = Fallback::Asked {
-        https: config.tls_cert.is_some(),
-        host: headers.get(HOST).and_then(|host| host.to_str().ok()),
-        listen: config.listen,
-    };
-    BaseUrl::new(config.public_url.as_ref(), fallback)
 }
 
 fn usable(event: &Event) -> impl Iterator<Item = &Arc<Resource>> {

@@ -22,6 +22,7 @@ use super::plane::DataPlane;
 use crate::catalog::change::{self, Changes, Noun};
 use crate::catalog::event::purge;
 use crate::catalog::owner::sign_in;
+use crate::catalog::owner::held_form;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
 use crate::catalog::{self, attendee, mcp_session, usage};
@@ -131,6 +132,7 @@ async fn expiring(plane: &Arc<DataPlane>) {
         let expire = async {
             mcp_session::expire(&plane.control.db, plane.clock.now_ms()).await?;
             sign_in::expire(&plane.control.db, plane.clock.now_ms()).await?;
+            held_form::expire(&plane.control.db, plane.clock.now_ms()).await?;
             Ok(usage::forget_batches(&plane.control.db, plane.clock.now_ms()).await?)
         };
         part.turn(expire).await;

@@ -89,6 +89,16 @@ def makes_cards(page: Page, _: Demo) -> None:
 
 
 SIGN_INS = "/admin/audit/sign-ins"
+def signed_out(then: Callable[[Page, Demo], None]) -> Callable[[Page, Demo], None]:
+    """What is done once the sign-in has ended elsewhere."""
+
+    def do(page: Page, demo: Demo) -> None:
+        page.context.clear_cookies(name="ai-proxy-session")
+        then(page, demo)
+
+    return do
+
+
 RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
 
 PLACES = [
@@ -151,6 +161,17 @@ PLACES = [
     Place("sign-ins", SIGN_INS),
     Place("sign-ins-own", SIGN_INS, who=GRACE),
     Place("sign-ins-none-found", SIGN_INS, query="?who=nothing"),
+    Place("signed-out", "/admin/tokens", then=signed_out(sends("Make the token", name="A script")), status=403),
+    Place(
+        "signed-out-button",
+        f"{RESOURCES}/{{id}}/delete",
+        ids=resource("Library search"),
+        then=signed_out(sends("Delete Library search")),
+        status=403,
+    ),
+    Place("held", "/admin/held/{id}", ids=lambda demo: {"id": demo.held_id}),
+    Place("held-gone", "/admin/held/{id}", ids=lambda _: {"id": "sent"}, status=404),
+    Place("held-anothers", "/admin/held/{id}", who=GRACE, ids=lambda demo: {"id": demo.held_id}, status=404),
     Place("account", "/admin/account"),
     Place("account-refused", "/admin/account", then=sends("Change the password", password="short"), status=422),
     Place("tokens", "/admin/tokens"),

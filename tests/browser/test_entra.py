@@ -102,6 +102,28 @@ def test_whoever_is_invited_takes_the_link_with_their_account(portal, somebody, 
     expect(admin.get_by_role("row", name="Eve of Maths")).to_contain_text("signs in with Microsoft")
 
 
+def test_who_has_no_password_signs_in_with_microsoft_again_to_make_a_token(somebody, request):
+    page, name = somebody(), f"A token, {request.node.callspec.id}"
+    page.goto("/admin/tokens")
+    page.get_by_role("link", name="Sign in with Microsoft").click()
+    at_microsoft(page, "Ada Lovelace")
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Make the token").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm it is you")
+    expect(page.get_by_label("Your password")).to_have_count(0)
+    page.get_by_role("link", name="Continue to Microsoft").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in again")
+    page.get_by_role("link", name="Eve", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not confirmed")
+    page.get_by_role("link", name="Back to the form").click()
+    page.get_by_role("button", name="Send it now").click()
+    page.get_by_role("link", name="Continue to Microsoft").click()
+    page.get_by_role("link", name="Ada Lovelace", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("A form that waits")
+    page.get_by_role("button", name="Send it now").click()
+    expect(page.get_by_role("status")).to_contain_text(f"The token {name} is made.")
+
+
 def test_where_passwords_are_switched_off_there_is_no_form_for_one(settings, chromium, tmp_path):
     env = environment(**settings, AI_PROXY_PASSWORD_SIGN_IN="false")
     with Portal(tmp_path, env=env) as portal:

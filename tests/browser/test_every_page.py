@@ -23,6 +23,7 @@ BYTES_WITH_ASSETS = 80_000
 ELSEWHERE = {
     "/assets/{name}": "the sheet and the script, which every page brings",
     "/admin/sign-in/entra": "sends the browser to Microsoft",
+    "/admin/confirm": "sends the browser to Microsoft",
     "/admin/setup/{token}/entra": "sends the browser to Microsoft",
     "/admin/sign-in/entra/callback": "where Microsoft sends it back",
     "/admin/events/{id}/metrics/{table}": "a file",

@@ -129,12 +129,33 @@ def test_what_goes_on_shows_by_itself_and_takes_nobodys_focus(portal, room_with_
 
 
 def test_a_page_that_cannot_be_refreshed_says_so(portal, visitor):
-    open_event(portal, "Signed out")
+    open_event(portal, "Out of reach")
     page = visitor(storage_state=portal.signed_in("ada"))
-    visit(page, "Signed out", "In the room")
-    cookies = page.context.cookies()
-    page.context.clear_cookies()
+    visit(page, "Out of reach", "In the room")
+    page.route("**/room", lambda route: route.abort())
     note = page.get_by_text(re.compile("^Not refreshed since .*: reload this page$"))
     expect(note).to_be_visible(timeout=REFRESH + 1_000)
-    page.context.add_cookies(cookies)
+    page.unroute("**/room")
     expect(note).to_have_count(0, timeout=REFRESH + 1_000)
+
+
+def test_a_page_whose_sign_in_has_ended_says_so_and_asks_no_more(portal, visitor):
+    open_event(portal, "Signed out")
+    page = visitor(storage_state=portal.signed_in("ada"))
+    page.clock.install()
+    visit(page, "Signed out", "In the room")
+    room = page.url
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    note = page.get_by_role("status").filter(has_text="You were signed out.")
+    expect(note).to_be_visible(timeout=REFRESH + 1_000)
+    expect(page.locator("#now")).to_have_text("You were signed out. Sign in")
+    expect(page.get_by_role("button", name="Raise everyone's cap")).to_be_visible()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.fast_forward(3 * REFRESH)
+    assert asked == []
+    page.context.add_cookies(cookies)
+    note.get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("heading", level=2, name="Resources")).to_be_visible()
+    assert page.url == room, "it leads back to this page"

@@ -117,6 +117,27 @@ async fn a_foreign_host_is_never_echoed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_front_with_tls_the_address_is_https() {
+    let backend = Backend::start().await;
+    for (trusted, address) in
+        [(true, "https://192.0.2.5/api/v1"), (false, "http://192.0.2.5/api/v1")]
+    {
+        let mut proxy = Proxy::new().await;
+        let (event, _) = event(&proxy, &backend).await;
+        proxy
+            .start_with(|config| {
+                if trusted {
+                    config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+                }
+            })
+            .await;
+        let asked = proxy.ask("GET", &format!("/api/v1/event/{}", event.id));
+        let answer = asked.header("host", "192.0.2.5").header("x-forwarded-proto", "https").await;
+        assert_eq!(answer.json()["proxy_url"], address);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn usage_is_the_callers_own() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;

@@ -291,11 +291,14 @@ async fn a_passphrase_is_long_and_typed_twice_and_a_file_not_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_password_is_asked_for_none() {
+async fn who_has_no_password_confirms_with_microsoft() {
     let site = Site::of(microsoft::ada()).await;
     let visitor = site.portal.visitor();
     visitor.sign_in_with_microsoft(BEGIN).await.redirects_to("/admin");
-    site.portal.pass(11 * 60_000);
+    let fields = [("passphrase", PASSPHRASE), ("again", PASSPHRASE)];
+    let asked = visitor.post(FILE, &fields).await;
+    let back = visitor.confirm_with_microsoft(&asked).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.body);
     download(&visitor).await;
 }
 

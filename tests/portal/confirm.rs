@@ -1,5 +1,4 @@
-//! What a browser that was left alone does not give away, and what becomes of a form that was
-//! sent after its session had ended.
+//! What a browser that was left alone does not give away, where its owner has a password.
 
 use http::{Method, StatusCode};
 
@@ -10,7 +9,7 @@ const OWNERS: &str = "/admin/owners";
 const INVITATION: [(&str, &str); 1] = [("name", "Bob & Söhne")];
 
 /// Each POST that asks for the password; no other does.
-const ASKS: [&str; 12] = [
+pub const ASKS: [&str; 12] = [
     "/admin/account/microsoft",
     "/admin/tokens",
     "/admin/tokens/{id}/revoke",
@@ -25,7 +24,7 @@ const ASKS: [&str; 12] = [
     "/admin/owners/{id}/reactivate",
 ];
 
-fn asks(page: &Page) -> bool {
+pub fn asks(page: &Page) -> bool {
     page.all("h1") == ["Confirm it is you"]
 }
 
@@ -46,22 +45,32 @@ async fn answer(visitor: &Visitor, asked: &Page, password: &str) -> Page {
 #[tokio::test(flavor = "multi_thread")]
 async fn these_ask_who_it_is_and_no_others() {
     let (_portal, ada) = left_alone().await;
+    assert_eq!(asking(&ada).await, sorted());
+}
+
+/// Those that are [`ASKS`].
+pub fn sorted() -> Vec<String> {
+    let mut asks = ASKS.map(str::to_owned).to_vec();
+    asks.sort();
+    asks
+}
+
+/// Each POST that asks who it is, in this browser.
+pub async fn asking(visitor: &Visitor) -> Vec<String> {
     let mut asking = Vec::new();
     for (method, path) in ai_proxy::portal::routes() {
         if method != Method::POST || !path.starts_with("/admin/") || path == "/admin/sign-out" {
             continue;
         }
         let parts = path.split('/').map(|part| if part.starts_with('{') { "0" } else { part });
-        let page = ada.post(&parts.collect::<Vec<_>>().join("/"), &[]).await;
+        let page = visitor.post(&parts.collect::<Vec<_>>().join("/"), &[]).await;
         if asks(&page) {
             assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
             asking.push(path);
         }
     }
-    let (mut asking, mut expected) = (asking, ASKS.map(str::to_owned).to_vec());
     asking.sort();
-    expected.sort();
-    assert_eq!(asking, expected);
+    asking
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +104,7 @@ async fn guessing_the_password_there_is_throttled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_waits_is_sealed_and_good_for_its_session_path_and_time_alone() {
+async fn a_form_that_waits_is_kept_here_for_its_session_path_and_time_alone() {
     let (portal, ada) = left_alone().await;
     let passphrase = "a passphrase of theirs";
     let fields = [("passphrase", passphrase), ("again", passphrase)];
@@ -123,17 +132,4 @@ async fn a_session_begun_before_the_column_was_there_is_asked() {
         .await
         .unwrap();
     assert!(asks(&ada.post(OWNERS, &[("name", "Eve")]).await));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_form_after_the_session_ended_says_how_to_send_it_again() {
-    let portal = Portal::start().await;
-    let ada = portal.administrator("Ada").await;
-    ada.post("/admin/sign-out", &[]).await;
-    let page = ada.post("/admin/events/new", &[("name", "Lost")]).await;
-    page.says_signed_out();
-    assert_eq!(page.attribute("a.primary", "href").as_deref(), Some("/admin/sign-in"));
-    assert_eq!(page.headers["cache-control"], "no-store");
-    // A page is only looked at: signing in leads there.
-    ada.get("/admin/events").await.redirects_to("/admin/sign-in?next=%2Fadmin%2Fevents");
 }

@@ -58,6 +58,8 @@ struct Rows {
     token: String,
     /// A file that waits to be restored.
     restore: String,
+    /// A form that waits.
+    held: String,
 }
 
 impl Rows {
@@ -79,11 +81,14 @@ impl Rows {
         api_token::create(&app.db, &owner.actor(now_ms()), &token, None).await.unwrap();
         let mut tokens = api_token::list(&app.db, &owner.id).await.unwrap().into_iter();
         let token = tokens.find(|one| one.name == token).unwrap().id;
+        // First: a file that waits goes with its sign-in.
+        let held = held(visitor, name).await;
         let fields = [("file_passphrase", PASSPHRASE)];
         let kept = visitor.upload("/admin/backup/restore", &fields, FILE).await;
         let restore = kept.headers[LOCATION].to_str().unwrap().rsplit_once('/').unwrap().1;
+        let restore = restore.to_owned();
         let ends_at = stored.ends_at;
-        Self { event, ends_at, resource, attendee, deleted, token, restore: restore.to_owned() }
+        Self { event, ends_at, resource, attendee, deleted, token, restore, held }
     }
 
     /// Takes the resource out of the event, so that it can be deleted.
@@ -103,9 +108,18 @@ impl Rows {
             ("deleted", "{user_id}") => &self.deleted,
             ("tokens", "{id}") => &self.token,
             ("restore", "{id}") => &self.restore,
+            ("held", "{id}") => &self.held,
             _ => panic!("whose is {name} of {route}?"),
         }
     }
+}
+
+/// The id of a form that an owner sent after signing out, in a browser that is signed in again.
+async fn held(visitor: &Visitor, name: &str) -> String {
+    visitor.post("/admin/sign-out", &[]).await;
+    let page = visitor.post("/admin/events/new", &[("name", "Held")]).await;
+    visitor.sign_in(name, PASSPHRASE).await.redirects_to("/admin");
+    page.attribute("[name=next]", "value").unwrap().rsplit_once('/').unwrap().1.to_owned()
 }
 
 /// The path of a route, each id of it taken from the first or, where its bit is set, the
@@ -170,7 +184,8 @@ async fn fields(route: &str, visitor: &Visitor, own: &Rows) -> Vec<(&'static str
             let page = visitor.get(&format!("/admin/backup/restore/{}", own.restore)).await;
             vec![("mark", page.attribute("[name=mark]", "value").unwrap())]
         }
-        "/resources/{id}/delete"
+        "/held/{id}"
+        | "/resources/{id}/delete"
         | "/tokens/{id}/revoke"
         | "/backup/restore/{id}/discard"
         | "/events/{id}/preflight"

@@ -69,6 +69,27 @@ impl Visitor {
         self.back_from_microsoft(&there).await
     }
 
+    /// Confirms with Microsoft who they are, from the page that asks: what is answered when the
+    /// browser is back.
+    pub async fn confirm_with_microsoft(&self, asked: &Page) -> Page {
+        let back = self.sign_in_again(asked).await;
+        self.get(&back).await
+    }
+
+    /// Goes to the provider from the page that asks who it is, which asks as well: where that sends
+    /// the browser back to.
+    pub async fn sign_in_again(&self, asked: &Page) -> String {
+        let link = asked.attribute("a#entra", "href").expect("a link to Microsoft");
+        let away = self.get(&link).await;
+        assert_eq!(away.status, http::StatusCode::SEE_OTHER, "{}", away.body);
+        let there = away.headers[LOCATION].to_str().unwrap();
+        let page = Page::read(self.client.get(there).send().await.unwrap()).await;
+        assert_eq!(page.text("h1"), "Sign in again", "Microsoft asks although it knows them");
+        let chosen = page.attribute("a", "href").unwrap();
+        let (path, _) = there.split_once('?').unwrap();
+        self.back_from_microsoft(&format!("{path}{chosen}")).await
+    }
+
     /// Signs in at the provider, whose address is `there`.
     pub async fn back_from_microsoft(&self, there: &str) -> String {
         let back = self.client.get(there).send().await.unwrap();

@@ -3,4 +3,4 @@
 #[path = "main.rs"]
 mod portal;
 
-use portal::{harness, mcp, microsoft, postgres, workshop};
+use portal::{confirm, harness, mcp, microsoft, postgres, workshop};

@@ -2,15 +2,25 @@
 //! them is `identity`.
 
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
-use super::{BY_NAME, Owner, find_row};
+use super::{BY_ID, BY_NAME, Owner, find_row};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::{Noun, Result, change};
 use crate::db::{Columns, Db};
 
 /// The owner `name`, and the hash of the password where one was set and they are active.
 pub(crate) async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
-    let Some(row) = find_row(db, BY_NAME, name).await? else { return Ok(None) };
+    active(find_row(db, BY_NAME, name).await?)
+}
+
+/// The same for the owner with this id.
+pub(crate) async fn hash_of_id(db: &Db, id: &str) -> Result<Option<(Owner, Option<String>)>> {
+    active(find_row(db, BY_ID, id).await?)
+}
+
+fn active(row: Option<AnyRow>) -> Result<Option<(Owner, Option<String>)>> {
+    let Some(row) = row else { return Ok(None) };
     let owner = Owner::read(&row)?;
     let hash = if owner.active { row.try_get("password_hash")? } else { None };
     Ok(Some((owner, hash)))

@@ -29,7 +29,7 @@ impl OwnerSession {
         &self.digest
     }
 
-    /// Whether the owner gave their password in this browser at `since` or later.
+    /// Whether the owner showed in this browser, at `since` or later, who they are.
     pub(crate) fn is_confirmed_since(&self, since: i64) -> bool {
         self.confirmed_at.is_some_and(|at| at >= since)
     }
@@ -51,7 +51,7 @@ pub(crate) struct NewSession<'a> {
     pub owner: &'a Owner,
     /// The token that the browser held before: its session ends.
     pub replaced: Option<&'a SecretString>,
-    /// When they gave their password.
+    /// When they showed who they are.
     pub confirmed_at: Option<i64>,
     pub source: Source,
     pub outcome: Outcome,
@@ -132,7 +132,7 @@ pub(crate) async fn touch(db: &Db, session: &OwnerSession, now_ms: i64) -> Resul
     Ok(())
 }
 
-/// Notes that the owner has given their password in this browser.
+/// Notes that the owner has shown in this browser who they are.
 pub(crate) async fn note_confirmed(db: &Db, session: &OwnerSession, now_ms: i64) -> Result<()> {
     sqlx::query("update owner_session set confirmed_at = $2 where digest = $1")
         .bind(&session.digest)

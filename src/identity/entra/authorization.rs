@@ -12,8 +12,10 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
+use super::reauthentication::MAX_AGE_SECONDS;
 use super::ticket::Ticket;
 use crate::catalog::Digest;
+use crate::catalog::owner::session::OwnerSession;
 
 /// A sign-in that has begun.
 pub struct AuthorizationRequest {
@@ -31,6 +33,8 @@ pub struct AuthorizationResponse<'a> {
     pub error: Option<&'a str>,
     pub error_description: &'a str,
     pub source: IpAddr,
+    /// The session of this browser, where somebody is signed in.
+    pub session: Option<&'a OwnerSession>,
 }
 
 /// Where the browser is sent: the request of the code flow with PKCE (RFC 6749, 4.1.1; RFC 7636,
@@ -47,9 +51,16 @@ pub(super) fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
         .append_pair("state", &ticket.state)
         .append_pair("nonce", &ticket.nonce)
         .append_pair("code_challenge", &challenge)
-        .append_pair("code_challenge_method", "S256")
+        .append_pair("code_challenge_method", "S256");
+    match ticket.confirms {
+        // Entra asks again who it is, and says in the ID token when they answered.
+        Some(_) => url
+            .query_pairs_mut()
+            .append_pair("prompt", "login")
+            .append_pair("max_age", &MAX_AGE_SECONDS.to_string()),
         // Whoever was refused with one account must be able to take another.
-        .append_pair("prompt", "select_account");
+        None => url.query_pairs_mut().append_pair("prompt", "select_account"),
+    };
     url.into()
 }
 

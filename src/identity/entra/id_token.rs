@@ -11,7 +11,7 @@ use super::provider::ProviderMetadata;
 use crate::catalog::owner::entra::Account;
 
 /// How far clocks may differ, in seconds.
-const SKEW_SECONDS: u64 = 60;
+pub(super) const SKEW_SECONDS: u64 = 60;
 
 /// Who has signed in.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Person {
     pub account: Account,
     /// Their display name, which they may have chosen themselves.
     pub name: String,
+    /// When they last proved to Entra who they are (UTC seconds), where Entra was asked to tell.
+    pub auth_time: Option<i64>,
 }
 
 /// Why a token tells of nobody, to follow "the ID token".
@@ -42,6 +44,9 @@ struct Claims {
     oid: String,
     #[serde(default)]
     name: String,
+    /// Any value, so that a strange one stops nobody who only signs in.
+    #[serde(default)]
+    auth_time: serde_json::Value,
 }
 
 /// Tells who signed in, where `token` is for `client_id` and answers `nonce`.
@@ -77,7 +82,8 @@ pub(super) fn read(
     if verify_slices_are_equal(claims.nonce.as_bytes(), nonce.as_bytes()).is_err() {
         return Err(IdTokenError::Wrong("answers another sign-in"));
     }
-    Ok(Person { account: Account { tenant, object }, name: claims.name })
+    let (account, auth_time) = (Account { tenant, object }, claims.auth_time.as_i64());
+    Ok(Person { account, name: claims.name, auth_time })
 }
 
 fn key_id(header: &Header) -> Result<&str, IdTokenError> {

@@ -27,6 +27,9 @@ pub(crate) struct Ticket {
     pub next: String,
     /// The one-time link that is being redeemed, if there is one.
     pub invitation: Option<String>,
+    /// The session whose owner shows once more who they are, where nobody signs in.
+    #[serde(default)]
+    pub confirms: Option<String>,
     /// UTC milliseconds.
     pub expires_at: i64,
 }
@@ -46,6 +49,7 @@ impl Ticket {
             redirect_uri,
             next: next.to_owned(),
             invitation: invitation.map(|token| token.expose_secret().to_owned()),
+            confirms: None,
             expires_at: now_ms + VALID_SECONDS * 1000,
         })
     }

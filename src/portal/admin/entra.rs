@@ -12,14 +12,17 @@ use serde::Deserialize;
 use super::sign_in::{self, local};
 use crate::catalog::owner::entra::Account;
 use crate::catalog::owner::redeem::Pending;
-use crate::identity::entra::{AuthorizationResponse, EntraRefusal};
-use crate::identity::session::Proof;
+use crate::identity::entra::{
+    AuthorizationRequest, AuthorizationResponse, EntraRefusal, Unconfirmed,
+};
+use crate::identity::session::{Proof, SessionAsker};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
+use crate::portal::held;
 use crate::portal::page::{self, Answer, Frame, Section};
-use crate::portal::visitor::Visitor;
+use crate::portal::visitor::{SignedIn, Visitor};
 
 const CALLBACK: &str = "/admin/sign-in/entra/callback";
 
@@ -35,7 +38,8 @@ pub async fn begin(
     visitor: Visitor,
     Query(asked): Query<Asked>,
 ) -> Answer {
-    go(&site, visitor, local(&asked.next), None).await
+    let next = local(&asked.next);
+    go(&site, visitor, async |back| site.identity.begin_entra(back, next, None).await).await
 }
 
 /// The same for whoever holds a one-time link: the account becomes the owner's.
@@ -45,17 +49,39 @@ pub async fn begin_invited(
     Path(token): Path<SecretString>,
 ) -> Answer {
     match site.identity.pending(&token).await? {
-        Some(Pending::Password(_)) => go(&site, visitor, local(""), Some(&token)).await,
+        Some(Pending::Password(_)) => {
+            let begin = async |back| site.identity.begin_entra(back, local(""), Some(&token)).await;
+            go(&site, visitor, begin).await
+        }
         Some(Pending::Administrator) => Err(PageError::NotFound),
         None => super::setup::over(),
     }
 }
 
+#[derive(Deserialize)]
+pub struct Waiting {
+    /// The form that waits for it.
+    held: SecretString,
+}
+
+/// The same for an owner who is signed in, has no password, and is asked who they are: Microsoft
+/// asks again.
+pub async fn begin_confirming(
+    State(site): State<Site>,
+    visitor: Visitor,
+    me: SignedIn,
+    Query(waiting): Query<Waiting>,
+) -> Answer {
+    let next = held::page(&waiting.held);
+    let begin = async |back| site.identity.begin_confirming(back, local(&next), me.session()).await;
+    go(&site, visitor, begin).await
+}
+
+/// Sends the browser to Entra, which sends it back to the address that `begin` is given.
 async fn go(
     site: &Site,
     visitor: Visitor,
-    next: &str,
-    invitation: Option<&SecretString>,
+    begin: impl AsyncFnOnce(String) -> Result<Option<AuthorizationRequest>, EntraRefusal>,
 ) -> Answer {
     if !visitor.base_url.is_confirmed() {
         let reason = "this proxy cannot confirm the address of this page, so Microsoft could not send you \
@@ -63,7 +89,7 @@ async fn go(
         return Err(PageError::Refused(reason.to_owned()));
     }
     let back = visitor.base_url.join(CALLBACK);
-    match site.identity.begin_entra(back, next, invitation).await {
+    match begin(back).await {
         Ok(Some(request)) => {
             Ok((visitor.keeps(request.ticket), Redirect::to(&request.url)).into_response())
         }
@@ -94,12 +120,6 @@ pub async fn begin_adding(
     visitor: Visitor,
     Confirmed { me, .. }: Confirmed<NewAccount>,
 ) -> Answer {
-    // Nobody else was asked who they are: the browser may have been left alone.
-    if !site.identity.has_password(&me.owner).await? {
-        let reason = "you have no password to confirm that it is you; ask an administrator for a new \
-                      link, and open it with that Microsoft account";
-        return Err(PageError::Refused(reason.to_owned()));
-    }
     let back = visitor.base_url.join(CALLBACK);
     match site.identity.begin_adding_account(back, "/admin/account", &me.actor()).await {
         Ok(Some(request)) => {
@@ -132,6 +152,10 @@ pub async fn callback(
         return Err(PageError::NotFound);
     }
     let Ok(Query(brought)) = brought else { return refuse(&site, &EntraRefusal::Stale) };
+    let session = match visitor.session_token() {
+        Some(token) => site.identity.session(&token, SessionAsker::Person).await?,
+        None => None,
+    };
     let back = AuthorizationResponse {
         ticket: visitor.ticket().unwrap_or_default(),
         state: &brought.state,
@@ -139,11 +163,15 @@ pub async fn callback(
         error: brought.error.as_deref(),
         error_description: &brought.error_description,
         source: visitor.source,
+        session: session.as_ref(),
     };
     match site.identity.finish_entra(back).await {
         Ok(done) => {
             let visitor = visitor.without_ticket();
-            let cookies = sign_in::welcome(&site, visitor, &done.owner, Proof::Microsoft).await?;
+            let cookies = match &done.signs_in {
+                Some(owner) => sign_in::welcome(&site, visitor, owner, Proof::Microsoft).await?,
+                None => visitor.cookies(),
+            };
             Ok((cookies, Redirect::to(local(&done.next))).into_response())
         }
         // This browser may have begun another one, which is to be finished.
@@ -165,6 +193,34 @@ struct Refused<'a> {
     administrators: &'a [String],
     /// Whether there is another way in.
     takes_passwords: bool,
+    /// The form that waits, where they are signed in and were to show once more who they are.
+    form: Option<&'a str>,
+}
+
+fn unconfirmed(why: Unconfirmed) -> &'static str {
+    match why {
+        Unconfirmed::OtherSession => {
+            "You signed out here, or signed in again, while you were at Microsoft. Nothing has been done. \
+             Go back to the page that you came from and send its form once more."
+        }
+        Unconfirmed::Cancelled => {
+            "Signing in with Microsoft was cancelled. Nothing has been done. The form still waits."
+        }
+        Unconfirmed::OtherAccount => {
+            "You signed in at Microsoft with another account than the one that is yours here. Nothing has \
+             been done. The form still waits: try again, and choose your own account at Microsoft."
+        }
+        Unconfirmed::NoTime => {
+            "Microsoft did not say when you signed in, so nobody can tell whether it was just now. \
+             Nothing has been done. Ask the operator of this proxy to add the optional claim auth_time to \
+             ID tokens, in the app registration at Microsoft."
+        }
+        Unconfirmed::TooOld => {
+            "Microsoft did not ask you to sign in within the last five minutes. Nothing has been done. The \
+             form still waits: try again, and sign in when Microsoft asks. If you see this page again, ask \
+             the operator of this proxy whether its clock is right."
+        }
+    }
 }
 
 fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
@@ -216,6 +272,9 @@ fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
             "Your account is deactivated",
             format!("{} cannot sign in. An administrator can reactivate the account.", owner.name),
         ),
+        EntraRefusal::Unconfirmed { why, .. } => {
+            (StatusCode::FORBIDDEN, "Not confirmed", unconfirmed(*why).to_owned())
+        }
         EntraRefusal::LinkIsOver => return super::setup::over(),
         EntraRefusal::Throttled(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
@@ -229,7 +288,11 @@ fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
         _ => (None, &[][..]),
     };
     let takes_passwords = site.identity.takes_passwords();
-    let page = Refused { title, text, account, administrators, takes_passwords };
+    let form = match refusal {
+        EntraRefusal::Unconfirmed { next, .. } => Some(&**next),
+        _ => None,
+    };
+    let page = Refused { title, text, account, administrators, takes_passwords, form };
     let mut answer = page::with_status(status, &page)?;
     if let EntraRefusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());

@@ -21,12 +21,22 @@ use crate::portal::visitor::Visitor;
 
 const HOME: &str = "/admin";
 
+/// Where forms are that wait for their owner.
+const HELD: &str = "/admin/held/";
+
+/// What is said of one on the way there.
+pub const STILL_KEPT: &str =
+    "Nothing has been done yet. What was typed here is still kept. Sign in to send it.";
+
 /// Maximum number of bytes of the path to continue at: longer ones fit neither into a cookie nor into the form.
 const LONGEST_NEXT: usize = 1024;
 
 #[derive(Template, Default)]
 #[template(path = "admin/sign_in.html")]
 struct SignIn<'a> {
+    title: &'static str,
+    /// What signing in does beside that; may be empty.
+    lead: &'a str,
     name: &'a str,
     next: &'a str,
     notice: &'a str,
@@ -35,13 +45,22 @@ struct SignIn<'a> {
     takes_passwords: bool,
 }
 
-impl SignIn<'_> {
-    /// With the ways in that there are.
-    fn of(site: &Site) -> Self {
+impl<'a> SignIn<'a> {
+    /// With the ways in that there are, to go on to `next`.
+    fn of(site: &Site, next: &'a str) -> Self {
         let (has_entra, takes_passwords) =
             (site.identity.has_entra(), site.identity.takes_passwords());
-        Self { has_entra, takes_passwords, ..Self::default() }
+        let next = local(next);
+        let lead = if next.starts_with(HELD) { STILL_KEPT } else { "" };
+        Self { title: "Sign in", lead, next, has_entra, takes_passwords, ..Self::default() }
     }
+}
+
+/// The page after a form for which nobody is signed in any more. `lead` says what became of it;
+/// signing in goes on to `next`.
+pub fn once_more(site: &Site, next: &str, lead: &str) -> Answer {
+    let page = SignIn { title: "You were signed out", lead, ..SignIn::of(site, next) };
+    page::with_status(StatusCode::FORBIDDEN, &page)
 }
 
 #[derive(Deserialize)]
@@ -63,7 +82,7 @@ pub async fn show(
         return Ok(Redirect::to(local(&asked.next)).into_response());
     }
     let notice = if asked.out.is_some() { "You are signed out." } else { "" };
-    page::ok(&SignIn { next: local(&asked.next), notice, ..SignIn::of(&site) })
+    page::ok(&SignIn { notice, ..SignIn::of(&site, &asked.next) })
 }
 
 #[derive(Deserialize)]
@@ -95,7 +114,7 @@ pub async fn submit(
     };
     let problem = format!("{refusal}.");
     let name = page::shown_again(&typed.name);
-    let page = SignIn { name, next: local(&typed.next), problem, ..SignIn::of(&site) };
+    let page = SignIn { name, problem, ..SignIn::of(&site, &typed.next) };
     match refusal {
         SignInRefusal::Throttled(Wait(seconds)) => {
             let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
