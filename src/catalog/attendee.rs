@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
 use super::audit::{self, Action, Actor};
-use super::given::given;
 use super::limits::CAP;
 use super::seal::Vault;
 use super::validate::number;
+use super::whole::given_whole;
 use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
@@ -115,14 +115,14 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
-/// What of an attendee can be changed; what is left out stays.
+/// Changes to an attendee. A field that is left out keeps its value.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AttendeeFields)]
 pub struct AttendeeChange {
     pub active: Option<bool>,
     /// `null`: the event's again.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_whole")]
     #[schema(value_type = Option<u32>)]
     pub daily_request_cap: Option<Option<u32>>,
 }

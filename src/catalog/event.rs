@@ -25,7 +25,7 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use draft::{MAX_CODE, MAX_DESCRIPTION, MAX_LINKED, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};

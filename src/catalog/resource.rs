@@ -26,8 +26,8 @@ mod row;
 
 pub use auth::Auth;
 pub use changes::Changes;
-pub use draft::{Draft, KeyChange};
-pub use endpoint::Endpoint;
+pub use draft::{Draft, KeyChange, MAX_KEY};
+pub use endpoint::{Endpoint, MAX_LENGTH as MAX_ENDPOINT};
 pub use kind::ResourceType;
 pub use row::{Credential, Resource};
 pub(super) use row::{ENDPOINT, KEY, TABLE};

@@ -9,25 +9,27 @@ use crate::catalog::Result;
 use crate::catalog::given::{Given, given};
 use crate::catalog::validate::invalid;
 
-/// The fields of a resource. Creating, what is left out has its default; updating, it
-/// stays as it is.
+/// Changes to a resource. A field that is left out keeps its value, and so does one that is
+/// `null`, save for `key`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ResourceFields)]
 pub struct Changes {
-    /// What clients name it by, a segment of URLs; unique per owner. Required for a new one.
+    /// Its name in the URLs that attendees use. You can have one resource of each name.
     pub deployment: Option<String>,
-    /// For owners only; the deployment name where it is empty.
+    /// Shown to owners only; the deployment name if it is empty.
     pub name: Option<String>,
-    /// `mcp-server`, `foundry-model`, `foundry-toolkit`, `foundry-agent` or
-    /// `azure-ai-search`.
+    /// What it is. Attendees can call MCP servers only, so far.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// Required for a new one.
+    /// The endpoint URL, in its normal form, without user name, password or fragment. That of a
+    /// `foundry-toolkit` must set `api-version` in its query.
     pub endpoint: Option<String>,
-    /// `api-key`, `bearer`, `none` or `header:<Name>`.
+    /// How the key is sent: `api-key`, `bearer`, `none` or `header:<Name>`. Headers that frame or
+    /// route a message cannot carry it, in whichever case they are written.
     pub auth: Option<String>,
-    /// The backend's key; `null` removes it. Never shown again.
+    /// The backend key; `null` removes it. It is never shown again. It must be sent again if the
+    /// endpoint moves to another scheme, host or port.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, write_only)]
     pub key: Given,

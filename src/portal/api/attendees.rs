@@ -10,8 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::List;
 use super::bearer::Program;
 use super::body::{Body, Path, Query};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use crate::catalog::attendee::{AttendeeChange, deleted};
+use crate::catalog::whole::whole;
 use crate::catalog::{attendee, event};
 use crate::clock::{DAY_MS, rfc3339};
 use crate::portal::Site;
@@ -24,11 +25,15 @@ pub struct Attendee {
     display_name: String,
     active: bool,
     /// Instead of the event's.
+    #[schema(required)]
     daily_request_cap: Option<u32>,
     created_at: String,
+    #[schema(required)]
     last_seen_at: Option<String>,
     /// The code of the last refusal.
+    #[schema(required)]
     last_error: Option<String>,
+    #[schema(required)]
     last_error_at: Option<String>,
 }
 
@@ -49,23 +54,25 @@ impl From<attendee::Attendee> for Attendee {
 }
 
 /// How many attendees one answer holds: the numbers that can be asked for, and the default.
-const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
-const USUAL_PAGE: usize = 100;
+pub const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
+pub const USUAL_PAGE: usize = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// Attendees after this one: `next` of the page before.
+    /// Attendees after this one, which must be of this event: `next` of the page before.
     after: Option<String>,
-    /// 1 to 1000; 100 where it is left out.
+    /// Maximum number of attendees in the answer.
     limit: Option<usize>,
 }
 
 /// Attendees, in the order in which they came.
 #[utoipa::path(get, path = "/events/{id}/attendees", tag = "attendees",
+    operation_id = "listAttendees",
     params(("id" = String, Path), Asked), responses(
-    (status = 200, body = List<Attendee>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = List<Attendee>),
+    (status = 409, description = "The stored event cannot be read"),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -95,8 +102,9 @@ pub async fn list(
 
 /// One attendee.
 #[utoipa::path(get, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    operation_id = "readAttendee",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Attendee),
 ))]
 pub async fn read(
     State(site): State<Site>,
@@ -115,11 +123,11 @@ async fn own(
     Ok(attendee::get(&site.db, caller.owner_id(), event_id, id).await?)
 }
 
-/// How many keys: as many as `count` or `names` says, whichever is more.
+/// How many keys to issue: `count`, or as many as there are `names`, whichever is more.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     count: u32,
     #[serde(default)]
     names: Vec<String>,
@@ -138,9 +146,10 @@ pub struct Issued {
 }
 
 /// Makes attendees with their keys: all or none.
-#[utoipa::path(post, path = "/events/{id}/attendees", tag = "attendees", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/events/{id}/attendees", tag = "attendees",
+    operation_id = "issueAttendees", params(("id" = String, Path)),
     request_body = Wanted, responses(
-    (status = 201, body = List<Issued>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 201, body = List<Issued>),
 ))]
 pub async fn issue(
     State(site): State<Site>,
@@ -161,8 +170,9 @@ pub async fn issue(
 
 /// Switches a key off or on, or gives an attendee a cap of their own.
 #[utoipa::path(patch, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    operation_id = "updateAttendee",
     params(("id" = String, Path), ("attendee_id" = String, Path)), request_body = AttendeeChange, responses(
-    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Attendee),
 ))]
 pub async fn update(
     State(site): State<Site>,
@@ -191,8 +201,10 @@ fn shown<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::E
 ///
 /// 409 for one who joined with the shared code: their key is the code and their name.
 #[utoipa::path(post, path = "/events/{id}/attendees/{attendee_id}/key", tag = "attendees",
+    operation_id = "makeNewKey",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 200, body = NewKey), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = NewKey),
+    (status = 409, description = "The attendee joined with the shared code: their key is the code and their name"),
 ))]
 pub async fn new_key(
     State(site): State<Site>,
@@ -209,8 +221,9 @@ pub async fn new_key(
 ///
 /// One who joined with the shared code is refused from then on, until they are let in again.
 #[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    operation_id = "deleteAttendee",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 204, description = "They are gone"), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 204, description = "They are gone"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
@@ -243,8 +256,10 @@ impl From<deleted::Deleted> for Deleted {
 
 /// Who stays out, the latest day first.
 #[utoipa::path(get, path = "/events/{id}/attendees/deleted", tag = "attendees",
+    operation_id = "listDeletedAttendees",
     params(("id" = String, Path)), responses(
-    (status = 200, body = List<Deleted>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = List<Deleted>),
+    (status = 409, description = "The stored event cannot be read"),
 ))]
 pub async fn list_deleted(
     State(site): State<Site>,
@@ -260,8 +275,9 @@ pub async fn list_deleted(
 ///
 /// What they used of a day's cap still counts for that day.
 #[utoipa::path(post, path = "/events/{id}/attendees/deleted/{user_id}/let-in", tag = "attendees",
+    operation_id = "letInAgain",
     params(("id" = String, Path), ("user_id" = String, Path)), responses(
-    (status = 204, description = "They can call again"), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 204, description = "They can call again"),
 ))]
 pub async fn let_in(
     State(site): State<Site>,

@@ -81,8 +81,7 @@ fn wrong(field: &str, cause: &str) -> ApiError {
         return ApiError::invalid(missing.trim_end_matches('`'), "is required");
     }
     let expected = cause.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
-    let expected = expected.replace("u32", "a positive whole number").replace("a string", "text");
-    let expected = expected.replace("a boolean", "true or false");
+    let expected = expected.replace("a string", "text").replace("a boolean", "true or false");
     let expected = if expected.starts_with("struct ") { "an object" } else { &expected };
     match field {
         "." => ApiError::invalid("body", format_args!("must be {expected}")),

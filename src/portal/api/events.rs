@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use super::answer::{List, Saved};
 use super::bearer::Program;
 use super::body::{Body, Path};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use crate::catalog::event::{self, Changes, Draft, control};
+use crate::catalog::whole::whole;
 use crate::catalog::{Noun, Outcome};
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -68,8 +69,8 @@ impl From<&event::Event> for Event {
 }
 
 /// All events: active ones first, then by end.
-#[utoipa::path(get, path = "/events", tag = "events", responses(
-    (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/events", tag = "events", operation_id = "listEvents", responses(
+    (status = 200, body = List<Event>),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -83,8 +84,10 @@ pub async fn list(
 }
 
 /// One event.
-#[utoipa::path(get, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Event), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/events/{id}", tag = "events",
+    operation_id = "readEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Event),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn read(
     State(site): State<Site>,
@@ -96,8 +99,10 @@ pub async fn read(
 }
 
 /// Makes an event. It is switched off unless `active` says otherwise.
-#[utoipa::path(post, path = "/events", tag = "events", request_body = Changes, responses(
-    (status = 201, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events", tag = "events",
+    operation_id = "createEvent", request_body(content = ref("#/components/schemas/NewEvent")), responses(
+    (status = 201, body = Saved<Event>),
+    (status = 409, description = "The id is taken, or the event that had it is still being removed"),
 ))]
 pub async fn create(
     State(site): State<Site>,
@@ -109,9 +114,10 @@ pub async fn create(
 }
 
 /// Changes the fields of an event that are sent; the last write wins.
-#[utoipa::path(patch, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/events/{id}", tag = "events",
+    operation_id = "updateEvent", params(("id" = String, Path)),
     request_body = Changes, responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Event>),
 ))]
 pub async fn update(
     State(site): State<Site>,
@@ -143,8 +149,9 @@ async fn save(
 }
 
 /// Deletes an event with its attendees and figures.
-#[utoipa::path(delete, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
-    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(delete, path = "/events/{id}", tag = "events",
+    operation_id = "deleteEvent", params(("id" = String, Path)), responses(
+    (status = 204, description = "It is gone"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
@@ -157,8 +164,10 @@ pub async fn remove(
 }
 
 /// Switches an event off.
-#[utoipa::path(post, path = "/events/{id}/pause", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events/{id}/pause", tag = "events",
+    operation_id = "pauseEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn pause(
     State(site): State<Site>,
@@ -170,8 +179,10 @@ pub async fn pause(
 }
 
 /// Switches an event on.
-#[utoipa::path(post, path = "/events/{id}/resume", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events/{id}/resume", tag = "events",
+    operation_id = "resumeEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn resume(
     State(site): State<Site>,
@@ -183,12 +194,13 @@ pub async fn resume(
 }
 
 /// By how many minutes one call can extend an event: at most a day.
-const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
+pub const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
-    /// 1 to 1440, from the end; from now, where that is over.
+    /// Counted from the end, or from now if the event has ended.
+    #[serde(deserialize_with = "whole")]
     minutes: u32,
     /// `ends_at` as it was read: if it has changed since, nothing is done and the answer
     /// is 409. So a call that is sent again does not extend again.
@@ -196,9 +208,11 @@ pub struct Extension {
 }
 
 /// Moves the end of an event on.
-#[utoipa::path(post, path = "/events/{id}/extend", tag = "events", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/events/{id}/extend", tag = "events",
+    operation_id = "extendEvent", params(("id" = String, Path)),
     request_body = Extension, responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The end is not `ends_at` any more, or the stored row cannot be read"),
 ))]
 pub async fn extend(
     State(site): State<Site>,

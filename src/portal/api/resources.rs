@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::answer::{List, Saved};
 use super::bearer::Program;
 use super::body::{Body, Path};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use crate::catalog::resource::{self, Changes, Draft};
 use crate::health;
 use crate::portal::Site;
@@ -47,8 +47,9 @@ impl From<&resource::Resource> for Resource {
 }
 
 /// All resources, by name.
-#[utoipa::path(get, path = "/resources", tag = "resources", responses(
-    (status = 200, body = List<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/resources", tag = "resources",
+    operation_id = "listResources", responses(
+    (status = 200, body = List<Resource>),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -61,8 +62,10 @@ pub async fn list(
 }
 
 /// One resource.
-#[utoipa::path(get, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 200, body = Resource), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/resources/{id}", tag = "resources",
+    operation_id = "readResource", params(("id" = String, Path)), responses(
+    (status = 200, body = Resource),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn read(
     State(site): State<Site>,
@@ -74,8 +77,10 @@ pub async fn read(
 }
 
 /// Makes a resource.
-#[utoipa::path(post, path = "/resources", tag = "resources", request_body = Changes, responses(
-    (status = 201, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/resources", tag = "resources",
+    operation_id = "createResource", request_body(content = ref("#/components/schemas/NewResource")), responses(
+    (status = 201, body = Saved<Resource>),
+    (status = 409, description = "Another resource has this deployment name"),
 ))]
 pub async fn create(
     State(site): State<Site>,
@@ -87,9 +92,11 @@ pub async fn create(
 }
 
 /// Changes the fields of a resource that are sent; the last write wins.
-#[utoipa::path(patch, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/resources/{id}", tag = "resources",
+    operation_id = "updateResource", params(("id" = String, Path)),
     request_body = Changes, responses(
-    (status = 200, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Resource>),
+    (status = 409, description = "Another resource has this deployment name"),
 ))]
 pub async fn update(
     State(site): State<Site>,
@@ -116,8 +123,10 @@ async fn save(
 }
 
 /// Deletes a resource that no event uses.
-#[utoipa::path(delete, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(delete, path = "/resources/{id}", tag = "resources",
+    operation_id = "deleteResource", params(("id" = String, Path)), responses(
+    (status = 204, description = "It is gone"),
+    (status = 409, description = "An event uses the resource"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
@@ -134,22 +143,29 @@ pub struct Tested {
     works: bool,
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     reason: Option<String>,
     /// The server's name for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     server: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     protocol_version: Option<String>,
     tools: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     connect_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     latency_ms: Option<u64>,
 }
 
 /// Connects to the MCP server and lists its tools.
-#[utoipa::path(post, path = "/resources/{id}/test", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 200, body = Tested), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/resources/{id}/test", tag = "resources",
+    operation_id = "testResource", params(("id" = String, Path)), responses(
+    (status = 200, body = Tested),
+    (status = 409, description = "It is not an MCP server, or the stored row cannot be read"),
 ))]
 pub async fn test(
     State(site): State<Site>,
