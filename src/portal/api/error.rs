@@ -9,7 +9,7 @@ use std::any::Any;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -42,12 +42,15 @@ pub struct ApiError {
     field: Option<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// The version that is stored.
+    #[serde(skip)]
+    etag: Option<HeaderValue>,
 }
 
 impl ApiError {
     fn new(code: Code, message: impl Into<String>) -> Self {
         let (status, message) = (code.status().as_u16(), message.into());
-        Self { code, message, status, field: None, retry_after: None }
+        Self { code, message, status, field: None, retry_after: None, etag: None }
     }
 
     pub fn missing_token() -> Self {
@@ -122,6 +125,19 @@ impl ApiError {
         Self::new(Code::Conflict, reason)
     }
 
+    pub fn malformed_if_match() -> Self {
+        let message = "If-Match must be * or a list of entity tags in double quotes, as the ETag \
+                       header of an answer has one.";
+        Self::new(Code::MalformedHeader, message)
+    }
+
+    /// `current`: the tag of what is stored, if that can be read.
+    pub fn precondition_failed(current: Option<HeaderValue>) -> Self {
+        let message = "It was changed since you read it, so nothing was done. Read it again, and \
+                       send your change with the ETag that you get then.";
+        Self { etag: current, ..Self::new(Code::PreconditionFailed, message) }
+    }
+
     /// Logs the cause, which is not for the caller.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a call of the API could not be answered");
@@ -172,7 +188,7 @@ impl From<sqlx::Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let retry_after = self.retry_after;
+        let (retry_after, etag) = (self.retry_after, self.etag.clone());
         let mut response = (status, Json(Problem { error: self })).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
@@ -181,6 +197,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        headers.extend(etag.map(|etag| (ETAG, etag)));
         response
     }
 }

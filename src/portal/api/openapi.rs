@@ -7,6 +7,7 @@ mod fold;
 mod links;
 mod refusals;
 mod rules;
+mod versions;
 
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
@@ -80,6 +81,7 @@ impl Description {
         fold::fold(&mut document)?;
         rules::state(&mut document)?;
         refusals::state(&mut document)?;
+        versions::state(&mut document)?;
         links::state(&mut document)?;
         serde_json::to_vec(&document).map(|json| Self(json.into()))
     }

@@ -11,12 +11,14 @@ use utoipa::ToSchema;
 pub enum Code {
     Malformed,
     Incomplete,
+    MalformedHeader,
     MissingToken,
     InvalidToken,
     NotFound,
     MethodNotAllowed,
     BodyTimeout,
     Conflict,
+    PreconditionFailed,
     BodyTooLarge,
     UnsupportedMediaType,
     Invalid,
@@ -27,15 +29,17 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Malformed,
         Self::Incomplete,
+        Self::MalformedHeader,
         Self::MissingToken,
         Self::InvalidToken,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::BodyTimeout,
         Self::Conflict,
+        Self::PreconditionFailed,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::Invalid,
@@ -47,12 +51,13 @@ impl Code {
 
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::Malformed | Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Incomplete | Self::MalformedHeader => StatusCode::BAD_REQUEST,
             Self::MissingToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
@@ -67,12 +72,14 @@ impl Code {
         match self {
             Self::Malformed => "the body is not JSON",
             Self::Incomplete => "the body ended before all of it had arrived",
+            Self::MalformedHeader => "`If-Match` is neither `*` nor a list of entity tags",
             Self::MissingToken => "no token was sent",
             Self::InvalidToken => "the token is unknown, has expired or was revoked",
             Self::NotFound => "there is nothing here, or it belongs to another owner",
             Self::MethodNotAllowed => "the `Allow` header names the methods of this path",
             Self::BodyTimeout => "the body did not arrive in time",
             Self::Conflict => "something else is in the way",
+            Self::PreconditionFailed => "what is stored is not what `If-Match` says; read it again",
             Self::BodyTooLarge => "the body is too large",
             Self::UnsupportedMediaType => "the body was not sent as `application/json`",
             Self::Invalid => "a field or parameter breaks a rule, or is unknown; `field` names it",

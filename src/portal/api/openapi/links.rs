@@ -16,6 +16,18 @@ const ID: &str = "$response.body#/id";
 const FIRST: &str = "$response.body#/items/0/id";
 const NEXT: &str = "$response.body#/next";
 const EVENT: &str = "$request.path.id";
+const VERSION: &str = "$response.header.ETag";
+
+/// The answers whose tag a change can name, of those below.
+const ONE_VERSION: [&str; 7] = [
+    "createResource",
+    "updateResource",
+    "createEvent",
+    "updateEvent",
+    "pauseEvent",
+    "resumeEvent",
+    "extendEvent",
+];
 
 const OF_A_RESOURCE: &[&str] =
     &["readResource", "updateResource", "testResource", "deleteResource"];
@@ -85,6 +97,11 @@ fn links(from: &str) -> Map<String, Value> {
         let parameters: Map<String, Value> =
             link.parameters.iter().map(|(name, at)| ((*name).to_owned(), json!(at))).collect();
         for to in link.to {
+            let mut parameters = parameters.clone();
+            if ONE_VERSION.contains(&from) && (to.starts_with("update") || to.starts_with("delete"))
+            {
+                parameters.insert("header.If-Match".to_owned(), json!(VERSION));
+            }
             links.insert((*to).to_owned(), json!({"operationId": to, "parameters": parameters}));
         }
     }

@@ -56,6 +56,9 @@ fn codes(operation: &Map<String, Value>) -> Vec<Code> {
         let of_bodies = [Code::Malformed, Code::BodyTimeout, Code::BodyTooLarge];
         codes.extend(of_bodies.into_iter().chain([Code::UnsupportedMediaType]));
     }
+    if has("header") {
+        codes.extend([Code::MalformedHeader, Code::PreconditionFailed]);
+    }
     if has_body || has("query") {
         codes.push(Code::Invalid);
     }
@@ -84,6 +87,10 @@ fn response(code: Code) -> Value {
         }
         Code::TooManyAttempts | Code::StoreUnavailable | Code::Busy => json!({"Retry-After": {
             "description": "Seconds.", "required": true, "schema": {"type": "integer", "minimum": 1},
+        }}),
+        Code::PreconditionFailed => json!({"ETag": {
+            "description": "The current tag; none where the stored row cannot be read.",
+            "schema": {"type": "string"},
         }}),
         _ => return response,
     };

@@ -13,7 +13,7 @@ use crate::catalog::limits::{CAP, NAME, PERSON};
 use crate::catalog::owner::Role;
 use crate::catalog::pattern;
 use crate::catalog::resource::{self, MAX_ENDPOINT, MAX_KEY, ResourceType};
-use crate::portal::api::{attendees, events};
+use crate::portal::api::{attendees, etag, events};
 
 /// Fields of a schema, each with what is added to it.
 type Fields<'a> = &'a [(&'a str, Value)];
@@ -245,7 +245,9 @@ fn parameters(document: &mut Value) -> Result<()> {
 fn parameter_rule(path: &str, name: &str) -> Option<Value> {
     Some(match name {
         "id" if path.starts_with("/events") => json!({"pattern": pattern::EVENT_ID}),
-        "id" | "attendee_id" | "after" => json!({"pattern": pattern::ID}),
+        "id" | "attendee_id" => json!({"pattern": pattern::ID}),
+        "after" => json!({"pattern": attendees::PLACE}),
+        "If-Match" => json!({"pattern": etag::PATTERN}),
         "user_id" => json!({"pattern": pattern::SHARED_USER_ID}),
         "limit" => json!({
             "minimum": attendees::PAGE.start(), "maximum": attendees::PAGE.end(),
