@@ -5,6 +5,7 @@ are there. Links have such ids already, so the requests that follow one keep the
 """
 
 import os
+import secrets
 
 import httpx
 import schemathesis
@@ -30,14 +31,32 @@ MOST = 5000
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict) -> None:
     if not case.meta:
         return
+    if case.method == "DELETE" and "attendee_id" not in case.path_parameters:
+        spare(case.path_parameters)
     if case.meta.phase.name.value != "stateful" and not case.meta.is_negative_at(ParameterLocation.PATH):
         reach(case.path_parameters)
-    if case.meta.generation.mode.is_positive:
-        if case.meta.phase.name.value != "stateful" and "If-Match" in case.headers:
+    if case.meta.phase.name.value != "stateful" and "If-Match" in (case.headers or {}):
+        if case.meta.is_negative_at(ParameterLocation.BODY):
+            # A header that is refused would hide whether the body is.
+            case.headers.pop("If-Match")
+        elif not case.meta.is_negative_at(ParameterLocation.HEADER):
             # No tag that was made up is that of a row: links have one.
             case.headers["If-Match"] = "*"
+    if case.meta.generation.mode.is_positive:
         if isinstance(case.body, dict):
             mend(case.operation.label, case.body, case.path_parameters)
+
+
+def spare(path: dict) -> None:
+    """Deletes a copy in place of a row that other requests need."""
+    if path.get("id") == EVENT:
+        shown = API.get(f"/events/{EVENT}").raise_for_status().json()
+        fields = ("name", "description", "organizer_name", "organizer_email", "start", "end", "time_zone")
+        copy = {field: shown[field] for field in fields}
+        path["id"] = API.post("/events", json=copy).raise_for_status().json()["id"]
+    elif path.get("id") == RESOURCE:
+        copy = {"deployment": secrets.token_hex(8), "endpoint": f"{ORIGIN}/mcp"}
+        path["id"] = API.post("/resources", json=copy).raise_for_status().json()["id"]
 
 
 def reach(path: dict) -> None:
@@ -54,7 +73,7 @@ def mend(label: str, body: dict, path: dict) -> None:
         case "POST /events" | "PATCH /events/{id}":
             mend_event(body, path)
         case "POST /resources" | "PATCH /resources/{id}":
-            mend_resource(body)
+            mend_resource(body, path)
         case "POST /events/{id}/attendees":
             if SEVERAL < body.get("count", 0) < MOST:
                 body["count"] = SEVERAL
@@ -66,6 +85,9 @@ def mend_event(body: dict, path: dict) -> None:
     if body.get("id") and "id" in path:
         # It cannot be changed.
         body["id"] = path["id"]
+    elif body.get("id") and API.get(f"/events/{body['id']}").is_success:
+        # Schemathesis likes to use what it got before.
+        body.pop("id")
     if body.get("resources"):
         body["resources"] = [RESOURCE]
     for field in ("start", "end"):
@@ -82,7 +104,10 @@ def mend_event(body: dict, path: dict) -> None:
         body.pop("end", None)
 
 
-def mend_resource(body: dict) -> None:
+def mend_resource(body: dict, path: dict) -> None:
+    others = [row for row in API.get("/resources").raise_for_status().json()["items"] if row["id"] != path.get("id")]
+    if body.get("deployment") in [row["deployment"] for row in others]:
+        body["deployment"] = secrets.token_hex(8)
     if body.get("endpoint"):
         # As long as what was made up.
         body["endpoint"] = f"{ORIGIN}/mcp?api-version=1&".ljust(len(body["endpoint"]), "a")

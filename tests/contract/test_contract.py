@@ -3,8 +3,10 @@
 They go to a proxy whose store holds resources, events and attendees. Nothing may be found.
 """
 
+import json
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +106,26 @@ def test_it_does_what_its_description_says(
     )
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
     # A run that left something out, or made next to nothing up, has shown nothing.
-    operations = sum(len(methods) for methods in made(api.get("/openapi.json"))["paths"].values())
-    assert f"Tested: {operations}\n" in done.stdout, done.stdout
-    assert int(re.search(r"(\d+) generated", done.stdout)[1]) >= FEWEST_CASES, done.stdout
+    answered = statuses(report)
+    tested = {operation for operation, codes in answered.items() if any(200 <= code < 300 for code in codes)}
+    assert operations(api) <= tested, f"never done: {operations(api) - tested}"
+    assert sum(map(len, answered.values())) >= FEWEST_CASES, answered
+
+
+def operations(api: httpx.Client) -> set[str]:
+    """All but the one that serves the description: schemathesis leaves it out, and has read it."""
+    paths = made(api.get("/openapi.json"))["paths"]
+    all = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    return all - {"GET /openapi.json"}
+
+
+def statuses(report: Path) -> dict[str, list[int]]:
+    """What each operation answered, case by case."""
+    answered: dict[str, list[int]] = defaultdict(list)
+    for line in report.read_text().splitlines():
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        for id, interaction in recorder.get("interactions", {}).items():
+            case, answer = recorder["cases"].get(id, {}).get("value"), interaction.get("response")
+            if case and answer:
+                answered[f"{case['method']} {case['path']}"].append(answer["status_code"])
+    return answered

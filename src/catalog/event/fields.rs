@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::registration::Registration;
 use crate::catalog::given::given;
-use crate::catalog::secret::exposed;
+use crate::catalog::secret::{exposed, exposed_if_given};
 use crate::catalog::whole::whole_or_null;
 
 /// Each field is written as `name: type = value of a new event`. Attributes apply to both
@@ -46,14 +46,20 @@ macro_rules! fields {
 
         /// Changes to an event. A field that is left out keeps its value, and so does one that is
         /// `null`, save for `shared_code`. The event must begin before it ends.
-        #[derive(Default, Deserialize, ToSchema)]
+        #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         #[schema(as = EventFields)]
         pub struct Changes {
             /// The id of a new event, such as `a1b2-c3d4`; one is made up otherwise. It cannot be
             /// changed: when updating, it must be the id in the path.
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub id: Option<String>,
-            $($(#[$both])* $(#[$in_changes])* pub $field: Option<$type>,)*
+            $(
+                $(#[$both])* $(#[$in_changes])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )*
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub active: Option<bool>,
         }
 
@@ -99,7 +105,7 @@ fields! {
     /// The code with which anybody can join; `null` or an empty text removes it. It is never
     /// shown again. A shorter code that the event already has is accepted as well.
     @draft #[serde(serialize_with = "exposed")]
-    @changes #[serde(default, deserialize_with = "given")]
+    @changes #[serde(default, deserialize_with = "given", serialize_with = "exposed_if_given")]
     @changes #[schema(value_type = Option<String>, write_only)]
     shared_code: Option<SecretString> = None,
     @changes #[serde(default, deserialize_with = "whole_or_null")]

@@ -234,6 +234,11 @@ fn parameters(document: &mut Value) -> Result<()> {
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            // A parameter is left out: there is no `null` in a query or a header.
+            if let Some(types) = parameter["schema"]["type"].as_array() {
+                let own = types.iter().find(|one| *one != "null").cloned();
+                parameter["schema"]["type"] = own.unwrap_or_default();
+            }
             if let Some(rule) = parameter_rule(&path, &name) {
                 add(parameter, "/schema", rule)?;
             }
