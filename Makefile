@@ -43,7 +43,7 @@ test-clients: clients $(PROXY) ## real MCP clients and servers through the real 
 test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
 
-contract: clients $(VENVS)/contract/.installed $(PROXY) ## the JSON API against its own description, with requests that schemathesis makes up
+contract: $(VENVS)/contract/.installed $(VENVS)/fastmcp4/.installed $(PROXY) ## the JSON API against its own description, with requests that schemathesis makes up
 	$(VENVS)/contract/bin/pytest $(CONTRACT) $(PYTEST)
 
 screenshots: export AI_PROXY_SCREENSHOTS = 1

@@ -105,7 +105,8 @@ mod tests {
         fn what_the_patterns_of_an_event_take_is_an_event(
             id in taken(EVENT_ID),
             description in taken(TEXT),
-            email in taken(EMAIL),
+            // Short ones, which need not be thrown away for their length.
+            email in taken(&EMAIL.replace('+', "{1,20}").replace(")*", "){0,3}")),
             code in "[A-Za-z0-9]{8,64}",
         ) {
             let email: String = email;

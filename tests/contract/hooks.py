@@ -36,12 +36,12 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
     if case.meta.phase.name.value != "stateful" and not case.meta.is_negative_at(ParameterLocation.PATH):
         reach(case.path_parameters)
     if case.meta.phase.name.value != "stateful" and "If-Match" in (case.headers or {}):
-        if case.meta.is_negative_at(ParameterLocation.BODY):
-            # A header that is refused would hide whether the body is.
-            case.headers.pop("If-Match")
-        elif not case.meta.is_negative_at(ParameterLocation.HEADER):
+        if case.meta.generation.mode.is_positive or not case.meta.is_negative_at(ParameterLocation.HEADER):
             # No tag that was made up is that of a row: links have one.
             case.headers["If-Match"] = "*"
+        elif case.meta.is_negative_at(ParameterLocation.BODY):
+            # A header that is refused would hide whether the body is.
+            case.headers.pop("If-Match")
     if case.meta.generation.mode.is_positive:
         if isinstance(case.body, dict):
             mend(case.operation.label, case.body, case.path_parameters)

@@ -260,3 +260,59 @@ fn a_week_after(start: &str) -> String {
 fn wall_clock(at: DateTime) -> String {
     at.strftime("%Y-%m-%dT%H:%M").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::open_store;
+    use crate::catalog::event::control;
+    use crate::catalog::owner;
+    use crate::cli::store::Catalog;
+    use crate::config::StoreArgs;
+
+    const FILE: &str = "\
+        [[resource]]\ndeployment = 'd'\nendpoint = 'http://127.0.0.1:9/mcp'\n\
+        [[event]]\nname = 'E'\ndescription = 'D'\norganizer_name = 'Ada'\n\
+        organizer_email = 'ada@example.org'\nresources = ['d']\n";
+
+    async fn plan(text: &str, destination: &Destination) -> Plan {
+        let source = Source { name: "w.toml", text };
+        let workshop = source.read().unwrap();
+        Plan::new(&source, &workshop, Path::new(""), destination).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_done_since_the_store_was_read_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreArgs { data_dir: folder.path().join("data"), database_url: None };
+        let (db, vault) = open_store(&store).await.unwrap();
+        let (_, same) = open_store(&store).await.unwrap();
+        let by = owner::local(&db, owner::LOCAL, 0).await.unwrap().actor(0);
+        let catalog = Catalog { db: db.clone(), vault: same, by: by.clone() };
+        let destination = Destination::Store(Box::new(catalog));
+        let source = Source { name: "w.toml", text: FILE };
+        plan(FILE, &destination).await.carry_out(&source, &destination).await.unwrap();
+        let [event] = event::list(&db, &vault, &by.owner_id).await.unwrap().try_into().unwrap();
+
+        let changed = FILE.replace("'D'", "'Another'").replace("9/mcp", "9/new");
+        let planned = plan(&changed, &destination).await;
+        control::set_active(&db, &by, &event.id, false).await.unwrap();
+        control::raise_cap(&db, &by, &event.id, event.daily_request_cap, 100).await.unwrap();
+        let resource_id = &event.links[0];
+        resource::set_active(&db, &by, resource_id, false).await.unwrap();
+        planned.carry_out(&source, &destination).await.unwrap();
+        let now = event::get(&db, &vault, &by.owner_id, &event.id).await.unwrap();
+        assert_eq!((now.description.as_str(), now.active), ("Another", false));
+        assert_eq!(now.daily_request_cap, 2 * event.daily_request_cap);
+        let resource = resource::get(&db, &vault, &by.owner_id, resource_id).await.unwrap();
+        assert_eq!(
+            (resource.endpoint.as_written().to_string(), resource.active),
+            ("http://127.0.0.1:9/new".to_owned(), false)
+        );
+
+        let planned = plan(FILE, &destination).await;
+        event::delete(&db, &by, &event.id).await.unwrap();
+        let refused = planned.carry_out(&source, &destination).await.err().unwrap().to_string();
+        insta::assert_snapshot!(refused, @"w.toml, line 4, column 1: event 'E', id: it was deleted meanwhile; apply the file again");
+    }
+}

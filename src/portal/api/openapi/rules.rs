@@ -252,7 +252,7 @@ fn parameter_rule(path: &str, name: &str) -> Option<Value> {
         "id" if path.starts_with("/events") => json!({"pattern": pattern::EVENT_ID}),
         "id" | "attendee_id" => json!({"pattern": pattern::ID}),
         "after" => json!({"pattern": attendees::PLACE}),
-        "If-Match" => json!({"pattern": etag::PATTERN}),
+        "If-Match" => json!({"minLength": 1, "pattern": etag::PATTERN}),
         "user_id" => json!({"pattern": pattern::SHARED_USER_ID}),
         "limit" => json!({
             "minimum": attendees::PAGE.start(), "maximum": attendees::PAGE.end(),
