@@ -3,10 +3,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run check test test-rust interleavings test-clients test-browser screenshots soak bench endure budget fuzz lint
+.PHONY: run check test test-rust interleavings test-clients test-browser contract screenshots soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
 BROWSER  := tests/browser
+CONTRACT := tests/contract
 VENVS    := target/clients
 SUITES   := cli docs portal store
 POSTGRES := it_postgres portal_postgres store_postgres
@@ -41,6 +42,9 @@ test-clients: clients $(PROXY) ## real MCP clients and servers through the real 
 
 test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
+
+contract: $(VENVS)/contract/.installed $(VENVS)/fastmcp4/.installed $(PROXY) ## the JSON API against its own description, with requests that schemathesis makes up
+	$(VENVS)/contract/bin/pytest $(CONTRACT) $(PYTEST)
 
 screenshots: export AI_PROXY_SCREENSHOTS = 1
 screenshots: PYTEST = -k tour

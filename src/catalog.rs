@@ -16,6 +16,7 @@ pub(crate) mod given;
 pub(crate) mod limits;
 pub mod mcp_session;
 pub mod owner;
+pub(crate) mod pattern;
 pub mod quota;
 pub mod rekey;
 pub mod resource;
@@ -27,6 +28,7 @@ pub mod snapshot;
 pub(crate) mod unreadable;
 pub mod usage;
 pub(crate) mod validate;
+pub(crate) mod whole;
 
 pub use change::Noun;
 pub use digest::Digest;

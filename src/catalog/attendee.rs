@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
 use super::audit::{self, Action, Actor};
-use super::given::given;
 use super::limits::CAP;
 use super::seal::Vault;
 use super::validate::number;
+use super::whole::given_whole;
 use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
@@ -115,32 +115,34 @@ pub async fn counts(db: &Db, owner_id: &str) -> Result<HashMap<String, u32>> {
     rows.iter().map(|row| Ok((row.text("event_id")?, row.count("attendees")?))).collect()
 }
 
-/// What of an attendee can be changed; what is left out stays.
+/// Changes to an attendee. A field that is left out keeps its value.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AttendeeFields)]
 pub struct AttendeeChange {
     pub active: Option<bool>,
     /// `null`: the event's again.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_whole")]
     #[schema(value_type = Option<u32>)]
     pub daily_request_cap: Option<Option<u32>>,
 }
 
-/// Changes an attendee of an owner's event, all or nothing, and returns the attendee as
-/// now stored.
+/// Changes an attendee of an owner's event, all or nothing, if `allow` does of the attendee as
+/// stored, and returns the attendee as now stored.
 ///
 /// # Errors
-/// As of [`get`], and [`Error::Invalid`] for the cap.
-pub async fn edit(
+/// As of [`get`], those of `allow`, and [`Error::Invalid`] for the cap.
+pub async fn edit<E: From<Error>>(
     db: &Db,
     by: &Actor,
     event_id: &str,
     id: &str,
     wanted: AttendeeChange,
-) -> Result<Attendee> {
+    allow: impl FnOnce(&Attendee) -> Result<(), E>,
+) -> Result<Attendee, E> {
     let mut tx = change::write(db).await?;
     let stored = get_in(&mut tx, &by.owner_id, event_id, id).await?;
+    allow(&stored)?;
     if let Some(cap) = wanted.daily_request_cap.filter(|cap| *cap != stored.daily_request_cap) {
         check_cap(cap)?;
         set_cap_in(&mut tx, by, id, cap).await?;
@@ -149,7 +151,7 @@ pub async fn edit(
         set_active_in(&mut tx, by, id, active).await?;
     }
     let attendee = get_in(&mut tx, &by.owner_id, event_id, id).await?;
-    tx.commit().await?;
+    tx.commit().await.map_err(Error::from)?;
     Ok(attendee)
 }
 
@@ -224,7 +226,27 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
 /// shared code stays out until they are [let in again](deleted::let_in_again). `today` is
 /// the UTC day whose use counts then.
 pub async fn delete(db: &Db, by: &Actor, id: &str, today: u32) -> Result<()> {
+    delete_in(change::write(db).await?, by, id, today).await
+}
+
+/// [`delete`] of an attendee of this event, if `allow` does of the attendee as stored.
+///
+/// # Errors
+/// As of [`get`], and those of `allow`.
+pub async fn delete_if<E: From<Error>>(
+    db: &Db,
+    by: &Actor,
+    event_id: &str,
+    id: &str,
+    today: u32,
+    allow: impl FnOnce(&Attendee) -> Result<(), E>,
+) -> Result<(), E> {
     let mut tx = change::write(db).await?;
+    allow(&get_in(&mut tx, &by.owner_id, event_id, id).await?)?;
+    Ok(delete_in(tx, by, id, today).await?)
+}
+
+async fn delete_in(mut tx: Tx, by: &Actor, id: &str, today: u32) -> Result<()> {
     let who = own(&mut tx, by, id).await?;
     deleted::bury(&mut tx, id, today).await?;
     for statement in

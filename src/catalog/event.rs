@@ -25,7 +25,7 @@ mod registration;
 mod row;
 mod window;
 
-pub use draft::{MAX_DESCRIPTION, MAX_LINKED, propose_code};
+pub use draft::{MAX_CODE, MAX_DESCRIPTION, MAX_LINKED, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
 pub use id::{Standing, standing};
 pub use registration::{Registration, Shut};
@@ -166,8 +166,8 @@ pub async fn create(db: &Db, vault: &Vault, by: &Actor, draft: &Draft) -> Result
     Ok((outcome, event))
 }
 
-/// Changes an owner's event: `edit` receives what is stored (only the name, where the row
-/// cannot be read) and returns what to save.
+/// Changes an owner's event: `edit` receives the event (`None` where the row cannot be read)
+/// and a draft of it (then only with the name), and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
@@ -177,18 +177,19 @@ pub async fn edit<E: From<Error>>(
     vault: &Vault,
     by: &Actor,
     id: &str,
-    edit: impl FnOnce(Draft) -> Result<Draft, E>,
+    edit: impl FnOnce(Option<&Event>, Draft) -> Result<Draft, E>,
 ) -> Result<(Outcome, Event), E> {
     let mut tx = change::write(db).await?;
     let Rows { read, unreadable } = load_own(&mut tx, vault, &by.owner_id, id).await?;
-    let stored = match (read.first(), unreadable.first()) {
+    let stored = read.first();
+    let draft = match (stored, unreadable.first()) {
         (Some(stored), _) => Draft::from(stored),
         (None, Some(row)) => {
             Draft { id: Some(row.id.clone()), name: row.name.clone(), ..Draft::default() }
         }
         (None, None) => return Err(not_found(id).into()),
     };
-    let saved = save_and_read(&mut tx, vault, by, &edit(stored)?).await?;
+    let saved = save_and_read(&mut tx, vault, by, &edit(stored, draft)?).await?;
     tx.commit().await.map_err(Error::from)?;
     Ok(saved)
 }
@@ -279,7 +280,30 @@ async fn write_in(
 /// [`Error::NotFound`] also where it is another owner's.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
     let asked = Instant::now();
+    delete_in(change::write(db).await?, by, id, asked).await
+}
+
+/// [`delete`], if `allow` does of the event as it is stored; `None` where the row cannot be read.
+///
+/// # Errors
+/// As of [`delete`], and those of `allow`.
+pub async fn delete_if<E: From<Error>>(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    id: &str,
+    allow: impl FnOnce(Option<&Event>) -> Result<(), E>,
+) -> Result<(), E> {
+    let asked = Instant::now();
     let mut tx = change::write(db).await?;
+    let rows = load_own(&mut tx, vault, &by.owner_id, id).await?;
+    if !rows.read.is_empty() || !rows.unreadable.is_empty() {
+        allow(rows.read.first())?;
+    }
+    Ok(delete_in(tx, by, id, asked).await?)
+}
+
+async fn delete_in(mut tx: Tx, by: &Actor, id: &str, asked: Instant) -> Result<()> {
     let name = name(&mut tx, &by.owner_id, id).await?;
     // The wait for the lock must not shorten the time that other replicas have.
     let waited = i64::try_from(asked.elapsed().as_millis()).unwrap_or_default();

@@ -26,8 +26,8 @@ mod row;
 
 pub use auth::Auth;
 pub use changes::Changes;
-pub use draft::{Draft, KeyChange};
-pub use endpoint::Endpoint;
+pub use draft::{Draft, KeyChange, MAX_KEY};
+pub use endpoint::{Endpoint, MAX_LENGTH as MAX_ENDPOINT};
 pub use kind::ResourceType;
 pub use row::{Credential, Resource};
 pub(super) use row::{ENDPOINT, KEY, TABLE};
@@ -152,8 +152,8 @@ pub async fn create(
     Ok(saved)
 }
 
-/// Changes an owner's resource: `edit` receives what is stored (only the deployment name,
-/// where the row cannot be read) and returns what to save.
+/// Changes an owner's resource: `edit` receives the resource (`None` where the row cannot be
+/// read) and a draft of it (then only with the deployment name), and returns what to save.
 ///
 /// # Errors
 /// As of [`save`], and those of `edit`; [`Error::NotFound`] also where it is another
@@ -163,18 +163,19 @@ pub async fn edit<E: From<Error>>(
     vault: &Vault,
     by: &Actor,
     id: &str,
-    edit: impl FnOnce(Draft) -> Result<Draft, E>,
+    edit: impl FnOnce(Option<&Resource>, Draft) -> Result<Draft, E>,
 ) -> Result<(Outcome, Resource), E> {
     let mut tx = change::write(db).await?;
     let Rows { read, unreadable } = load_own(&mut tx, vault, &by.owner_id, id).await?;
-    let stored = match (read.first(), unreadable.first()) {
+    let stored = read.first();
+    let draft = match (stored, unreadable.first()) {
         (Some(stored), _) => Draft::from(stored),
         (None, Some(row)) => {
             Draft { id: Some(row.id.clone()), deployment: row.name.clone(), ..Draft::default() }
         }
         (None, None) => return Err(not_found(id).into()),
     };
-    let saved = save_and_read(&mut tx, vault, by, &edit(stored)?).await?;
+    let saved = save_and_read(&mut tx, vault, by, &edit(stored, draft)?).await?;
     tx.commit().await.map_err(Error::from)?;
     Ok(saved)
 }
@@ -313,7 +314,30 @@ async fn users_in(
 /// # Errors
 /// [`Error::Conflict`] with the names of the events that use it.
 pub async fn delete(db: &Db, by: &Actor, id: &str) -> Result<()> {
+    delete_in(change::write(db).await?, by, id).await
+}
+
+/// [`delete`], if `allow` does of the resource as it is stored; `None` where the row cannot be
+/// read.
+///
+/// # Errors
+/// As of [`delete`], and those of `allow`.
+pub async fn delete_if<E: From<Error>>(
+    db: &Db,
+    vault: &Vault,
+    by: &Actor,
+    id: &str,
+    allow: impl FnOnce(Option<&Resource>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut tx = change::write(db).await?;
+    let rows = load_own(&mut tx, vault, &by.owner_id, id).await?;
+    if !rows.read.is_empty() || !rows.unreadable.is_empty() {
+        allow(rows.read.first())?;
+    }
+    Ok(delete_in(tx, by, id).await?)
+}
+
+async fn delete_in(mut tx: Tx, by: &Actor, id: &str) -> Result<()> {
     if let Some(events) = users_in(&mut tx, &by.owner_id).await?.get(id) {
         let reason = format!("it is used by {}; unlink it there first", events.join(", "));
         return Err(Error::Conflict { reason });

@@ -4,6 +4,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
 
+use super::given::Given;
+
 /// Writes the secret, for `#[serde(serialize_with)]`.
 ///
 /// # Errors
@@ -13,4 +15,15 @@ pub(crate) fn exposed<S: Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(SecretString::expose_secret).serialize(to)
+}
+
+/// The same for a secret that may be left out.
+///
+/// # Errors
+/// Those of `to`.
+pub(crate) fn exposed_if_given<S: Serializer>(secret: &Given, to: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => exposed(secret, to),
+        None => to.serialize_none(),
+    }
 }

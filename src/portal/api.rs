@@ -12,6 +12,7 @@ mod attendees;
 mod bearer;
 mod body;
 pub mod error;
+mod etag;
 mod events;
 mod openapi;
 mod resources;

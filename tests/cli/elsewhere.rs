@@ -1,11 +1,16 @@
 //! `ai-proxy apply --server`: the same as on the server itself, over its API.
 
+use std::io::{Read, Write, copy};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 
 use ai_proxy::app::open_store;
+use ai_proxy::catalog::audit::Actor;
+use ai_proxy::catalog::event::{self, Event, control};
 use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::now_ms;
 use ai_proxy::config::StoreArgs;
+use ai_proxy::db::Db;
 use secrecy::ExposeSecret;
 
 use crate::command::{Done, Workshop};
@@ -86,4 +91,89 @@ fn an_event_id_of_another_owner_is_refused_at_its_line() {
     assert_eq!(grace.code, 0, "{grace:?}");
     let refused = workshop.run(&["apply", "w.toml"]).refusal();
     insta::assert_snapshot!(refused, @"w.toml, line 2, column 6: event 'E', id: the event id a1b2-c3d4 is taken; use another");
+}
+
+/// Passes connections on to the proxy at `to`, and does something before the first call that
+/// changes an event; its address.
+fn relay(to: &str, before: impl FnOnce() + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let to = to.trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        let mut before = Some(before);
+        for mut client in listener.incoming().map(Result::unwrap) {
+            let mut begun = Vec::new();
+            while !begun.windows(4).any(|four| four == b"\r\n\r\n") {
+                let mut bytes = [0; 1024];
+                let read = client.read(&mut bytes).unwrap();
+                begun.extend(&bytes[..read]);
+                if read == 0 {
+                    break;
+                }
+            }
+            if begun.starts_with(b"PATCH /api/admin/v1/events/") {
+                before.take().into_iter().for_each(|before| before());
+            }
+            let mut proxy = TcpStream::connect(&to).unwrap();
+            proxy.write_all(&begun).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), proxy.try_clone().unwrap());
+            std::thread::spawn(move || {
+                // Either side may have left.
+                drop(copy(&mut from, &mut into));
+                drop(into.shutdown(Shutdown::Write));
+            });
+            std::thread::spawn(move || drop(copy(&mut proxy, &mut client)));
+        }
+    });
+    url
+}
+
+#[test]
+fn what_is_done_in_the_room_while_a_file_is_applied_stays() {
+    let workshop = Workshop::new();
+    let elsewhere = Elsewhere::start(&workshop);
+    let event = "[[event]]\nid = \"a1b2-c3d4\"\nname = \"E\"\ndescription = \"D\"\n\
+                 organizer_name = \"Ada\"\norganizer_email = \"ada@example.org\"\n";
+    workshop.write("w.toml", event);
+    let apply = |url: &str| {
+        workshop.run(&["apply", "w.toml", "--server", url, "--token", &elsewhere.token])
+    };
+    assert_eq!(apply(&elsewhere.url).code, 0);
+
+    // Between the look at the events and the change.
+    let data_dir = workshop.path("data");
+    let url = relay(&elsewhere.url, || with_event(data_dir, in_the_room));
+    workshop.write("w.toml", &event.replace("\"D\"", "\"Another\""));
+    let done = apply(&url);
+    assert!(done.code == 0 && done.stdout.contains("updated"), "{done:?}");
+    with_event(workshop.path("data"), async |_, event| {
+        assert_eq!((event.description.as_str(), event.active), ("Another", false));
+        assert_eq!(event.daily_request_cap, 2048);
+    });
+
+    // Nor is one that was deleted made once more.
+    let data_dir = workshop.path("data");
+    let url = relay(&elsewhere.url, || {
+        with_event(data_dir, async |(db, by), event| {
+            event::delete(db, by, &event.id).await.unwrap()
+        });
+    });
+    let refused = apply(&url).refusal();
+    insta::assert_snapshot!(refused, @"w.toml, line 2, column 6: event 'E', id: it was deleted meanwhile; apply the file again");
+}
+
+async fn in_the_room((db, by): (&Db, &Actor), event: Event) {
+    control::set_active(db, by, &event.id, false).await.unwrap();
+    control::raise_cap(db, by, &event.id, 1024, 100).await.unwrap();
+}
+
+/// Does something with the only event of a store.
+fn with_event(data_dir: PathBuf, act: impl AsyncFnOnce((&Db, &Actor), Event)) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (db, vault) = open_store(&StoreArgs { data_dir, database_url: None }).await.unwrap();
+        let owner = owner::local(&db, owner::LOCAL, now_ms()).await.unwrap();
+        let event = event::list(&db, &vault, &owner.id).await.unwrap().remove(0);
+        act((&db, &owner.actor(now_ms())), event).await;
+    });
 }

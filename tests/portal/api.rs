@@ -6,8 +6,10 @@ mod events;
 mod guards;
 mod resources;
 mod tokens;
+mod versions;
 
 use ai_proxy::catalog::owner::{self, api_token};
+use reqwest::header::{ETAG, HeaderMap, IF_MATCH};
 use reqwest::{Client, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -25,6 +27,7 @@ struct Program {
 /// What was answered.
 struct Answer {
     status: u16,
+    headers: HeaderMap,
     body: Value,
 }
 
@@ -34,6 +37,12 @@ impl Answer {
     fn done(self) -> Value {
         assert!(self.status < 300, "{}: {}", self.status, self.body);
         self.body
+    }
+
+    /// The version that it shows.
+    #[track_caller]
+    fn etag(&self) -> &str {
+        self.headers[ETAG].to_str().unwrap()
     }
 
     /// Status, code and message of a refusal.
@@ -56,21 +65,35 @@ impl Program {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send_if(&[], method, path, body).await
+    }
+
+    /// Sends it with these `If-Match` headers.
+    async fn send_if(
+        &self,
+        tags: &[&str],
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = Client::new()
             .request(method, format!("{}{BASE}{path}", self.url))
             .bearer_auth(&self.token);
+        for tag in tags {
+            request = request.header(IF_MATCH, *tag);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
         let response = request.send().await.unwrap();
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = if status == StatusCode::NO_CONTENT {
             Value::Null
         } else {
             serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
         };
-        Answer { status: status.as_u16(), body }
+        Answer { status: status.as_u16(), headers, body }
     }
 
     async fn get(&self, path: &str) -> Answer {

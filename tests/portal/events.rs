@@ -472,3 +472,41 @@ async fn what_both_sides_changed_is_shown_and_saving_again_decides() {
     let replaced = send(&ada.get(&path).await, &[]).await;
     assert_eq!((replaced.daily_request_cap, replaced.active), (1500, false));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_saves_at_once_keep_both_changes_or_one_is_asked() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let event = make(&portal, &ada, &[("active", "on")]).await;
+    let path = format!("{EVENTS}/{}", event.id);
+    for round in 1..=5 {
+        let form = ada.get(&path).await;
+        let (name, cap) = (format!("Open Day {round}"), (1000 + round).to_string());
+        let stored = only(&portal, "Ada").await;
+        let (old_name, old_cap) = (stored.name.as_str(), stored.daily_request_cap.to_string());
+        let save = async |name: &str, cap: &str| {
+            save_over(&ada, &form, &event, &[("name", name), ("daily_request_cap", cap)]).await
+        };
+        let (by_name, by_cap) = tokio::join!(save(&name, &old_cap), save(old_name, &cap));
+        by_name.redirects_to(EVENTS);
+        by_cap.redirects_to(EVENTS);
+        let now = only(&portal, "Ada").await;
+        assert_eq!((now.name, now.daily_request_cap.to_string()), (name, cap.clone()));
+
+        let form = ada.get(&path).await;
+        let names = [format!("Morning {round}"), format!("Evening {round}")];
+        let save = async |name: &str| {
+            save_over(&ada, &form, &event, &[("name", name), ("daily_request_cap", &cap)]).await
+        };
+        let (morning, evening) = tokio::join!(save(&names[0]), save(&names[1]));
+        let (saved, refused, won, lost) = if morning.status == StatusCode::CONFLICT {
+            (evening, morning, &names[1], &names[0])
+        } else {
+            (morning, evening, &names[0], &names[1])
+        };
+        saved.redirects_to(EVENTS);
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        assert_eq!(refused.all("#conflicts q"), [won.as_str(), lost.as_str()]);
+        assert_eq!(only(&portal, "Ada").await.name, *won);
+    }
+}

@@ -604,6 +604,31 @@ async fn a_resource_that_cannot_be_read_is_shown_and_can_be_unlinked_and_deleted
     assert_eq!(page.flash(), "Demo is deleted, with its endpoint and key.");
 }
 
+/// What the page's form would send, its base included, with some fields typed.
+fn form(page: &Page, changed: &[(&str, &str)]) -> Vec<(String, String)> {
+    let base = page.attribute("input[name=base]", "value").unwrap();
+    let all = [
+        ("base", base.as_str()),
+        ("name", "demo"),
+        ("deployment", "demo"),
+        ("kind", "mcp-server"),
+        ("endpoint", "http://127.0.0.1:9/mcp"),
+        ("auth", "api-key"),
+        ("key", ""),
+        ("region", ""),
+    ];
+    let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+    let mut sent: Vec<(String, String)> = all.map(own).into();
+    sent.retain(|(field, _)| changed.iter().all(|(name, _)| name != field));
+    sent.extend(changed.iter().copied().map(own));
+    sent
+}
+
+async fn save_over(ada: &Visitor, path: &str, sent: Vec<(String, String)>) -> Page {
+    let sent: Vec<_> = sent.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    ada.post(path, &sent).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_form_changes_only_what_was_typed() {
     let portal = Portal::start().await;
@@ -611,28 +636,7 @@ async fn a_stale_form_changes_only_what_was_typed() {
     let workshop = crate::workshop::Workshop::of(&portal, "Ada").await;
     let id = workshop.resource("demo", "http://127.0.0.1:9/mcp", &"backend-key".into()).await;
     let path = format!("/admin/resources/{id}");
-    let form = |page: &Page, changed: &[(&str, &str)]| {
-        let base = page.attribute("input[name=base]", "value").unwrap();
-        let all = [
-            ("base", base.as_str()),
-            ("name", "demo"),
-            ("deployment", "demo"),
-            ("kind", "mcp-server"),
-            ("endpoint", "http://127.0.0.1:9/mcp"),
-            ("auth", "api-key"),
-            ("key", ""),
-            ("region", ""),
-        ];
-        let own = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
-        let mut sent: Vec<(String, String)> = all.map(own).into();
-        sent.retain(|(field, _)| changed.iter().all(|(name, _)| name != field));
-        sent.extend(changed.iter().copied().map(own));
-        sent
-    };
-    let post = async |sent: Vec<(String, String)>| {
-        let sent: Vec<_> = sent.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        ada.post(&path, &sent).await
-    };
+    let post = async |sent| save_over(&ada, &path, sent).await;
     let morning = ada.get(&path).await;
     // Somebody moves it to another path and switches it off.
     post(form(&morning, &[("endpoint", "http://127.0.0.1:9/new")])).await;
@@ -649,4 +653,52 @@ async fn a_stale_form_changes_only_what_was_typed() {
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert!(!refused.all("#conflicts q").join(" ").contains("another-key"));
     assert_eq!(refused.all("#conflicts label").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_saves_at_once_keep_both_changes_or_one_is_asked() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = crate::workshop::Workshop::of(&portal, "Ada").await;
+    let id = workshop.resource("demo", "http://127.0.0.1:9/mcp", &"backend-key".into()).await;
+    let path = format!("/admin/resources/{id}");
+    let value = async |field: &str| ada.get(&path).await.attribute(field, "value").unwrap();
+    let (mut name, mut region) = ("demo".to_owned(), String::new());
+    for round in 1..=5 {
+        let page = ada.get(&path).await;
+        let save = |name: &str, region: &str| {
+            save_over(
+                &ada,
+                &path,
+                form(&page, &[("name", name), ("region", region), ("active", "on")]),
+            )
+        };
+        let (new_name, new_region) = (format!("Demo {round}"), format!("west {round}"));
+        let (one, two) = tokio::join!(save(&new_name, &region), save(&name, &new_region));
+        one.redirects_to("/admin/resources");
+        two.redirects_to("/admin/resources");
+        (name, region) = (new_name, new_region);
+        assert_eq!((value("#name").await, value("#region").await), (name.clone(), region.clone()));
+
+        let page = ada.get(&path).await;
+        let save = |region: &str| {
+            save_over(
+                &ada,
+                &path,
+                form(&page, &[("name", &name), ("region", region), ("active", "on")]),
+            )
+        };
+        let regions = [format!("north {round}"), format!("south {round}")];
+        let (north, south) = tokio::join!(save(&regions[0]), save(&regions[1]));
+        let (saved, refused, won, lost) = if north.status == StatusCode::CONFLICT {
+            (south, north, &regions[1], &regions[0])
+        } else {
+            (north, south, &regions[0], &regions[1])
+        };
+        saved.redirects_to("/admin/resources");
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        assert_eq!(refused.all("#conflicts q"), [won.as_str(), lost.as_str()]);
+        region.clone_from(won);
+        assert_eq!(value("#region").await, region);
+    }
 }

@@ -20,10 +20,10 @@ pub const MAX_LINKED: usize = 1000;
 
 /// Fewest characters of a shared code that is set now, and of one that was set when
 /// fewer were enough.
-const MIN_NEW_CODE: usize = 8;
+pub const MIN_NEW_CODE: usize = 8;
 const MIN_CODE: usize = 5;
 
-const MAX_CODE: usize = 64;
+pub const MAX_CODE: usize = 64;
 
 /// No `i`, `l`, `o`, `u`, `0` or `1`: a code is read from a wall and typed.
 const CODE_ALPHABET: &[u8; 30] = b"abcdefghjkmnpqrstvwxyz23456789";

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::registration::Registration;
 use crate::catalog::given::given;
-use crate::catalog::secret::exposed;
+use crate::catalog::secret::{exposed, exposed_if_given};
+use crate::catalog::whole::whole_or_null;
 
 /// Each field is written as `name: type = value of a new event`. Attributes apply to both
 /// types; one after `@draft` or `@changes` applies to that type only.
@@ -43,16 +44,22 @@ macro_rules! fields {
             }
         }
 
-        /// The fields of an event. Creating, what is left out has its default; updating, it stays
-        /// as it is.
-        #[derive(Default, Deserialize, ToSchema)]
+        /// Changes to an event. A field that is left out keeps its value, and so does one that is
+        /// `null`, save for `shared_code`. The event must begin before it ends.
+        #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         #[schema(as = EventFields)]
         pub struct Changes {
-            /// Of a new event, the id that it is to have, such as `a1b2-c3d4`; one is made up
-            /// otherwise. It cannot be changed.
+            /// The id of a new event, such as `a1b2-c3d4`; one is made up otherwise. It cannot be
+            /// changed: when updating, it must be the id in the path.
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub id: Option<String>,
-            $($(#[$both])* $(#[$in_changes])* pub $field: Option<$type>,)*
+            $(
+                $(#[$both])* $(#[$in_changes])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )*
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub active: Option<bool>,
         }
 
@@ -75,28 +82,36 @@ fields! {
     description: String = String::new(),
     organizer_name: String = String::new(),
     organizer_email: String = String::new(),
-    /// Wall clock in `time_zone`, such as `2026-11-22T09:00`.
+    /// Local time in `time_zone`, such as `2026-11-22T09:00`.
     start: String = String::new(),
+    /// Local time in `time_zone`, later than the start.
     end: String = String::new(),
-    /// An IANA name.
+    /// The name of an IANA time zone, such as `Europe/Berlin`.
     time_zone: String = "UTC".to_owned(),
-    /// Ids of resources, in order.
+    /// Ids of your resources, in order.
     resources: Vec<String> = Vec::new(),
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     max_token_cap: u32 = 4096,
     /// Requests of an attendee per UTC day.
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     daily_request_cap: u32 = 1024,
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     requests_per_minute: u32 = 600,
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     burst: u32 = 60,
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     max_open_requests: u32 = 300,
     // An empty code is the same as none.
-    /// By which anybody joins; `null` or nothing removes it. Never shown again.
+    /// The code with which anybody can join; `null` or an empty text removes it. It is never
+    /// shown again. A shorter code that the event already has is accepted as well.
     @draft #[serde(serialize_with = "exposed")]
-    @changes #[serde(default, deserialize_with = "given")]
+    @changes #[serde(default, deserialize_with = "given", serialize_with = "exposed_if_given")]
     @changes #[schema(value_type = Option<String>, write_only)]
     shared_code: Option<SecretString> = None,
+    @changes #[serde(default, deserialize_with = "whole_or_null")]
     shared_code_limit: u32 = 500,
     // A text, because an unknown word is reported when the draft is checked, in the order
     // of the rules.
-    /// How people get in by themselves: by the `shared-code`, where one is set, or not: `closed`.
+    /// How people can join: with the shared code, if there is one, or not at all.
     registration: String = Registration::SHARED_CODE.as_str().to_owned(),
 }

@@ -8,23 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::catalog::validate::quoted;
 
-/// Headers that frame or route a message, or belong to one connection: a key in
-/// one of these could break requests apart.
-const REFUSED: [&str; 12] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "upgrade",
-    "expect",
-];
-
 /// The header that carries the backend key.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Auth {
@@ -39,6 +22,26 @@ pub enum Auth {
 }
 
 impl Auth {
+    /// Headers that frame or route a message, or belong to one connection: a key in
+    /// one of these could break requests apart.
+    pub(in crate::catalog) const REFUSED: [&str; 12] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "upgrade",
+        "expect",
+    ];
+
+    /// Headers that begin so belong to MCP.
+    pub(in crate::catalog) const REFUSED_PREFIX: &str = "mcp-";
+
     /// The header to send with `key`. `None` where the key cannot stand in a
     /// header, which validation excludes.
     pub(super) fn header(&self, key: &SecretString) -> Option<(HeaderName, HeaderValue)> {
@@ -99,7 +102,7 @@ impl FromStr for Auth {
         if let Auth::Header(name) = &auth {
             // Many servers read an underscore as a hyphen.
             let read = name.as_str().replace('_', "-");
-            if REFUSED.contains(&&*read) || read.starts_with("mcp-") {
+            if Self::REFUSED.contains(&&*read) || read.starts_with(Self::REFUSED_PREFIX) {
                 return Err(format!("the header {name} cannot carry a key; name another"));
             }
         }

@@ -1,37 +1,48 @@
 //! Some fields of a resource, as a call of the API brings them. The type and the way to
 //! send the key are text here; they are parsed when the changes are applied to a draft.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::draft::{Draft, KeyChange};
 use crate::catalog::Result;
 use crate::catalog::given::{Given, given};
+use crate::catalog::secret::exposed_if_given;
 use crate::catalog::validate::invalid;
 
-/// The fields of a resource. Creating, what is left out has its default; updating, it
-/// stays as it is.
-#[derive(Default, Deserialize, ToSchema)]
+/// Changes to a resource. A field that is left out keeps its value, and so does one that is
+/// `null`, save for `key`.
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ResourceFields)]
 pub struct Changes {
-    /// What clients name it by, a segment of URLs; unique per owner. Required for a new one.
+    /// Its name in the URLs that attendees use. You can have one resource of each name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
-    /// For owners only; the deployment name where it is empty.
+    /// Shown to owners only; the deployment name if it is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `mcp-server`, `foundry-model`, `foundry-toolkit`, `foundry-agent` or
-    /// `azure-ai-search`.
+    /// What it is. Attendees can call MCP servers only, so far.
     #[serde(rename = "type")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Required for a new one.
+    /// The endpoint URL, in its normal form, without user name, password or fragment. That of a
+    /// `foundry-toolkit` must set `api-version` in its query.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// `api-key`, `bearer`, `none` or `header:<Name>`.
+    /// How the key is sent: `api-key`, `bearer`, `none` or `header:<Name>`. Headers that frame or
+    /// route a message cannot carry it, in whichever case they are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
-    /// The backend's key; `null` removes it. Never shown again.
-    #[serde(default, deserialize_with = "given")]
+    /// The backend key; `null` removes it. It is never shown again. It must be sent again if the
+    /// endpoint moves to another scheme, host or port.
+    #[serde(default, deserialize_with = "given", serialize_with = "exposed_if_given")]
     #[schema(value_type = Option<String>, write_only)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Given,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::limits::NAME;
 use crate::catalog::validate::{invalid, line, optional_line};
 use crate::catalog::{Error, Result};
 
-const MAX_KEY: usize = 4096;
+pub const MAX_KEY: usize = 4096;
 
 /// What becomes of the stored key; it is never shown to be sent back.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,8 @@ use url::{Host, Url};
 
 use crate::catalog::Digest;
 
-const MAX_LENGTH: usize = 2048;
+/// Maximum number of characters, as typed and as stored.
+pub const MAX_LENGTH: usize = 2048;
 
 /// An `http` or `https` URL without user-info or fragment.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Where a workshop file is applied: the store on this machine, or another
-//! proxy. What follows from the file is the same in both.
+//! proxy. What follows from the file is the same in both. A row that is there already gets only
+//! the fields that the file says, by the transaction that reads it, so nothing that was done
+//! since the file was looked at is undone with the others.
 
 use super::error::ApplyError;
 use super::remote::Remote;
@@ -21,14 +23,12 @@ impl Destination {
                 let read = stored.read.into_iter().map(|one| StoredResource {
                     id: one.id,
                     deployment: one.deployment.to_string(),
-                    active: one.active,
                 });
-                // Saved over, one that cannot be read is mended, and begins as a new one does.
-                let unreadable = stored.unreadable.into_iter().map(|row| StoredResource {
-                    id: row.id,
-                    deployment: row.name,
-                    active: true,
-                });
+                // Saved over, one that cannot be read is mended.
+                let unreadable = stored
+                    .unreadable
+                    .into_iter()
+                    .map(|row| StoredResource { id: row.id, deployment: row.name });
                 Ok(read.chain(unreadable).collect())
             }
             Destination::Server(remote) => remote.resources().await,
@@ -46,28 +46,57 @@ impl Destination {
         }
     }
 
-    pub(super) async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
+    /// Creates a resource, or makes these changes to the one with this id.
+    pub(super) async fn save_resource(
+        &self,
+        id: Option<&str>,
+        changes: resource::Changes,
+    ) -> Result<Saved, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
-                Ok(resource::save(db, vault, by, draft).await?)
+                let (outcome, resource) = match id {
+                    None => {
+                        let draft = changes.over(resource::Draft::default())?;
+                        resource::create(db, vault, by, &draft).await?
+                    }
+                    Some(id) => {
+                        let over = |_: Option<&_>, stored| changes.over(stored);
+                        resource::edit(db, vault, by, id, over).await?
+                    }
+                };
+                Ok(Saved { id: resource.id, outcome })
             }
-            Destination::Server(remote) => remote.save_resource(draft).await,
+            Destination::Server(remote) => remote.save_resource(id, &changes).await,
         }
     }
 
-    /// `is_new`: there was no such event when the file was looked at.
-    pub(super) async fn save_event(
-        &self,
-        draft: &event::Draft,
-        is_new: bool,
-    ) -> Result<Saved, ApplyError> {
+    /// An event that was not there when the file was looked at. Only one that cannot be read has
+    /// this id by now, or one that the same file made meanwhile: it is saved over.
+    pub(super) async fn create_event(&self, draft: &event::Draft) -> Result<Saved, ApplyError> {
         match self {
             Destination::Store(catalog) => {
                 let Catalog { db, vault, by } = &**catalog;
                 Ok(event::save(db, vault, by, draft).await?)
             }
-            Destination::Server(remote) => remote.save_event(draft, is_new).await,
+            Destination::Server(remote) => remote.create_event(draft).await,
+        }
+    }
+
+    /// Changes what the file says of an event, over whatever else was changed meanwhile.
+    pub(super) async fn update_event(
+        &self,
+        id: &str,
+        changes: event::Changes,
+    ) -> Result<Saved, ApplyError> {
+        match self {
+            Destination::Store(catalog) => {
+                let Catalog { db, vault, by } = &**catalog;
+                let over = |_: Option<&_>, stored| Ok::<_, ApplyError>(changes.over(stored));
+                let (outcome, event) = event::edit(db, vault, by, id, over).await?;
+                Ok(Saved { id: event.id, outcome })
+            }
+            Destination::Server(remote) => remote.update_event(id, &changes).await,
         }
     }
 }

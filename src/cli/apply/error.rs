@@ -8,11 +8,19 @@ pub enum ApplyError {
     Other(anyhow::Error),
 }
 
+impl ApplyError {
+    /// It was there when the file was looked at.
+    pub fn gone() -> Self {
+        ApplyError::Conflict("it was deleted meanwhile; apply the file again".to_owned())
+    }
+}
+
 impl From<Error> for ApplyError {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { field, reason } => ApplyError::Invalid { field: field.into(), reason },
             Error::Conflict { reason } => ApplyError::Conflict(reason),
+            Error::NotFound { .. } => ApplyError::gone(),
             error => ApplyError::Other(error.into()),
         }
     }

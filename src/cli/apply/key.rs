@@ -5,19 +5,18 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::catalog::resource::KeyChange;
 use crate::cli::workshop::Key;
 
-/// The key that a resource is to have; relative paths are seen from `folder`,
+/// The key that a resource is to have, if any; relative paths are seen from `folder`,
 /// where the workshop file is.
 ///
 /// # Errors
 /// What is missing, by its name.
-pub(super) fn fetch(key: Option<&Key>, folder: &Path) -> Result<KeyChange, String> {
+pub(super) fn fetch(key: Option<&Key>, folder: &Path) -> Result<Option<SecretString>, String> {
     let (origin, text) = match key {
-        None => return Ok(KeyChange::Remove),
-        Some(Key::Literal(key)) if key.expose_secret().is_empty() => return Ok(KeyChange::Remove),
-        Some(Key::Literal(key)) => return Ok(KeyChange::Set(key.clone())),
+        None => return Ok(None),
+        Some(Key::Literal(key)) if key.expose_secret().is_empty() => return Ok(None),
+        Some(Key::Literal(key)) => return Ok(Some(key.clone())),
         Some(Key::Env(name)) => from_environment(name)?,
         Some(Key::File(path)) => from_file(&folder.join(path))?,
     };
@@ -26,7 +25,7 @@ pub(super) fn fetch(key: Option<&Key>, folder: &Path) -> Result<KeyChange, Strin
     if key.is_empty() {
         return Err(format!("{origin} is empty; leave key out where the backend needs none"));
     }
-    Ok(KeyChange::Set(SecretString::from(key)))
+    Ok(Some(SecretString::from(key)))
 }
 
 type Found = (String, Zeroizing<String>);

@@ -11,19 +11,36 @@ use super::destination::Destination;
 use super::error::ApplyError;
 use super::stored::{StoredEvent, StoredResource};
 use super::{Applied, AppliedEvent, AppliedResource, key};
-use crate::catalog::{event, resource};
+use crate::catalog::{Saved, event, resource};
 use crate::cli::workshop::{self, Place, Source, Workshop, Wrong};
 use crate::clock::now_ms;
 
-type IsNew = bool;
-
-/// Drafts in the file's order. An event's draft holds deployment names where it will
-/// hold resource ids, because resources that are new have none yet.
+/// What will be written, in the file's order.
 pub(super) struct Plan {
-    resources: Vec<resource::Draft>,
-    events: Vec<(event::Draft, IsNew)>,
+    resources: Vec<PlannedResource>,
+    events: Vec<PlannedEvent>,
     /// Resource ids by deployment name.
     ids: HashMap<String, String>,
+}
+
+struct PlannedResource {
+    /// Of the one that is there already.
+    id: Option<String>,
+    deployment: String,
+    changes: resource::Changes,
+}
+
+struct PlannedEvent {
+    name: String,
+    /// By deployment names: resources that are new have no ids yet.
+    resources: Vec<String>,
+    write: Write,
+}
+
+enum Write {
+    Create(Box<event::Draft>),
+    /// With its id.
+    Update(String, Box<event::Changes>),
 }
 
 impl Plan {
@@ -43,7 +60,7 @@ impl Plan {
         let mut resources = Vec::new();
         for (index, entry) in workshop.resources.iter().enumerate() {
             let at = Entry { source, table: "resource", index, name: &entry.deployment };
-            resources.push(resource_draft(at, entry, folder, &stored)?);
+            resources.push(planned_resource(at, entry, folder, &stored)?);
         }
         let ids: HashMap<_, _> = stored.into_iter().map(|(name, one)| (name, one.id)).collect();
         let stored = destination.events().await?;
@@ -54,16 +71,15 @@ impl Plan {
         for (index, entry) in workshop.events.iter().enumerate() {
             let at = Entry { source, table: "event", index, name: &entry.name };
             let stored = namesakes.stored(entry).map_err(|rule| at.refuse("name", rule))?;
-            let draft = event_draft(entry, stored, now_ms);
-            draft.check().map_err(|error| at.place(error.into()))?;
-            let planned = |name: &String| resources.iter().any(|r| r.deployment.trim() == name);
-            let unknown = |name: &&String| !ids.contains_key(*name) && !planned(name);
-            if let Some(name) = draft.resources.iter().find(unknown) {
+            let planned = planned_event(entry, stored, now_ms).map_err(|error| at.place(error))?;
+            let is_planned = |name: &String| resources.iter().any(|one| one.deployment == *name);
+            let unknown = |name: &&String| !ids.contains_key(*name) && !is_planned(name);
+            if let Some(name) = planned.resources.iter().find(unknown) {
                 return Err(at
                     .refuse("resources", format!("there is no resource '{name}'"))
                     .into());
             }
-            events.push((draft, stored.is_none()));
+            events.push(planned);
         }
         Ok(Self { resources, events, ids })
     }
@@ -75,23 +91,29 @@ impl Plan {
         destination: &Destination,
     ) -> anyhow::Result<Applied> {
         let mut applied = Applied::default();
-        for (index, draft) in self.resources.into_iter().enumerate() {
-            let at = Entry { source, table: "resource", index, name: &draft.deployment };
-            let saved = destination.save_resource(&draft).await.map_err(|error| at.place(error))?;
-            let deployment = draft.deployment.trim().to_owned();
-            self.ids.insert(deployment.clone(), saved.id.clone());
-            let change = saved.outcome.as_str();
-            applied.resources.push(AppliedResource { deployment, id: saved.id, change });
+        for (index, planned) in self.resources.into_iter().enumerate() {
+            let PlannedResource { id, deployment, changes } = planned;
+            let at = Entry { source, table: "resource", index, name: &deployment };
+            let saved = destination.save_resource(id.as_deref(), changes).await;
+            let Saved { id, outcome } = saved.map_err(|error| at.place(error))?;
+            self.ids.insert(deployment.clone(), id.clone());
+            applied.resources.push(AppliedResource { deployment, id, change: outcome.as_str() });
         }
-        for (index, (mut draft, is_new)) in self.events.into_iter().enumerate() {
-            let ids = draft.resources.iter().filter_map(|name| self.ids.get(name).cloned());
-            draft.resources = ids.collect();
-            let at = Entry { source, table: "event", index, name: &draft.name };
-            let saved = destination.save_event(&draft, is_new).await;
-            let saved = saved.map_err(|error| at.place(error))?;
-            let name = draft.name.trim().to_owned();
-            let change = saved.outcome.as_str();
-            applied.events.push(AppliedEvent { id: saved.id, name, change });
+        for (index, PlannedEvent { name, resources, write }) in self.events.into_iter().enumerate()
+        {
+            let at = Entry { source, table: "event", index, name: &name };
+            let ids = resources.iter().filter_map(|name| self.ids.get(name).cloned()).collect();
+            let saved = match write {
+                Write::Create(draft) => {
+                    destination.create_event(&event::Draft { resources: ids, ..*draft }).await
+                }
+                Write::Update(id, changes) => {
+                    let changes = event::Changes { resources: Some(ids), ..*changes };
+                    destination.update_event(&id, changes).await
+                }
+            };
+            let Saved { id, outcome } = saved.map_err(|error| at.place(error))?;
+            applied.events.push(AppliedEvent { id, name, change: outcome.as_str() });
         }
         Ok(applied)
     }
@@ -122,26 +144,28 @@ impl Entry<'_> {
     }
 }
 
-fn resource_draft(
+fn planned_resource(
     at: Entry<'_>,
     entry: &workshop::Resource,
     folder: &Path,
     stored: &HashMap<String, StoredResource>,
-) -> anyhow::Result<resource::Draft> {
-    let stored = stored.get(entry.deployment.trim());
-    let draft = resource::Draft {
-        id: stored.map(|stored| stored.id.clone()),
-        deployment: entry.deployment.clone(),
-        name: entry.name.clone().unwrap_or_default(),
-        kind: entry.kind.parse().map_err(|rule: String| at.refuse("type", rule))?,
-        endpoint: entry.endpoint.clone(),
-        auth: entry.auth.parse().map_err(|rule: String| at.refuse("auth", rule))?,
-        key: key::fetch(entry.key.as_ref(), folder).map_err(|rule| at.refuse("key", rule))?,
-        region: entry.region.clone(),
-        active: entry.active.or(stored.map(|stored| stored.active)).unwrap_or(true),
+) -> anyhow::Result<PlannedResource> {
+    let deployment = entry.deployment.trim().to_owned();
+    let changes = resource::Changes {
+        deployment: Some(entry.deployment.clone()),
+        name: Some(entry.name.clone().unwrap_or_default()),
+        kind: Some(entry.kind.clone()),
+        endpoint: Some(entry.endpoint.clone()),
+        auth: Some(entry.auth.clone()),
+        key: Some(key::fetch(entry.key.as_ref(), folder).map_err(|rule| at.refuse("key", rule))?),
+        region: Some(entry.region.clone()),
+        active: entry.active,
     };
-    draft.check().map_err(|error| at.place(error.into()))?;
-    Ok(draft)
+    // All that has a rule is in the file.
+    let draft = changes.clone().over(resource::Draft::default());
+    draft.and_then(|draft| draft.check()).map_err(|error| at.place(error.into()))?;
+    let id = stored.get(&deployment).map(|stored| stored.id.clone());
+    Ok(PlannedResource { id, deployment, changes })
 }
 
 /// Finds the event that an entry updates: the one with its id, else with its name.
@@ -183,33 +207,40 @@ impl<'a> Namesakes<'a> {
 /// What the file cannot say stays as it is stored. So does what it leaves out of that which is
 /// changed in the room: the window, the caps, whether registration is closed, and whether the
 /// event is switched on.
-fn event_draft(entry: &workshop::Event, stored: Option<&StoredEvent>, now_ms: i64) -> event::Draft {
-    let new = event::Draft::default();
-    let kept = stored.map(|stored| &stored.fields);
+fn planned_event(
+    entry: &workshop::Event,
+    stored: Option<&StoredEvent>,
+    now_ms: i64,
+) -> Result<PlannedEvent, ApplyError> {
+    let mut new = event::Draft { id: entry.id.clone(), active: true, ..event::Draft::default() };
     let time_zone = entry.time_zone.clone().unwrap_or_else(|| new.time_zone.clone());
-    let start = entry.start.clone().or_else(|| kept.map(|kept| kept.start.clone()));
-    let start = start.unwrap_or_else(|| next_full_hour(now_ms, &time_zone));
-    let end = entry.end.clone().or_else(|| kept.map(|kept| kept.end.clone()));
-    let end = end.unwrap_or_else(|| a_week_after(&start));
-    let kept = kept.unwrap_or(&new).clone();
-    event::Draft {
-        id: stored.map(|stored| stored.id.clone()).or_else(|| entry.id.clone()),
-        name: entry.name.clone(),
-        description: entry.description.clone(),
-        organizer_name: entry.organizer_name.clone(),
-        organizer_email: entry.organizer_email.clone(),
-        start,
-        end,
-        time_zone,
-        resources: entry.resources.iter().map(|name| name.trim().to_owned()).collect(),
-        max_token_cap: entry.max_token_cap.unwrap_or(kept.max_token_cap),
-        daily_request_cap: entry.daily_request_cap.unwrap_or(kept.daily_request_cap),
-        requests_per_minute: entry.requests_per_minute.unwrap_or(kept.requests_per_minute),
-        shared_code: Some(entry.shared_code.clone().into()),
-        registration: entry.registration.clone().unwrap_or_else(|| kept.registration.clone()),
-        active: entry.active.or(stored.map(|stored| stored.active)).unwrap_or(true),
-        ..kept
-    }
+    let changes = event::Changes {
+        name: Some(entry.name.clone()),
+        description: Some(entry.description.clone()),
+        organizer_name: Some(entry.organizer_name.clone()),
+        organizer_email: Some(entry.organizer_email.clone()),
+        start: entry.start.clone(),
+        end: entry.end.clone(),
+        time_zone: Some(time_zone.clone()),
+        max_token_cap: entry.max_token_cap,
+        daily_request_cap: entry.daily_request_cap,
+        requests_per_minute: entry.requests_per_minute,
+        shared_code: Some(Some(entry.shared_code.clone().into())),
+        registration: entry.registration.clone(),
+        active: entry.active,
+        ..event::Changes::default()
+    };
+    new.start = entry.start.clone().unwrap_or_else(|| next_full_hour(now_ms, &time_zone));
+    new.end = a_week_after(&new.start);
+    let base = stored.map_or(new, |stored| stored.fields.clone());
+    let draft = changes.clone().over(base);
+    draft.check()?;
+    let write = match stored {
+        Some(stored) => Write::Update(stored.id.clone(), Box::new(changes)),
+        None => Write::Create(Box::new(draft)),
+    };
+    let resources = entry.resources.iter().map(|name| name.trim().to_owned()).collect();
+    Ok(PlannedEvent { name: entry.name.trim().to_owned(), resources, write })
 }
 
 fn next_full_hour(now_ms: i64, time_zone: &str) -> String {
@@ -228,4 +259,60 @@ fn a_week_after(start: &str) -> String {
 
 fn wall_clock(at: DateTime) -> String {
     at.strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::open_store;
+    use crate::catalog::event::control;
+    use crate::catalog::owner;
+    use crate::cli::store::Catalog;
+    use crate::config::StoreArgs;
+
+    const FILE: &str = "\
+        [[resource]]\ndeployment = 'd'\nendpoint = 'http://127.0.0.1:9/mcp'\n\
+        [[event]]\nname = 'E'\ndescription = 'D'\norganizer_name = 'Ada'\n\
+        organizer_email = 'ada@example.org'\nresources = ['d']\n";
+
+    async fn plan(text: &str, destination: &Destination) -> Plan {
+        let source = Source { name: "w.toml", text };
+        let workshop = source.read().unwrap();
+        Plan::new(&source, &workshop, Path::new(""), destination).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_done_since_the_store_was_read_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreArgs { data_dir: folder.path().join("data"), database_url: None };
+        let (db, vault) = open_store(&store).await.unwrap();
+        let (_, same) = open_store(&store).await.unwrap();
+        let by = owner::local(&db, owner::LOCAL, 0).await.unwrap().actor(0);
+        let catalog = Catalog { db: db.clone(), vault: same, by: by.clone() };
+        let destination = Destination::Store(Box::new(catalog));
+        let source = Source { name: "w.toml", text: FILE };
+        plan(FILE, &destination).await.carry_out(&source, &destination).await.unwrap();
+        let [event] = event::list(&db, &vault, &by.owner_id).await.unwrap().try_into().unwrap();
+
+        let changed = FILE.replace("'D'", "'Another'").replace("9/mcp", "9/new");
+        let planned = plan(&changed, &destination).await;
+        control::set_active(&db, &by, &event.id, false).await.unwrap();
+        control::raise_cap(&db, &by, &event.id, event.daily_request_cap, 100).await.unwrap();
+        let resource_id = &event.links[0];
+        resource::set_active(&db, &by, resource_id, false).await.unwrap();
+        planned.carry_out(&source, &destination).await.unwrap();
+        let now = event::get(&db, &vault, &by.owner_id, &event.id).await.unwrap();
+        assert_eq!((now.description.as_str(), now.active), ("Another", false));
+        assert_eq!(now.daily_request_cap, 2 * event.daily_request_cap);
+        let resource = resource::get(&db, &vault, &by.owner_id, resource_id).await.unwrap();
+        assert_eq!(
+            (resource.endpoint.as_written().to_string(), resource.active),
+            ("http://127.0.0.1:9/new".to_owned(), false)
+        );
+
+        let planned = plan(FILE, &destination).await;
+        event::delete(&db, &by, &event.id).await.unwrap();
+        let refused = planned.carry_out(&source, &destination).await.err().unwrap().to_string();
+        insta::assert_snapshot!(refused, @"w.toml, line 4, column 1: event 'E', id: it was deleted meanwhile; apply the file again");
+    }
 }

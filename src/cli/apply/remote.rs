@@ -11,12 +11,11 @@ use http::{HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use url::{Position, Url};
 
 use super::error::ApplyError;
 use super::stored::{StoredEvent, StoredResource};
-use crate::catalog::resource::KeyChange;
 use crate::catalog::{Outcome, Saved, event, resource};
 use crate::net::EndpointPolicy;
 use crate::net::client::{self, ExchangeError, Limits};
@@ -84,7 +83,7 @@ struct List<T> {
     items: Vec<T>,
 }
 
-/// An event as the API takes it.
+/// A new event as the API takes it.
 #[derive(Serialize)]
 struct EventFields<'a> {
     id: Option<&'a str>,
@@ -122,37 +121,34 @@ impl Remote {
         Ok(items)
     }
 
-    pub(super) async fn save_resource(&self, draft: &resource::Draft) -> Result<Saved, ApplyError> {
-        let mut body = Map::from_iter([
-            ("deployment".to_owned(), json!(draft.deployment)),
-            ("name".to_owned(), json!(draft.name)),
-            ("type".to_owned(), json!(draft.kind.as_str())),
-            ("endpoint".to_owned(), json!(draft.endpoint)),
-            ("auth".to_owned(), json!(draft.auth.to_string())),
-            ("region".to_owned(), json!(draft.region)),
-            ("active".to_owned(), json!(draft.active)),
-        ]);
-        match &draft.key {
-            KeyChange::Keep => {}
-            KeyChange::Remove => drop(body.insert("key".to_owned(), Value::Null)),
-            KeyChange::Set(key) => drop(body.insert("key".to_owned(), json!(key.expose_secret()))),
-        }
-        self.save("/resources", draft.id.as_deref(), body.into()).await
-    }
-
-    /// `is_new`: the draft's id, where it has one, is what the event is to have.
-    pub(super) async fn save_event(
+    pub(super) async fn save_resource(
         &self,
-        draft: &event::Draft,
-        is_new: bool,
+        id: Option<&str>,
+        changes: &resource::Changes,
     ) -> Result<Saved, ApplyError> {
-        let fields = EventFields { id: draft.id.as_deref(), draft, active: draft.active };
-        let body = serde_json::to_value(fields).map_err(anyhow::Error::from)?;
-        let id = draft.id.as_deref().filter(|_| !is_new);
-        self.save("/events", id, body).await
+        self.save("/resources", id, changes).await
     }
 
-    async fn save(&self, noun: &str, id: Option<&str>, body: Value) -> Result<Saved, ApplyError> {
+    pub(super) async fn create_event(&self, draft: &event::Draft) -> Result<Saved, ApplyError> {
+        let id = draft.id.as_deref();
+        self.save("/events", None, EventFields { id, draft, active: draft.active }).await
+    }
+
+    pub(super) async fn update_event(
+        &self,
+        id: &str,
+        changes: &event::Changes,
+    ) -> Result<Saved, ApplyError> {
+        self.save("/events", Some(id), changes).await
+    }
+
+    async fn save(
+        &self,
+        noun: &str,
+        id: Option<&str>,
+        fields: impl Serialize,
+    ) -> Result<Saved, ApplyError> {
+        let body = serde_json::to_value(fields).map_err(anyhow::Error::from)?;
         let (method, path) = match id {
             None => (Method::POST, noun.to_owned()),
             Some(id) => (Method::PATCH, format!("{noun}/{id}")),
@@ -170,6 +166,7 @@ impl Remote {
         path: &str,
         body: Option<Value>,
     ) -> Result<T, ApplyError> {
+        let is_change = method == Method::PATCH;
         let (status, answer) = self.exchange(method, path, body).await?;
         if status.is_success() {
             return Ok(serde_json::from_slice(&answer).map_err(|_| self.odd())?);
@@ -183,6 +180,7 @@ impl Remote {
                 let reason = reason.unwrap_or(&error.message).to_owned();
                 Err(ApplyError::Invalid { field, reason })
             }
+            (None, "not_found") if is_change => Err(ApplyError::gone()),
             (None, "conflict") => Err(ApplyError::Conflict(error.message)),
             (None, _) => Err(anyhow!("{} refused: {}", self.server, error.message).into()),
         }

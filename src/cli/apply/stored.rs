@@ -9,21 +9,19 @@ use crate::catalog::event::{Draft, Event};
 pub(super) struct StoredResource {
     pub id: String,
     pub deployment: String,
-    pub active: bool,
 }
 
 /// An event, from the store or from the answer of another proxy's API.
 #[derive(Deserialize)]
 pub(super) struct StoredEvent {
     pub id: String,
-    pub active: bool,
-    /// Without `active`, which answers of the API have beside them.
+    /// Without `active`: whether it is on does not matter here.
     #[serde(flatten)]
     pub fields: Draft,
 }
 
 impl From<&Event> for StoredEvent {
     fn from(event: &Event) -> Self {
-        Self { id: event.id.clone(), active: event.active, fields: Draft::from(event) }
+        Self { id: event.id.clone(), fields: Draft::from(event) }
     }
 }

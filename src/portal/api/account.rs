@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::List;
 use super::bearer::Program;
 use super::body::Query;
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use crate::catalog::audit;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -27,8 +27,8 @@ pub struct Owner {
 }
 
 /// Who am I?
-#[utoipa::path(get, path = "/owner", tag = "owner", responses(
-    (status = 200, body = Owner), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/owner", tag = "owner", operation_id = "readOwner", responses(
+    (status = 200, body = Owner),
 ))]
 pub async fn owner(caller: Program) -> Json<Owner> {
     let (owner, token) = (caller.owner(), caller.token_name().to_owned());
@@ -56,8 +56,9 @@ pub struct Asked {
 }
 
 /// What the owner did and what was done to them, the newest first.
-#[utoipa::path(get, path = "/audit", tag = "owner", params(Asked), responses(
-    (status = 200, body = List<Entry>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/audit", tag = "owner",
+    operation_id = "listAudit", params(Asked), responses(
+    (status = 200, body = List<Entry>),
 ))]
 pub async fn audit(
     State(site): State<Site>,

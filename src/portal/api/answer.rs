@@ -11,6 +11,7 @@ pub struct List<T> {
     pub items: Vec<T>,
     /// Where there are more: what to ask for as the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub next: Option<String>,
     /// Rows that are missing because they cannot be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -10,8 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::List;
 use super::bearer::Program;
 use super::body::{Body, Path, Query};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
+use super::etag::{IfMatch, Tag, Tagged};
 use crate::catalog::attendee::{AttendeeChange, deleted};
+use crate::catalog::whole::whole;
 use crate::catalog::{attendee, event};
 use crate::clock::{DAY_MS, rfc3339};
 use crate::portal::Site;
@@ -24,11 +26,15 @@ pub struct Attendee {
     display_name: String,
     active: bool,
     /// Instead of the event's.
+    #[schema(required)]
     daily_request_cap: Option<u32>,
     created_at: String,
+    #[schema(required)]
     last_seen_at: Option<String>,
     /// The code of the last refusal.
+    #[schema(required)]
     last_error: Option<String>,
+    #[schema(required)]
     last_error_at: Option<String>,
 }
 
@@ -48,24 +54,32 @@ impl From<attendee::Attendee> for Attendee {
     }
 }
 
+/// An attendee with the version that an answer shows.
+fn tagged(site: &Site, attendee: attendee::Attendee) -> Result<Tagged<Attendee>, ApiError> {
+    let shown = Attendee::from(attendee);
+    Ok(Tagged(Tag::of(&site.vault, &shown, None)?, shown))
+}
+
 /// How many attendees one answer holds: the numbers that can be asked for, and the default.
-const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
-const USUAL_PAGE: usize = 100;
+pub const PAGE: std::ops::RangeInclusive<usize> = 1..=1000;
+pub const USUAL_PAGE: usize = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Asked {
-    /// Attendees after this one: `next` of the page before.
+    /// `next` of the page before.
     after: Option<String>,
-    /// 1 to 1000; 100 where it is left out.
+    /// Maximum number of attendees in the answer.
     limit: Option<usize>,
 }
 
 /// Attendees, in the order in which they came.
 #[utoipa::path(get, path = "/events/{id}/attendees", tag = "attendees",
+    operation_id = "listAttendees",
     params(("id" = String, Path), Asked), responses(
-    (status = 200, body = List<Attendee>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = List<Attendee>),
+    (status = 409, description = "The stored event cannot be read"),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -79,31 +93,39 @@ pub async fn list(
         return Err(ApiError::invalid("limit", rule));
     }
     event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
-    let all = attendee::list(&site.db, caller.owner_id(), &id).await?;
-    let start = match &asked.after {
-        None => 0,
-        Some(after) => {
-            let at = all.iter().position(|attendee| attendee.id == *after);
-            at.ok_or_else(|| ApiError::invalid("after", "is no attendee of this event"))? + 1
-        }
-    };
-    let is_more = all.len() > start + limit;
-    let items: Vec<_> = all.into_iter().skip(start).take(limit).map(Attendee::from).collect();
-    let next = items.last().filter(|_| is_more).map(|last| last.id.clone());
-    Ok(Json(List::page(items, next)))
+    let after = asked.after.as_deref().map(place).transpose()?;
+    let mut all = attendee::list(&site.db, caller.owner_id(), &id).await?;
+    if let Some(after) = after {
+        all.retain(|attendee| (attendee.created_at, &*attendee.id) > after);
+    }
+    let is_more = all.len() > limit;
+    all.truncate(limit);
+    let next =
+        all.last().filter(|_| is_more).map(|last| format!("{}-{}", last.created_at, last.id));
+    Ok(Json(List::page(all.into_iter().map(Attendee::from).collect(), next)))
+}
+
+/// What `next` of a page looks like: the place of its last attendee in the order of all. So the
+/// next page follows although that attendee was deleted meanwhile.
+pub const PLACE: &str = "^[0-9]{1,15}-[0-9a-f]{32}$";
+
+fn place(next: &str) -> Result<(i64, &str), ApiError> {
+    let place = next.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id)));
+    place.ok_or_else(|| ApiError::invalid("after", "must be `next` of the page before"))
 }
 
 /// One attendee.
 #[utoipa::path(get, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
+    operation_id = "readAttendee",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Attendee),
 ))]
 pub async fn read(
     State(site): State<Site>,
     caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
-) -> Result<Json<Attendee>, ApiError> {
-    Ok(Json(own(&site, &caller, &id, &attendee_id).await?.into()))
+) -> Result<Tagged<Attendee>, ApiError> {
+    tagged(&site, own(&site, &caller, &id, &attendee_id).await?)
 }
 
 async fn own(
@@ -115,11 +137,11 @@ async fn own(
     Ok(attendee::get(&site.db, caller.owner_id(), event_id, id).await?)
 }
 
-/// How many keys: as many as `count` or `names` says, whichever is more.
+/// How many keys to issue: `count`, or as many as there are `names`, whichever is more.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     count: u32,
     #[serde(default)]
     names: Vec<String>,
@@ -138,9 +160,10 @@ pub struct Issued {
 }
 
 /// Makes attendees with their keys: all or none.
-#[utoipa::path(post, path = "/events/{id}/attendees", tag = "attendees", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/events/{id}/attendees", tag = "attendees",
+    operation_id = "issueAttendees", params(("id" = String, Path)),
     request_body = Wanted, responses(
-    (status = 201, body = List<Issued>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 201, body = List<Issued>),
 ))]
 pub async fn issue(
     State(site): State<Site>,
@@ -160,18 +183,33 @@ pub async fn issue(
 }
 
 /// Switches a key off or on, or gives an attendee a cap of their own.
+///
+/// With `If-Match` this is done only if nothing of the attendee has changed since; their next call
+/// changes `last_seen_at`.
 #[utoipa::path(patch, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
-    params(("id" = String, Path), ("attendee_id" = String, Path)), request_body = AttendeeChange, responses(
-    (status = 200, body = Attendee), (status = "default", body = Problem, description = "What went wrong"),
+    operation_id = "updateAttendee",
+    params(("id" = String, Path), ("attendee_id" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body = AttendeeChange, responses(
+    (status = 200, body = Attendee),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
+    condition: IfMatch,
     Body(wanted): Body<AttendeeChange>,
-) -> Result<Json<Attendee>, ApiError> {
-    let attendee = attendee::edit(&site.db, &caller.actor(), &id, &attendee_id, wanted).await?;
-    Ok(Json(attendee.into()))
+) -> Result<Tagged<Attendee>, ApiError> {
+    let (by, allow) = (caller.actor(), allow(&site, &condition));
+    let attendee = attendee::edit(&site.db, &by, &id, &attendee_id, wanted, allow).await?;
+    tagged(&site, attendee)
+}
+
+/// Whether an attendee as stored may be changed.
+fn allow(
+    site: &Site,
+    condition: &IfMatch,
+) -> impl FnOnce(&attendee::Attendee) -> Result<(), ApiError> {
+    move |stored| condition.check(|| Ok(Some(tagged(site, stored.clone())?.0)))
 }
 
 /// A key.
@@ -191,8 +229,10 @@ fn shown<S: Serializer>(key: &SecretString, serializer: S) -> Result<S::Ok, S::E
 ///
 /// 409 for one who joined with the shared code: their key is the code and their name.
 #[utoipa::path(post, path = "/events/{id}/attendees/{attendee_id}/key", tag = "attendees",
+    operation_id = "makeNewKey",
     params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 200, body = NewKey), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = NewKey),
+    (status = 409, description = "The attendee joined with the shared code: their key is the code and their name"),
 ))]
 pub async fn new_key(
     State(site): State<Site>,
@@ -209,17 +249,19 @@ pub async fn new_key(
 ///
 /// One who joined with the shared code is refused from then on, until they are let in again.
 #[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
-    params(("id" = String, Path), ("attendee_id" = String, Path)), responses(
-    (status = 204, description = "They are gone"), (status = "default", body = Problem, description = "What went wrong"),
+    operation_id = "deleteAttendee",
+    params(("id" = String, Path), ("attendee_id" = String, Path), ("If-Match" = Option<String>, Header)), responses(
+    (status = 204, description = "They are gone"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
     caller: Program,
     Path((id, attendee_id)): Path<(String, String)>,
+    condition: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    own(&site, &caller, &id, &attendee_id).await?;
     let today = site.clock.today(site.clock.now_ms());
-    attendee::delete(&site.db, &caller.actor(), &attendee_id, today).await?;
+    let (by, allow) = (caller.actor(), allow(&site, &condition));
+    attendee::delete_if(&site.db, &by, &id, &attendee_id, today, allow).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -243,8 +285,10 @@ impl From<deleted::Deleted> for Deleted {
 
 /// Who stays out, the latest day first.
 #[utoipa::path(get, path = "/events/{id}/attendees/deleted", tag = "attendees",
+    operation_id = "listDeletedAttendees",
     params(("id" = String, Path)), responses(
-    (status = 200, body = List<Deleted>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = List<Deleted>),
+    (status = 409, description = "The stored event cannot be read"),
 ))]
 pub async fn list_deleted(
     State(site): State<Site>,
@@ -260,8 +304,9 @@ pub async fn list_deleted(
 ///
 /// What they used of a day's cap still counts for that day.
 #[utoipa::path(post, path = "/events/{id}/attendees/deleted/{user_id}/let-in", tag = "attendees",
+    operation_id = "letInAgain",
     params(("id" = String, Path), ("user_id" = String, Path)), responses(
-    (status = 204, description = "They can call again"), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 204, description = "They can call again"),
 ))]
 pub async fn let_in(
     State(site): State<Site>,

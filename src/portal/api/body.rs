@@ -27,6 +27,10 @@ impl<T: DeserializeOwned> FromRequest<Site> for Body<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // A list would be read as the values of the fields, in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::invalid("body", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (field, cause) = (error.path().to_string(), error.inner());
@@ -81,8 +85,7 @@ fn wrong(field: &str, cause: &str) -> ApiError {
         return ApiError::invalid(missing.trim_end_matches('`'), "is required");
     }
     let expected = cause.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
-    let expected = expected.replace("u32", "a positive whole number").replace("a string", "text");
-    let expected = expected.replace("a boolean", "true or false");
+    let expected = expected.replace("a string", "text").replace("a boolean", "true or false");
     let expected = if expected.starts_with("struct ") { "an object" } else { &expected };
     match field {
         "." => ApiError::invalid("body", format_args!("must be {expected}")),

@@ -2,15 +2,18 @@
 //! map. The shape is that of the data plane's refusals, so that programs which
 //! use both read errors in one way.
 
+mod code;
+
 use std::any::Any;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::code::Code;
 use crate::catalog;
 use crate::identity::throttle::Wait;
 use crate::portal::body::Unread;
@@ -28,35 +31,38 @@ pub struct Problem {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApiError {
-    /// What programs go by; it does not change.
-    code: &'static str,
+    code: Code,
     /// What is wrong and what to do, for people.
     message: String,
     /// The HTTP status.
     status: u16,
     /// The field of the body or of the query that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     field: Option<String>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// The version that is stored.
+    #[serde(skip)]
+    etag: Option<HeaderValue>,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let (status, message) = (status.as_u16(), message.into());
-        Self { code, message, status, field: None, retry_after: None }
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        let (status, message) = (code.status().as_u16(), message.into());
+        Self { code, message, status, field: None, retry_after: None, etag: None }
     }
 
     pub fn missing_token() -> Self {
         let message = "No token was sent. Make one in the portal, at Account, API tokens, and \
                        send it as Authorization: Bearer.";
-        Self::new(StatusCode::UNAUTHORIZED, "missing_token", message)
+        Self::new(Code::MissingToken, message)
     }
 
     pub fn invalid_token() -> Self {
         let message = "This token is not known here: it was revoked, has expired, or is not \
                        complete. Make another in the portal, at Account, API tokens.";
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
+        Self::new(Code::InvalidToken, message)
     }
 
     pub fn too_many_attempts(Wait(seconds): Wait) -> Self {
@@ -64,13 +70,13 @@ impl ApiError {
             "Too many unknown tokens came from your address. Check yours; another wrong one is \
              looked at in {seconds} s."
         );
-        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        let error = Self::new(Code::TooManyAttempts, message);
         Self { retry_after: Some(seconds), ..error }
     }
 
     pub fn not_found() -> Self {
         let message = "There is nothing of yours at this address. Check the ids in it.";
-        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+        Self::new(Code::NotFound, message)
     }
 
     /// `reason` follows the field's name: "is required".
@@ -78,52 +84,65 @@ impl ApiError {
         // The caller's own words, where a field is not known.
         let field: String = field.chars().take(LONGEST_FIELD).collect();
         let message = format!("{field}: {reason}");
-        let error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message);
+        let error = Self::new(Code::Invalid, message);
         Self { field: Some(field), ..error }
     }
 
     pub fn malformed(reason: impl std::fmt::Display) -> Self {
         let message = format!("The body is not valid JSON: {reason}.");
-        Self::new(StatusCode::BAD_REQUEST, "malformed", message)
+        Self::new(Code::Malformed, message)
     }
 
     pub fn unsupported_media_type() -> Self {
         let message = "Send the body as JSON, with Content-Type: application/json.";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+        Self::new(Code::UnsupportedMediaType, message)
     }
 
     pub fn body_too_large() -> Self {
         let message = "The body is larger than is taken here. Send it in parts.";
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+        Self::new(Code::BodyTooLarge, message)
     }
 
     pub fn late() -> Self {
         let message = "The body did not arrive in time. Nothing was changed; send it again.";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message)
+        Self::new(Code::BodyTimeout, message)
     }
 
     /// Too many calls are under way, from this address or of this owner.
     pub fn busy() -> Self {
         let message = "Too many calls are under way at once. Nothing was changed; wait until \
                        others have been answered, and try again.";
-        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
+        let error = Self::new(Code::Busy, message);
         Self { retry_after: Some(BUSY_SECONDS), ..error }
     }
 
     fn incomplete() -> Self {
         let message = "The body ended before all of it had come. Send it again.";
-        Self::new(StatusCode::BAD_REQUEST, "incomplete", message)
+        Self::new(Code::Incomplete, message)
     }
 
     pub fn conflict(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", reason)
+        Self::new(Code::Conflict, reason)
+    }
+
+    pub fn malformed_if_match() -> Self {
+        let message = "If-Match must be * or a list of entity tags in double quotes, as the ETag \
+                       header of an answer has one.";
+        Self::new(Code::MalformedHeader, message)
+    }
+
+    /// `current`: the tag of what is stored, if that can be read.
+    pub fn precondition_failed(current: Option<HeaderValue>) -> Self {
+        let message = "It was changed since you read it, so nothing was done. Read it again, and \
+                       send your change with the ETag that you get then.";
+        Self { etag: current, ..Self::new(Code::PreconditionFailed, message) }
     }
 
     /// Logs the cause, which is not for the caller.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a call of the API could not be answered");
         let message = "The fault is ours, and it is in the log. Tell the operator.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        Self::new(Code::Internal, message)
     }
 }
 
@@ -152,8 +171,7 @@ impl From<catalog::Error> for ApiError {
             catalog::Error::Store(_) => {
                 tracing::warn!(%error, "the store could not be asked for a call of the API");
                 let message = "The store does not answer. Try again in a moment.";
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                let error = Self::new(status, "store_unavailable", message);
+                let error = Self::new(Code::StoreUnavailable, message);
                 Self { retry_after: Some(5), ..error }
             }
             catalog::Error::Seal(_) => ApiError::internal(error),
@@ -169,8 +187,8 @@ impl From<sqlx::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
+        let status = self.code.status();
+        let (retry_after, etag) = (self.retry_after, self.etag.clone());
         let mut response = (status, Json(Problem { error: self })).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
@@ -179,6 +197,7 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        headers.extend(etag.map(|etag| (ETAG, etag)));
         response
     }
 }
@@ -189,7 +208,7 @@ pub async fn not_found() -> ApiError {
 
 pub async fn method_not_allowed() -> ApiError {
     let message = "This method is not served here; the Allow header names those that are.";
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    ApiError::new(Code::MethodNotAllowed, message)
 }
 
 /// A handler panicked: the message is logged where it happened.

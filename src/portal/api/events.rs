@@ -9,8 +9,11 @@ use utoipa::ToSchema;
 use super::answer::{List, Saved};
 use super::bearer::Program;
 use super::body::{Body, Path};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
+use super::etag::{IfMatch, Tag, Tagged};
 use crate::catalog::event::{self, Changes, Draft, control};
+use crate::catalog::seal::Vault;
+use crate::catalog::whole::whole;
 use crate::catalog::{Noun, Outcome};
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -67,9 +70,23 @@ impl From<&event::Event> for Event {
     }
 }
 
+/// The version of an event that an answer shows.
+fn tag(vault: &Vault, event: &event::Event) -> Result<Tag, ApiError> {
+    Tag::of(vault, &Event::from(event), event.shared_code.as_ref())
+}
+
+fn saved(
+    vault: &Vault,
+    outcome: Outcome,
+    event: &event::Event,
+) -> Result<Tagged<Saved<Event>>, ApiError> {
+    let tag = tag(vault, event)?;
+    Ok(Tagged(tag, Saved { change: outcome.into(), item: Event::from(event) }))
+}
+
 /// All events: active ones first, then by end.
-#[utoipa::path(get, path = "/events", tag = "events", responses(
-    (status = 200, body = List<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/events", tag = "events", operation_id = "listEvents", responses(
+    (status = 200, body = List<Event>),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -83,112 +100,122 @@ pub async fn list(
 }
 
 /// One event.
-#[utoipa::path(get, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Event), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/events/{id}", tag = "events",
+    operation_id = "readEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Event),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn read(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-) -> Result<Json<Event>, ApiError> {
+) -> Result<Tagged<Event>, ApiError> {
     let found = event::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
-    Ok(Json(Event::from(&found)))
+    Ok(Tagged(tag(&site.vault, &found)?, Event::from(&found)))
 }
 
 /// Makes an event. It is switched off unless `active` says otherwise.
-#[utoipa::path(post, path = "/events", tag = "events", request_body = Changes, responses(
-    (status = 201, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events", tag = "events",
+    operation_id = "createEvent", request_body(content = ref("#/components/schemas/NewEvent")), responses(
+    (status = 201, body = Saved<Event>),
+    (status = 409, description = "The id is taken, or the event that had it is still being removed"),
 ))]
 pub async fn create(
     State(site): State<Site>,
     caller: Program,
     Body(fields): Body<Changes>,
-) -> Result<(StatusCode, Json<Saved<Event>>), ApiError> {
-    let saved = save(&site, &caller, None, fields).await?;
-    Ok((StatusCode::CREATED, Json(saved)))
+) -> Result<(StatusCode, Tagged<Saved<Event>>), ApiError> {
+    let draft = fields.over(Draft::default());
+    let (outcome, event) = event::create(&site.db, &site.vault, &caller.actor(), &draft).await?;
+    Ok((StatusCode::CREATED, saved(&site.vault, outcome, &event)?))
 }
 
-/// Changes the fields of an event that are sent; the last write wins.
-#[utoipa::path(patch, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
+/// Changes the fields of an event that are sent, over whatever others have changed meanwhile.
+///
+/// With `If-Match` it is changed only if nobody else has changed it since.
+#[utoipa::path(patch, path = "/events/{id}", tag = "events",
+    operation_id = "updateEvent", params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     request_body = Changes, responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Event>),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
+    condition: IfMatch,
     Body(fields): Body<Changes>,
-) -> Result<Json<Saved<Event>>, ApiError> {
+) -> Result<Tagged<Saved<Event>>, ApiError> {
     if fields.id.as_ref().is_some_and(|wanted| *wanted != id) {
         return Err(ApiError::invalid("id", "cannot be changed"));
     }
-    Ok(Json(save(&site, &caller, Some(&id), fields).await?))
-}
-
-async fn save(
-    site: &Site,
-    caller: &Program,
-    id: Option<&str>,
-    fields: Changes,
-) -> Result<Saved<Event>, ApiError> {
-    let (db, vault, by) = (&site.db, &site.vault, caller.actor());
-    let (outcome, stored) = match id {
-        None => event::create(db, vault, &by, &fields.over(Draft::default())).await?,
-        // Of an event that cannot be read, every field must be sent.
-        Some(id) => {
-            event::edit(db, vault, &by, id, |stored| Ok::<_, ApiError>(fields.over(stored))).await?
-        }
+    let vault = &site.vault;
+    // Every field of an event that cannot be read must be sent.
+    let change = |stored: Option<&event::Event>, draft| {
+        condition.check(|| stored.map(|event| tag(vault, event)).transpose())?;
+        Ok::<_, ApiError>(fields.over(draft))
     };
-    Ok(Saved { change: outcome.into(), item: Event::from(&stored) })
+    let (outcome, event) = event::edit(&site.db, vault, &caller.actor(), &id, change).await?;
+    saved(vault, outcome, &event)
 }
 
 /// Deletes an event with its attendees and figures.
-#[utoipa::path(delete, path = "/events/{id}", tag = "events", params(("id" = String, Path)), responses(
-    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(delete, path = "/events/{id}", tag = "events",
+    operation_id = "deleteEvent", params(("id" = String, Path), ("If-Match" = Option<String>, Header)), responses(
+    (status = 204, description = "It is gone"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
+    condition: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    event::delete(&site.db, &caller.actor(), &id).await?;
+    let vault = &site.vault;
+    let allow = |stored: Option<&event::Event>| {
+        condition.check(|| stored.map(|event| tag(vault, event)).transpose())
+    };
+    event::delete_if(&site.db, vault, &caller.actor(), &id, allow).await?;
     site.preflights.forget(caller.owner_id(), &id);
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Switches an event off.
-#[utoipa::path(post, path = "/events/{id}/pause", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events/{id}/pause", tag = "events",
+    operation_id = "pauseEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn pause(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-) -> Result<Json<Saved<Event>>, ApiError> {
+) -> Result<Tagged<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, false).await?;
     as_it_is(&site, &caller, &id, outcome).await
 }
 
 /// Switches an event on.
-#[utoipa::path(post, path = "/events/{id}/resume", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/events/{id}/resume", tag = "events",
+    operation_id = "resumeEvent", params(("id" = String, Path)), responses(
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn resume(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-) -> Result<Json<Saved<Event>>, ApiError> {
+) -> Result<Tagged<Saved<Event>>, ApiError> {
     let outcome = control::set_active(&site.db, &caller.actor(), &id, true).await?;
     as_it_is(&site, &caller, &id, outcome).await
 }
 
 /// By how many minutes one call can extend an event: at most a day.
-const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
+pub const MINUTES: std::ops::RangeInclusive<u32> = 1..=1440;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
-    /// 1 to 1440, from the end; from now, where that is over.
+    /// Counted from the end, or from now if the event has ended.
+    #[serde(deserialize_with = "whole")]
     minutes: u32,
     /// `ends_at` as it was read: if it has changed since, nothing is done and the answer
     /// is 409. So a call that is sent again does not extend again.
@@ -196,16 +223,18 @@ pub struct Extension {
 }
 
 /// Moves the end of an event on.
-#[utoipa::path(post, path = "/events/{id}/extend", tag = "events", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/events/{id}/extend", tag = "events",
+    operation_id = "extendEvent", params(("id" = String, Path)),
     request_body = Extension, responses(
-    (status = 200, body = Saved<Event>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Event>),
+    (status = 409, description = "The end is not `ends_at` any more, or the stored row cannot be read"),
 ))]
 pub async fn extend(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
     Body(by): Body<Extension>,
-) -> Result<Json<Saved<Event>>, ApiError> {
+) -> Result<Tagged<Saved<Event>>, ApiError> {
     if !MINUTES.contains(&by.minutes) {
         let rule = format!("must be from {} to {}", MINUTES.start(), MINUTES.end());
         return Err(ApiError::invalid("minutes", rule));
@@ -227,7 +256,7 @@ async fn as_it_is(
     caller: &Program,
     id: &str,
     outcome: Outcome,
-) -> Result<Json<Saved<Event>>, ApiError> {
+) -> Result<Tagged<Saved<Event>>, ApiError> {
     let found = event::get(&site.db, &site.vault, caller.owner_id(), id).await?;
-    Ok(Json(Saved { change: outcome.into(), item: Event::from(&found) }))
+    saved(&site.vault, outcome, &found)
 }

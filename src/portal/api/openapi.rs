@@ -1,5 +1,13 @@
 //! The API's description (OpenAPI 3.1): the part that surrounds the calls, and how the whole is
-//! served. The handlers describe the calls.
+//! served. The handlers describe the calls. What is known elsewhere is added here: the rules of
+//! fields, the errors of each call, and which call can follow which.
+
+mod amend;
+mod fold;
+mod links;
+mod refusals;
+mod rules;
+mod versions;
 
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
@@ -11,16 +19,22 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::error::Problem;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "AI Proxy",
-        description = "What the portal does, for programs: the resources, events and attendees of one owner.",
+        description = "What the portal does, for programs: the resources, events and attendees of one owner.\n\n\
+            A body is JSON, in UTF-8. A field or query parameter that is unknown is refused, and so is text with a \
+            NUL character. Spaces at the ends of one line of text are dropped before its length is counted. \
+            A method that a path does not have is answered with 405 and `Allow`. Answers may get more fields.",
         version = "1",
         license(name = "MIT", identifier = "MIT"),
     ),
     servers((url = "/api/admin/v1")),
     security(("token" = [])),
+    components(schemas(Problem)),
     modifiers(&Token),
 )]
 struct Api;
@@ -63,7 +77,13 @@ impl Description {
     /// # Errors
     /// The document cannot be written as JSON.
     pub fn of(document: &Document) -> serde_json::Result<Self> {
-        serde_json::to_vec(document).map(|json| Self(json.into()))
+        let mut document = serde_json::to_value(document)?;
+        fold::fold(&mut document)?;
+        rules::state(&mut document)?;
+        refusals::state(&mut document)?;
+        versions::state(&mut document)?;
+        links::state(&mut document)?;
+        serde_json::to_vec(&document).map(|json| Self(json.into()))
     }
 }
 
@@ -74,8 +94,9 @@ impl IntoResponse for Description {
 }
 
 /// This document; no token is needed.
-#[utoipa::path(get, path = "/openapi.json", tag = "description", security(()), responses(
-    (status = 200, description = "An OpenAPI 3.1 document"),
+#[utoipa::path(get, path = "/openapi.json", tag = "description",
+    operation_id = "readDescription", security(()), responses(
+    (status = 200, body = serde_json::Value, description = "An OpenAPI 3.1 document"),
 ))]
 pub async fn serve(Extension(description): Extension<Description>) -> Description {
     description

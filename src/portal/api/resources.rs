@@ -9,8 +9,11 @@ use utoipa::ToSchema;
 use super::answer::{List, Saved};
 use super::bearer::Program;
 use super::body::{Body, Path};
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
+use super::etag::{IfMatch, Tag, Tagged};
+use crate::catalog::Outcome;
 use crate::catalog::resource::{self, Changes, Draft};
+use crate::catalog::seal::Vault;
 use crate::health;
 use crate::portal::Site;
 use crate::probe::{Failure, Report};
@@ -46,9 +49,24 @@ impl From<&resource::Resource> for Resource {
     }
 }
 
+/// The version of a resource that an answer shows.
+fn tag(vault: &Vault, resource: &resource::Resource) -> Result<Tag, ApiError> {
+    Tag::of(vault, &Resource::from(resource), resource.key.as_ref())
+}
+
+fn saved(
+    vault: &Vault,
+    outcome: Outcome,
+    resource: &resource::Resource,
+) -> Result<Tagged<Saved<Resource>>, ApiError> {
+    let tag = tag(vault, resource)?;
+    Ok(Tagged(tag, Saved { change: outcome.into(), item: Resource::from(resource) }))
+}
+
 /// All resources, by name.
-#[utoipa::path(get, path = "/resources", tag = "resources", responses(
-    (status = 200, body = List<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/resources", tag = "resources",
+    operation_id = "listResources", responses(
+    (status = 200, body = List<Resource>),
 ))]
 pub async fn list(
     State(site): State<Site>,
@@ -61,70 +79,79 @@ pub async fn list(
 }
 
 /// One resource.
-#[utoipa::path(get, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 200, body = Resource), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/resources/{id}", tag = "resources",
+    operation_id = "readResource", params(("id" = String, Path)), responses(
+    (status = 200, body = Resource),
+    (status = 409, description = "The stored row cannot be read: send all its fields, or delete it"),
 ))]
 pub async fn read(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
-) -> Result<Json<Resource>, ApiError> {
+) -> Result<Tagged<Resource>, ApiError> {
     let found = resource::get(&site.db, &site.vault, caller.owner_id(), &id).await?;
-    Ok(Json(Resource::from(&found)))
+    Ok(Tagged(tag(&site.vault, &found)?, Resource::from(&found)))
 }
 
 /// Makes a resource.
-#[utoipa::path(post, path = "/resources", tag = "resources", request_body = Changes, responses(
-    (status = 201, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/resources", tag = "resources",
+    operation_id = "createResource", request_body(content = ref("#/components/schemas/NewResource")), responses(
+    (status = 201, body = Saved<Resource>),
+    (status = 409, description = "Another resource has this deployment name"),
 ))]
 pub async fn create(
     State(site): State<Site>,
     caller: Program,
     Body(fields): Body<Changes>,
-) -> Result<(StatusCode, Json<Saved<Resource>>), ApiError> {
-    let saved = save(&site, &caller, None, fields).await?;
-    Ok((StatusCode::CREATED, Json(saved)))
+) -> Result<(StatusCode, Tagged<Saved<Resource>>), ApiError> {
+    let (vault, draft) = (&site.vault, fields.over(Draft::default())?);
+    let (outcome, resource) = resource::create(&site.db, vault, &caller.actor(), &draft).await?;
+    Ok((StatusCode::CREATED, saved(vault, outcome, &resource)?))
 }
 
-/// Changes the fields of a resource that are sent; the last write wins.
-#[utoipa::path(patch, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)),
+/// Changes the fields of a resource that are sent, over whatever others have changed meanwhile.
+///
+/// With `If-Match` it is changed only if nobody else has changed it since.
+#[utoipa::path(patch, path = "/resources/{id}", tag = "resources",
+    operation_id = "updateResource", params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     request_body = Changes, responses(
-    (status = 200, body = Saved<Resource>), (status = "default", body = Problem, description = "What went wrong"),
+    (status = 200, body = Saved<Resource>),
+    (status = 409, description = "Another resource has this deployment name"),
 ))]
 pub async fn update(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
+    condition: IfMatch,
     Body(fields): Body<Changes>,
-) -> Result<Json<Saved<Resource>>, ApiError> {
-    Ok(Json(save(&site, &caller, Some(&id), fields).await?))
-}
-
-async fn save(
-    site: &Site,
-    caller: &Program,
-    id: Option<&str>,
-    fields: Changes,
-) -> Result<Saved<Resource>, ApiError> {
-    let (db, vault, by) = (&site.db, &site.vault, caller.actor());
-    let (outcome, stored) = match id {
-        None => resource::create(db, vault, &by, &fields.over(Draft::default())?).await?,
-        // Of a resource that cannot be read, every field must be sent.
-        Some(id) => resource::edit(db, vault, &by, id, |stored| fields.over(stored)).await?,
+) -> Result<Tagged<Saved<Resource>>, ApiError> {
+    let vault = &site.vault;
+    // Every field of a resource that cannot be read must be sent.
+    let change = |stored: Option<&resource::Resource>, draft| {
+        condition.check(|| stored.map(|resource| tag(vault, resource)).transpose())?;
+        Ok::<_, ApiError>(fields.over(draft)?)
     };
-    Ok(Saved { change: outcome.into(), item: Resource::from(&stored) })
+    let (outcome, resource) = resource::edit(&site.db, vault, &caller.actor(), &id, change).await?;
+    saved(vault, outcome, &resource)
 }
 
 /// Deletes a resource that no event uses.
-#[utoipa::path(delete, path = "/resources/{id}", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 204, description = "It is gone"), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(delete, path = "/resources/{id}", tag = "resources",
+    operation_id = "deleteResource", params(("id" = String, Path), ("If-Match" = Option<String>, Header)), responses(
+    (status = 204, description = "It is gone"),
+    (status = 409, description = "An event uses the resource"),
 ))]
 pub async fn remove(
     State(site): State<Site>,
     caller: Program,
     Path(id): Path<String>,
+    condition: IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    resource::delete(&site.db, &caller.actor(), &id).await?;
+    let vault = &site.vault;
+    let allow = |stored: Option<&resource::Resource>| {
+        condition.check(|| stored.map(|resource| tag(vault, resource)).transpose())
+    };
+    resource::delete_if(&site.db, vault, &caller.actor(), &id, allow).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -134,22 +161,29 @@ pub struct Tested {
     works: bool,
     /// Why it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     reason: Option<String>,
     /// The server's name for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     server: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     protocol_version: Option<String>,
     tools: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     connect_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     latency_ms: Option<u64>,
 }
 
 /// Connects to the MCP server and lists its tools.
-#[utoipa::path(post, path = "/resources/{id}/test", tag = "resources", params(("id" = String, Path)), responses(
-    (status = 200, body = Tested), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(post, path = "/resources/{id}/test", tag = "resources",
+    operation_id = "testResource", params(("id" = String, Path)), responses(
+    (status = 200, body = Tested),
+    (status = 409, description = "It is not an MCP server, or the stored row cannot be read"),
 ))]
 pub async fn test(
     State(site): State<Site>,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::bearer::Program;
 use super::body::Path;
-use super::error::{ApiError, Problem};
+use super::error::ApiError;
 use crate::catalog::usage::breakdown::{self, Sum};
 use crate::catalog::usage::series::Span;
 use crate::catalog::{event, usage};
@@ -46,8 +46,10 @@ pub struct UsageLine {
 }
 
 /// The figures of an event, from its beginning.
-#[utoipa::path(get, path = "/events/{id}/usage", tag = "events", params(("id" = String, Path)), responses(
-    (status = 200, body = Usage), (status = "default", body = Problem, description = "What went wrong"),
+#[utoipa::path(get, path = "/events/{id}/usage", tag = "events",
+    operation_id = "readUsage", params(("id" = String, Path)), responses(
+    (status = 200, body = Usage),
+    (status = 409, description = "The stored event cannot be read"),
 ))]
 pub async fn read(
     State(site): State<Site>,

@@ -30,6 +30,15 @@ async fn keys_are_issued_in_bulk_and_shown_once() {
     let issued: Vec<_> = made.iter().map(|item| item["user_id"].clone()).collect();
     assert_eq!(seen, issued);
 
+    // The last one of a page leaves meanwhile.
+    let page = program.get(&format!("{path}?limit=2")).await.done();
+    let (last, after) = (page["items"][1]["id"].as_str(), page["next"].as_str().unwrap());
+    assert_eq!(program.delete(&format!("{path}/{}", last.unwrap())).await.status, 204);
+    let page = program.get(&format!("{path}?limit=2&after={after}")).await.done();
+    let rest: Vec<_> =
+        page["items"].as_array().unwrap().iter().map(|item| &item["user_id"]).collect();
+    assert_eq!(rest, issued[2..4].iter().collect::<Vec<_>>());
+
     assert_eq!(program.get(&format!("{path}?limit=0")).await.body["error"]["field"], "limit");
     assert_eq!(program.get(&format!("{path}?after=x")).await.body["error"]["field"], "after");
     assert_eq!(program.post(&path, json!({})).await.body["error"]["field"], "count");

@@ -96,6 +96,12 @@ async fn a_body_that_cannot_be_taken_is_told_by_its_field_and_not_quoted() {
     let nul = json!({"names": ["Ada", "\0"]});
     insta::assert_snapshot!(program.post(&path, nul).await.refusal(), @r#"422 "invalid": "names[1]: holds a NUL character""#);
 
+    // Nor is a list taken for the fields in their order.
+    let issued = program.post(&path, json!({"count": 1})).await.done();
+    let one = format!("{path}/{}", issued["items"][0]["id"].as_str().unwrap());
+    let list = program.patch(&one, json!([false, 5])).await.refusal();
+    insta::assert_snapshot!(list, @r#"422 "invalid": "body: must be an object""#);
+
     let url = format!("{}{BASE}/resources", portal.url);
     let send = async |kind: &str, body: String| {
         let request = Client::new().post(&url).bearer_auth(&program.token);

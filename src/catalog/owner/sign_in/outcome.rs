@@ -33,7 +33,9 @@ impl Outcome {
             Outcome::FirstLink => "signed in with a link for administrators",
             Outcome::WrongPassword => "wrong password",
             Outcome::NotConfirmed => "wrong password where it is asked for again",
-            Outcome::OtherAccount => "Microsoft account of somebody else where it is asked for again",
+            Outcome::OtherAccount => {
+                "Microsoft account of somebody else where it is asked for again"
+            }
             Outcome::TooMany => "not compared: too many attempts",
             Outcome::PasswordsOff => "not compared: passwords are switched off",
             Outcome::ForeignTenant => "Microsoft account of another organisation",

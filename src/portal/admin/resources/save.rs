@@ -96,7 +96,7 @@ async fn try_save(
         None => resource::create(db, vault, &by, &draft).await.map_err(Refused::from),
         // Compared with what is stored once nobody else can write.
         Some(id) => {
-            let over = |stored: Draft| {
+            let over = |_: Option<&Resource>, stored: Draft| {
                 let typed = merge::over(typed.clone(), Typed::of(&stored))?;
                 let (draft, problems) = typed.read(source);
                 if problems.is_empty() { Ok(draft) } else { Err(Refused::Problems(problems)) }
