@@ -3,6 +3,7 @@
 
 use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::owner;
+use futures_util::future::join_all;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -471,6 +472,43 @@ async fn what_both_sides_changed_is_shown_and_saving_again_decides() {
     assert_eq!((kept.name.as_str(), kept.daily_request_cap), ("Open Days", 2048));
     let replaced = send(&ada.get(&path).await, &[]).await;
     assert_eq!((replaced.daily_request_cap, replaced.active), (1500, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saves_at_once_of_different_fields_are_all_kept() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let event = make(&portal, &ada, &[("active", "on")]).await;
+    let form = ada.get(&format!("{EVENTS}/{}", event.id)).await;
+    let typed = [
+        ("name", "Open Night"),
+        ("organizer_name", "Grace"),
+        ("organizer_email", "grace@example.org"),
+        ("description", "# Bring a lamp"),
+        ("max_token_cap", "4001"),
+        ("daily_request_cap", "1001"),
+        ("requests_per_minute", "601"),
+        ("shared_code_limit", "501"),
+    ];
+    for saved in join_all(
+        typed.iter().map(|field| save_over(&ada, &form, &event, std::slice::from_ref(field))),
+    )
+    .await
+    {
+        saved.redirects_to(EVENTS);
+    }
+    let now = only(&portal, "Ada").await;
+    let stored = [
+        ("name", now.name),
+        ("organizer_name", now.organizer_name),
+        ("organizer_email", now.organizer_email),
+        ("description", now.description),
+        ("max_token_cap", now.max_token_cap.to_string()),
+        ("daily_request_cap", now.daily_request_cap.to_string()),
+        ("requests_per_minute", now.requests_per_minute.to_string()),
+        ("shared_code_limit", now.shared_code_limit.to_string()),
+    ];
+    assert_eq!(stored.each_ref().map(|(field, value)| (*field, value.as_str())), typed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
