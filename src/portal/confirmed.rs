@@ -68,9 +68,12 @@ where
         // When it was sent: a turn, the session and the body may take minutes to come.
         let sent_at = site.clock.now_ms();
         let (mut head, body) = request.into_parts();
-        let me = W::from_request_parts(&mut head, site).await.map_err(refused)?;
+        let before = W::from_request_parts(&mut head, site).await.map_err(refused)?;
         let whole = Request::from_parts(head.clone(), body);
         let sent = body::read(whole).await.map_err(|unread| refused(unread.into()))?;
+        // Again: meanwhile their sign-in may have ended, or their role.
+        let me = W::from_request_parts(&mut head, site).await.map_err(refused)?;
+        drop(before);
         let asker =
             Asker { site, me: me.as_ref(), uri: &head.uri, does: T::DOES, section: T::SECTION };
         let fields = if sent.starts_with(b"held=") {
@@ -123,7 +126,7 @@ impl Asker<'_> {
     /// The fields that waited, where the password is right.
     async fn take(&self, answered: Answered) -> Result<Vec<u8>, Response> {
         let session = self.me.session();
-        let found = held::find_for(self.site, session, &answered.held, self.uri).await;
+        let found = held::find_for(self.site, session, None, &answered.held, self.uri).await;
         let waiting = found.map_err(refused)?.ok_or_else(|| {
             let reason = "the form waited longer than ten minutes for the password, or was sent \
                           before you signed in again; go back to its page and send it once more";
@@ -134,6 +137,11 @@ impl Asker<'_> {
             Ok(()) => {
                 let noted = self.site.identity.note_confirmed(session).await;
                 noted.map_err(|error| refused(error.into()))?;
+                // Twice at once, it goes on once.
+                if !held::begin_sending(self.site, &answered.held).await.map_err(refused)? {
+                    let reason = "the form was sent already".to_owned();
+                    return Err(refused(PageError::Refused(reason)));
+                }
                 held::discard(self.site, &answered.held).await.map_err(refused)?;
                 return Ok(waiting.into_fields());
             }

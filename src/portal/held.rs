@@ -1,6 +1,6 @@
 //! Forms that wait: for an owner whose sign-in had ended when they sent one, or who is asked first
 //! who they are. What was typed stays here, sealed, and no page has it; a form is found by an id
-//! that nobody can guess, at its own path, by its owner alone.
+//! that nobody can guess, at its own path, by its owner alone, in the browser that sent it.
 //!
 //! `admin::held` keeps forms and sends them again; [`super::confirmed`] asks for a password or for
 //! Microsoft before it does.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Site;
 use super::error::PageError;
-use crate::catalog::owner::held_form::{self, NewForm};
+use crate::catalog::owner::held_form::{self, NewForm, WaitsIn};
 use crate::catalog::owner::session::OwnerSession;
 use crate::identity::session::CONFIRMED_MS;
 
@@ -22,7 +22,10 @@ use crate::identity::session::CONFIRMED_MS;
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// How long a form waits for its owner to sign in again.
-const SIGNED_OUT_MS: i64 = 30 * 60_000;
+const SIGNED_OUT_MS: i64 = SIGNED_OUT_SECONDS * 1000;
+
+/// The same, for a cookie.
+pub const SIGNED_OUT_SECONDS: i64 = 30 * 60;
 
 /// What a route says of its forms that are kept.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +39,8 @@ pub struct Kept {
 /// For whom a form waits.
 #[derive(Clone, Copy)]
 pub enum WaitsFor<'a> {
-    /// The owner with this id, to sign in.
-    Owner(&'a str),
+    /// The owner with this id, to sign in again in the browser that holds this token.
+    Owner(&'a str, &'a SecretString),
     /// Whoever is signed in here, to confirm who they are.
     Session(&'a OwnerSession),
 }
@@ -69,7 +72,7 @@ impl Held {
 /// Keeps the fields of a form that was sent to `path`.
 ///
 /// # Errors
-/// [`PageError::BadForm`]: they are no text.
+/// [`PageError::BadForm`]: they are not the fields of a form, which browsers send percent-encoded.
 pub async fn keep(
     site: &Site,
     waits_for: WaitsFor<'_>,
@@ -77,22 +80,30 @@ pub async fn keep(
     fields: &[u8],
     kept: Kept,
 ) -> Result<SecretString, PageError> {
+    // Each other byte could take six in what is sealed.
+    if !fields.iter().all(u8::is_ascii_graphic) {
+        return Err(PageError::BadForm);
+    }
     let fields = std::str::from_utf8(fields).map_err(|_| PageError::BadForm)?.to_owned();
     let held = Held { fields, does: kept.does.to_owned(), asks: kept.asks };
     let text = serde_json::to_string(&held).map_err(PageError::internal)?;
     let now = site.clock.now_ms();
-    let (owner_id, session, for_ms) = match waits_for {
-        WaitsFor::Owner(id) => (id, None, SIGNED_OUT_MS),
-        WaitsFor::Session(session) => (&*session.owner.id, Some(session.id()), CONFIRMED_MS),
+    let (owner_id, waits_in, for_ms) = match waits_for {
+        WaitsFor::Owner(id, token) => (id, WaitsIn::Browser(token), SIGNED_OUT_MS),
+        WaitsFor::Session(session) => {
+            (&*session.owner.id, WaitsIn::Session(session.id()), CONFIRMED_MS)
+        }
     };
-    let form = NewForm { owner_id, session, path, text: &text, expires_at: now + for_ms };
+    let form = NewForm { owner_id, waits_in, path, text: &text, expires_at: now + for_ms };
     Ok(held_form::keep(&site.db, &site.vault, &form, now).await?)
 }
 
-/// The form with this id, as far as the owner of `session` may send it there.
+/// The form with this id, as far as the owner of `session` may send it there, in the browser that
+/// holds the token `browser`.
 pub async fn find(
     site: &Site,
     session: &OwnerSession,
+    browser: Option<&SecretString>,
     id: &SecretString,
 ) -> Result<Found, PageError> {
     let now = site.clock.now_ms();
@@ -102,7 +113,7 @@ pub async fn find(
     if form.owner_id != session.owner.id {
         return Ok(Found::Anothers);
     }
-    if form.session.is_some_and(|only| only != session.id()) {
+    if !form.waits_in(session.id(), browser) {
         return Ok(Found::Gone);
     }
     let held: Option<Held> = serde_json::from_str(form.text.expose_secret()).ok();
@@ -113,13 +124,24 @@ pub async fn find(
 pub async fn find_for(
     site: &Site,
     session: &OwnerSession,
+    browser: Option<&SecretString>,
     id: &SecretString,
     uri: &Uri,
 ) -> Result<Option<Held>, PageError> {
-    match find(site, session, id).await? {
+    match find(site, session, browser, id).await? {
         Found::Theirs(path, held) if path == uri.path() => Ok(Some(held)),
         _ => Ok(None),
     }
+}
+
+/// Begins to send the form, which is done once. Its end is [`discard`], or [`wait_on`].
+pub async fn begin_sending(site: &Site, id: &SecretString) -> Result<bool, PageError> {
+    Ok(held_form::begin_sending(&site.db, id).await?)
+}
+
+/// Lets a form wait on that could not be sent.
+pub async fn wait_on(site: &Site, id: &SecretString) -> Result<(), PageError> {
+    Ok(held_form::wait_on(&site.db, id).await?)
 }
 
 pub async fn discard(site: &Site, id: &SecretString) -> Result<(), PageError> {

@@ -11,11 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Site;
 use super::error::PageError;
 use super::flash::Flash;
+use super::held::SIGNED_OUT_SECONDS;
 use super::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use super::page::{Answer, Frame, Section};
+use crate::catalog;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
-use crate::catalog::owner::{Owner, Role};
+use crate::catalog::owner::{Owner, Role, token};
 use crate::clock::Clock;
 use crate::identity::device;
 use crate::identity::entra::ticket;
@@ -63,6 +65,18 @@ impl Visitor {
         Self { jar: self.jar.add(ticket), ..self }
     }
 
+    /// The token by which this browser is known as the one that sent a form which is kept.
+    pub fn held_token(&self) -> Option<SecretString> {
+        Some(SecretString::from(self.jar.get(self.name(Kept::Held))?.value()))
+    }
+
+    /// The same, made where there is none, and the cookies of a browser that holds it.
+    pub fn holds_form(self) -> catalog::Result<(SecretString, CookieJar)> {
+        let token = self.held_token().map_or_else(token::random, Ok)?;
+        let cookie = self.cookie(Kept::Held, token.expose_secret().to_owned());
+        Ok((token, self.jar.add(cookie)))
+    }
+
     /// Its cookies, as far as they have changed.
     pub fn cookies(self) -> CookieJar {
         self.jar
@@ -87,6 +101,7 @@ impl Visitor {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => device::VALID_SECONDS,
             Kept::Ticket => ticket::VALID_SECONDS,
+            Kept::Held => SIGNED_OUT_SECONDS,
         };
         let mut cookie = Cookie::new(self.name(kept), value);
         cookie.set_path("/");
@@ -106,6 +121,8 @@ impl Visitor {
             (Kept::Browser, false) => "ai-proxy-browser",
             (Kept::Ticket, true) => "__Host-ai-proxy-entra",
             (Kept::Ticket, false) => "ai-proxy-entra",
+            (Kept::Held, true) => "__Host-ai-proxy-held",
+            (Kept::Held, false) => "ai-proxy-held",
         }
     }
 }
@@ -115,6 +132,7 @@ enum Kept {
     Session,
     Browser,
     Ticket,
+    Held,
 }
 
 impl<S> FromRequestParts<S> for Visitor

@@ -174,11 +174,16 @@ impl Visitor {
 
     /// The `Set-Cookie`-less value of the session's cookie.
     pub fn session(&self) -> Option<String> {
+        self.cookie("ai-proxy-session")
+    }
+
+    /// The value of a cookie that the browser holds.
+    pub fn cookie(&self, name: &str) -> Option<String> {
         use reqwest::cookie::CookieStore;
         let cookies = self.jar.cookies(&self.url.parse().unwrap())?;
         let cookies = cookies.to_str().unwrap().to_owned();
         let mut pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| *name == "ai-proxy-session").map(|(_, value)| value.to_owned())
+        pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     }
 }
 

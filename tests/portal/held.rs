@@ -3,6 +3,7 @@
 
 use ai_proxy::catalog::owner;
 use ai_proxy::clock::day_of;
+use futures_util::future::join_all;
 use http::header::{CONTENT_TYPE, ORIGIN, REFERER};
 use http::{Method, StatusCode};
 
@@ -148,6 +149,73 @@ async fn a_field_that_others_changed_meanwhile_is_a_conflict_as_ever() {
     let conflict = send_it(&ada, &waiting).await;
     assert_eq!(conflict.status, StatusCode::CONFLICT, "{}", conflict.body);
     assert!(conflict.body.contains("Typed here.") && conflict.body.contains("Typed on the phone."));
+}
+
+/// Somebody else's browser, with the cookie by which Ada's is known as hers.
+fn with_a_stolen_cookie(portal: &Portal, ada: &Visitor) -> Visitor {
+    let thief = portal.visitor();
+    let cookie = format!("ai-proxy-browser={}", ada.cookie("ai-proxy-browser").unwrap());
+    thief.jar.add_cookie_str(&cookie, &thief.url.parse().unwrap());
+    thief
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_sent_in_the_browser_alone_that_it_was_typed_in() {
+    let (portal, ada) = signed_out().await;
+    let thief = with_a_stolen_cookie(&portal, &ada);
+    let planted = next(&thief.post(NEW, &event("Planted", "")).await);
+    let page = sign_in(&ada, "Ada", &planted).await;
+    assert_eq!(
+        (page.status, &*page.text("h1")),
+        (StatusCode::NOT_FOUND, "This form is no longer kept")
+    );
+    let sent = ada.post(&format!("{NEW}?held={}", planted.rsplit('/').next().unwrap()), &[]).await;
+    assert_eq!(sent.status, StatusCode::NOT_FOUND);
+    assert_eq!(ada.post(&planted, &[]).await.status, StatusCode::NOT_FOUND, "nor discarded");
+    assert!(events(&ada).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_send_it_at_once_send_it_once() {
+    let (_portal, ada) = signed_out().await;
+    let page = ada.post(NEW, &event("Once", "Hello")).await;
+    let waiting = sign_in(&ada, "Ada", &next(&page)).await;
+    let sent = join_all((0..8).map(|_| send_it(&ada, &waiting))).await;
+    let saved = sent.iter().filter(|page| page.status == StatusCode::SEE_OTHER).count();
+    assert_eq!(saved, 1, "{:?}", sent.iter().map(|page| page.status).collect::<Vec<_>>());
+    assert_eq!(events(&ada).await, ["Once"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_an_owners_access_drops_what_waits_for_them() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let grace = portal.owner("Grace").await;
+    grace.post("/admin/sign-out", &[]).await;
+    let waiting = next(&grace.post(NEW, &event("Before", "")).await);
+    let id = owner::find(&portal.app.db, "Grace").await.unwrap().unwrap().id;
+    for action in ["deactivate", "reactivate"] {
+        ada.post(&format!("/admin/owners/{id}/{action}"), &[]).await.redirects_to("/admin/owners");
+        // Of somebody who is deactivated nothing more is kept.
+        if action == "deactivate" {
+            grace.post(NEW, &event("Deactivated", "")).await.says_signed_out();
+            let kept: i64 = sqlx::query_scalar("select count(*) from held_form")
+                .fetch_one(portal.app.db.pool())
+                .await
+                .unwrap();
+            assert_eq!(kept, 0);
+        }
+    }
+    assert_eq!(sign_in(&grace, "Grace", &waiting).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_browser_sends_as_a_form_is_not_kept() {
+    let (_portal, ada) = signed_out().await;
+    let request = ada.client.post(format!("{}{NEW}", ada.url)).header(ORIGIN, &ada.url);
+    let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let page = Page::read(request.body("name=\u{1}\u{1}").send().await.unwrap()).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use http::header::RETRY_AFTER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{PASSWORD, Portal};
+use crate::harness::{PASSWORD, Portal, Visitor};
 use crate::workshop::Workshop;
 
 const MINUTE: i64 = 60_000;
@@ -109,19 +109,17 @@ async fn who_guessed_passwords_may_try_again_after_ten_minutes() {
     stranger.sign_in("Ada", PASSWORD).await.redirects_to("/admin");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_bears_the_time_at_which_its_body_had_come() {
-    let portal = Portal::start().await;
-    let ada = portal.administrator("Ada").await;
+/// A form whose head has come, and which the proxy waits for; with when that was.
+async fn half_sent(portal: &Portal, visitor: &Visitor, path: &str, body: &str) -> (i64, TcpStream) {
     portal.pass(2 * MINUTE);
     let begun = portal.app.clock.now_ms();
-    let (host, body) = (portal.url.strip_prefix("http://").unwrap(), "name=CI&days=90");
+    let host = portal.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).await.unwrap();
     let head = format!(
-        "POST /admin/tokens HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
          cookie: ai-proxy-session={}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
          content-length: {}\r\n\r\n",
-        ada.session().unwrap(),
+        visitor.session().unwrap(),
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -133,6 +131,33 @@ async fn what_is_written_bears_the_time_at_which_its_body_had_come() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), is_seen).await.expect("the request was taken in");
+    (begun, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_their_role_while_their_form_arrives_has_it_no_more() {
+    let portal = Portal::start().await;
+    let (ada, bob) = (portal.administrator("Ada").await, portal.owner("Bob").await);
+    let id = owner::find(&portal.app.db, "Bob").await.unwrap().unwrap().id;
+    let role = format!("/admin/owners/{id}/role");
+    ada.post(&role, &[("role", "administrator")]).await.redirects_to("/admin/owners");
+    let body = "role=administrator";
+    let (_, mut stream) = half_sent(&portal, &bob, &role, body).await;
+    ada.post(&role, &[("role", "owner")]).await.redirects_to("/admin/owners");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let bob = owner::find(&portal.app.db, "Bob").await.unwrap().unwrap();
+    assert_eq!(bob.role, owner::Role::Owner);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_bears_the_time_at_which_its_body_had_come() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let (path, body) = ("/admin/tokens", "name=CI&days=90");
+    let (begun, mut stream) = half_sent(&portal, &ada, path, body).await;
     portal.pass(20 * MINUTE);
     stream.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -8,16 +8,25 @@ use sqlx::Row;
 use super::token;
 use crate::catalog::Result;
 use crate::catalog::seal::{Place, Vault};
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, Tx};
 
-/// Forms of one owner at once: the oldest make room.
+/// Forms of one owner at once, of those that wait for one session and of the others: the oldest make
+/// room.
 const OF_ONE_OWNER: i64 = 8;
+
+/// Where a form can be sent.
+#[derive(Clone, Copy)]
+pub(crate) enum WaitsIn<'a> {
+    /// In this session alone.
+    Session(&'a str),
+    /// In any session of the owner, in the browser that holds this token.
+    Browser(&'a SecretString),
+}
 
 /// A form to keep.
 pub(crate) struct NewForm<'a> {
     pub owner_id: &'a str,
-    /// The only sign-in that may send it; `None`: any of the owner's.
-    pub session: Option<&'a str>,
+    pub waits_in: WaitsIn<'a>,
     pub path: &'a str,
     pub text: &'a str,
     pub expires_at: i64,
@@ -27,9 +36,21 @@ pub(crate) struct NewForm<'a> {
 #[derive(Debug)]
 pub(crate) struct HeldForm {
     pub owner_id: String,
-    pub session: Option<String>,
+    session: Option<String>,
+    browser: Option<String>,
     pub path: String,
     pub text: SecretString,
+}
+
+impl HeldForm {
+    /// Whether it can be sent in this session, in the browser that holds this token.
+    pub(crate) fn waits_in(&self, session: &str, browser: Option<&SecretString>) -> bool {
+        match (&self.session, &self.browser) {
+            (Some(only), _) => only == session,
+            (None, Some(only)) => browser.is_some_and(|token| digest(token) == *only),
+            (None, None) => false,
+        }
+    }
 }
 
 /// Keeps a form and returns its id, which nobody can guess.
@@ -43,23 +64,32 @@ pub(crate) async fn keep(
     let digest = digest(&id);
     let row = row(&digest, form.owner_id, form.path);
     let sealed = vault.seal(place(&row), form.text)?;
+    let (session, browser) = match form.waits_in {
+        WaitsIn::Session(id) => (Some(id), None),
+        WaitsIn::Browser(token) => (None, Some(self::digest(token))),
+    };
     let mut tx = db.write().await?;
     sqlx::query(
-        "delete from held_form where owner_id = $1 and id not in (
-           select id from held_form where owner_id = $1 order by created_at desc, id limit $2)",
+        "delete from held_form where owner_id = $1
+            and (case when session is null then 1 else 0 end) = $3 and id not in (
+           select id from held_form where owner_id = $1
+            and (case when session is null then 1 else 0 end) = $3
+           order by created_at desc, id limit $2)",
     )
     .bind(form.owner_id)
     .bind(OF_ONE_OWNER - 1)
+    .bind(i64::from(session.is_none()))
     .execute(&mut *tx)
     .await?;
     sqlx::query(
         "insert into held_form
-           (id, owner_id, session, path, fields_sealed, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+           (id, owner_id, session, browser, path, fields_sealed, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(digest)
     .bind(form.owner_id)
-    .bind(form.session)
+    .bind(session)
+    .bind(browser)
     .bind(form.path)
     .bind(sealed)
     .bind(now_ms)
@@ -79,8 +109,8 @@ pub(crate) async fn find(
 ) -> Result<Option<HeldForm>> {
     let digest = digest(id);
     let found = sqlx::query(
-        "select owner_id, session, path, fields_sealed from held_form
-         where id = $1 and expires_at > $2",
+        "select owner_id, session, browser, path, fields_sealed from held_form
+         where id = $1 and expires_at > $2 and sending = 0",
     )
     .bind(&digest)
     .bind(now_ms)
@@ -91,8 +121,35 @@ pub(crate) async fn find(
     let row = row(&digest, &owner_id, &path);
     // What an earlier master key sealed has nearly expired: it is not worth an error page.
     let text = vault.open(place(&row), &found.text("fields_sealed")?).ok();
-    let session = found.try_get("session")?;
-    Ok(text.map(|text| HeldForm { owner_id, session, path, text }))
+    let (session, browser) = (found.try_get("session")?, found.try_get("browser")?);
+    Ok(text.map(|text| HeldForm { owner_id, session, browser, path, text }))
+}
+
+/// Begins to send the form: true for one who tries, however many do.
+pub(crate) async fn begin_sending(db: &Db, id: &SecretString) -> Result<bool> {
+    let begun = sqlx::query("update held_form set sending = 1 where id = $1 and sending = 0")
+        .bind(digest(id))
+        .execute(db.writer())
+        .await?;
+    Ok(begun.rows_affected() == 1)
+}
+
+/// Lets the form wait on, since it could not be sent.
+pub(crate) async fn wait_on(db: &Db, id: &SecretString) -> Result<()> {
+    sqlx::query("update held_form set sending = 0 where id = $1")
+        .bind(digest(id))
+        .execute(db.writer())
+        .await?;
+    Ok(())
+}
+
+/// Drops every form of an owner, as a part of the transaction that ends their access.
+pub(super) async fn drop_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
+    sqlx::query("delete from held_form where owner_id = $1")
+        .bind(owner_id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Keeps the form no longer.

@@ -4,7 +4,7 @@
 //! be reached.
 
 use super::link::{self, LinkFor, SetupLink};
-use super::{BY_ID, Owner, Role, api_token, find, find_row, insert, line, session};
+use super::{BY_ID, Owner, Role, api_token, find, find_row, held_form, insert, line, session};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
@@ -114,6 +114,7 @@ pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Res
         .await?;
     keep_an_administrator(&mut tx).await?;
     session::end_all_in(&mut tx, &owner.id).await?;
+    held_form::drop_all_in(&mut tx, &owner.id).await?;
     link::void_all(&mut tx, &owner.id).await?;
     api_token::revoke_all_in(&mut tx, &owner.id).await?;
     let action = if active { Action::Reactivated } else { Action::Deactivated };

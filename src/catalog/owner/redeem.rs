@@ -2,7 +2,9 @@
 //! password of the owner that it was made for.
 
 use super::link::{self, LinkFor};
-use super::{ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, insert, line, session};
+use super::{
+    ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, held_form, insert, line, session,
+};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
@@ -71,11 +73,12 @@ pub async fn redeem(
     Ok(Some(owner))
 }
 
-/// Ends every session, API token and unused link of an owner: whoever lost a password may have lost
+/// Ends every session, API token, unused link and form that waits of an owner: whoever lost a password may have lost
 /// more.
 /// Part of the transaction that uses the link up, so that no failure leaves them behind it.
 pub(super) async fn end_access(tx: &mut Tx, owner_id: &str) -> Result<()> {
     session::end_all_in(tx, owner_id).await?;
+    held_form::drop_all_in(tx, owner_id).await?;
     link::void_unused(tx, owner_id).await?;
     api_token::revoke_all_in(tx, owner_id).await
 }

@@ -81,7 +81,9 @@ impl Holder {
         match (session, asked) {
             (Some(_), None) => Ok(Turn::Handler(Request::from_parts(head.clone(), body))),
             (Some(session), Some(id)) => {
-                let found = held::find_for(&self.site, &session, &id, &head.uri).await?;
+                let browser = visitor.held_token();
+                let found =
+                    held::find_for(&self.site, &session, browser.as_ref(), &id, &head.uri).await?;
                 let Some(form) = found else { return Ok(Turn::Answered(gone())) };
                 let request = held::request(head.clone(), form.into_fields());
                 Ok(Turn::Sends(request, id))
@@ -91,11 +93,11 @@ impl Holder {
                 let answer = sign_in::once_more(&self.site, &next, sign_in::STILL_KEPT)?;
                 Ok(Turn::Answered(answer))
             }
-            (None, None) => self.keep(&visitor, head, body).await,
+            (None, None) => self.keep(visitor, head, body).await,
         }
     }
 
-    async fn keep(&self, visitor: &Visitor, head: &Parts, body: Body) -> Result<Turn, PageError> {
+    async fn keep(&self, visitor: Visitor, head: &Parts, body: Body) -> Result<Turn, PageError> {
         let route = head.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         let Some(kept) = route.and_then(|route| self.kept.get(route)) else {
             return Ok(match is_form(&head.headers) {
@@ -107,12 +109,13 @@ impl Holder {
             Some(token) => self.site.identity.owner_of_browser(token).await?,
             None => None,
         };
-        let Some(owner) = owner else {
+        let Some(owner) = owner.filter(|owner| owner.active) else {
             return Ok(Turn::Handler(Request::from_parts(head.clone(), body)));
         };
         let _turn = held_turn(&head.extensions, &owner.id).await?;
         let fields = body::read(Request::from_parts(head.clone(), body)).await?;
-        let waits_for = WaitsFor::Owner(&owner.id);
+        let (token, cookies) = visitor.holds_form()?;
+        let waits_for = WaitsFor::Owner(&owner.id, &token);
         let id = held::keep(&self.site, waits_for, head.uri.path(), &fields, *kept).await?;
         let says = match kept.asks {
             true => format!("you are asked whether to send it: it would {}", kept.does),
@@ -121,19 +124,29 @@ impl Holder {
         let says = format!(
             "Nothing has been done yet. What you typed is kept here for 30 minutes. Sign in, and {says}."
         );
-        Ok(Turn::Answered(sign_in::once_more(&self.site, &held::page(&id), &says)?))
+        let answer = sign_in::once_more(&self.site, &held::page(&id), &says)?;
+        Ok(Turn::Answered((cookies, answer).into_response()))
     }
 
     /// What was kept goes once the answer says what came of it; while the proxy is busy, or the
     /// store away, it waits on.
     async fn send(&self, request: Request, id: SecretString, next: Next) -> Response {
+        match held::begin_sending(&self.site, &id).await {
+            Ok(true) => {}
+            Ok(false) => return gone(),
+            Err(error) => return error.into_response(),
+        }
         let answer = next.run(request).await;
         let may_work_later =
             answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS;
-        if !may_work_later && let Err(error) = held::discard(&self.site, &id).await {
-            return error.into_response();
+        let left = match may_work_later {
+            true => held::wait_on(&self.site, &id).await,
+            false => held::discard(&self.site, &id).await,
+        };
+        match left {
+            Ok(()) => answer,
+            Err(error) => error.into_response(),
         }
-        answer
     }
 }
 
@@ -173,8 +186,13 @@ struct Waiting<'a> {
     asks: bool,
 }
 
-pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<SecretString>) -> Answer {
-    match held::find(&site, me.session(), &id).await? {
+pub async fn show(
+    State(site): State<Site>,
+    me: SignedIn,
+    visitor: Visitor,
+    Path(id): Path<SecretString>,
+) -> Answer {
+    match held::find(&site, me.session(), visitor.held_token().as_ref(), &id).await? {
         Found::Theirs(path, form) => page::ok(&Waiting {
             frame: me.frame(Section::Home),
             id: id.expose_secret(),
@@ -190,9 +208,10 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<SecretS
 pub async fn discard(
     State(site): State<Site>,
     me: SignedIn,
+    visitor: Visitor,
     Path(id): Path<SecretString>,
 ) -> Answer {
-    match held::find(&site, me.session(), &id).await? {
+    match held::find(&site, me.session(), visitor.held_token().as_ref(), &id).await? {
         Found::Theirs(..) => {
             held::discard(&site, &id).await?;
             me.done(&site, "/admin", Flash::done("The form was discarded. Nothing was changed."))

@@ -184,7 +184,7 @@ pub async fn issue(
 
 /// Switches a key off or on, or gives an attendee a cap of their own.
 ///
-/// With `If-Match` this is done only if nothing of the attendee has changed since; their next call
+/// With `If-Match` this is done only if what an answer shows of the attendee has not changed since; their next call
 /// changes `last_seen_at`.
 #[utoipa::path(patch, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
     operation_id = "updateAttendee",

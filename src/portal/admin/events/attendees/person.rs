@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{path, tabs};
@@ -11,6 +12,7 @@ use crate::catalog::limits::{self, CAP};
 use crate::clock;
 use crate::portal::Site;
 use crate::portal::admin::events::Tabs;
+use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::filters;
 use crate::portal::flash::Flash;
@@ -120,8 +122,19 @@ pub async fn ask_new_key(State(site): State<Site>, me: SignedIn, Path((event, id
     page::ok(&NewKey { frame: me.frame(Section::Events), list: path(&event), who })
 }
 
-pub async fn new_key(State(site): State<Site>, me: SignedIn, Path((event, id)): Ids) -> Answer {
-    use secrecy::ExposeSecret;
+#[derive(Deserialize)]
+pub struct AnotherKey {}
+
+impl Guarded for AnotherKey {
+    const DOES: &'static str = "make a new key for that attendee and show it; the old one stops";
+    const SECTION: Section = Section::Events;
+}
+
+pub async fn new_key(
+    State(site): State<Site>,
+    Path((event, id)): Ids,
+    Confirmed { me, .. }: Confirmed<AnotherKey>,
+) -> Answer {
     let who = own(&site, &me, (&event, &id)).await?;
     let key = attendee::new_key(&site.db, &site.vault, &me.actor(), &id).await?;
     let text = format!(
