@@ -70,7 +70,7 @@ class Demo:
         self.grace_id = re.search(r'/admin/owners/([^/]+)/deactivate"[^>]*aria-label="Deactivate grace"', self.page("/admin/owners"))[1]
         self.token_id = self._token("A script for the register")
         self.restore_id = self._restore()
-        self.held_id = self._held()
+        self.held_id, self.held_cookies = self._held()
 
     def guests(self) -> None:
         """People who join with the shared code, one of whom is deleted; a client of theirs that sends an odd header."""
@@ -178,15 +178,16 @@ class Demo:
         page = self.send("/admin/backup/restore", files={"file": file}, file_passphrase=PASSPHRASE)
         return page.url.path.rsplit("/", 1)[1]
 
-    def _held(self) -> str:
-        """A form that was sent after signing out: its id."""
+    def _held(self) -> tuple[str, dict[str, str]]:
+        """A form that was sent after signing out: its id, and the cookies by which it is sent."""
         fields = {"name": ADA, "password": PASSWORD}
         origin = self.portal.origin
         with httpx.Client(base_url=origin, trust_env=False, headers={"origin": origin}) as client:
             assert client.post("/admin/sign-in", data=fields).status_code == 303
             client.post("/admin/sign-out")
             answer = client.post("/admin/tokens", data={"name": "A script that waits", "days": "90"})
-        return re.search(r"/admin/held/([0-9a-f]+)", answer.text)[1]
+            cookies = {"ai-proxy-held": client.cookies["ai-proxy-held"]}
+        return re.search(r"/admin/held/([0-9a-f]+)", answer.text)[1], cookies
 
     def calls(self, rounds: int, seconds: float = 0) -> None:
         """Who has a key calls tools, some more than others, spread over that time; some call wrongly, one never rightly."""

@@ -21,6 +21,8 @@ class Place:
     who: str | None = ADA
     ids: Callable[[Demo], dict[str, str]] = lambda _: {}
     """What stands for its `{…}`."""
+    cookies: Callable[[Demo], dict[str, str]] = lambda _: {}
+    """What the browser holds beside the sign-in."""
     query: str = ""
     status: int = 200
     then: Callable[[Page, Demo], None] | None = field(default=None, compare=False)
@@ -34,6 +36,8 @@ class Place:
             if answer.request.is_navigation_request() and not 300 <= answer.status < 400:
                 answers.append(answer)
 
+        cookies = self.cookies(demo).items()
+        page.context.add_cookies([{"name": name, "value": value, "url": demo.portal.origin} for name, value in cookies])
         page.on("response", heard)
         page.goto(self.route.format(**self.ids(demo)) + self.query)
         if self.then:
@@ -169,7 +173,7 @@ PLACES = [
         then=signed_out(sends("Delete Library search")),
         status=403,
     ),
-    Place("held", "/admin/held/{id}", ids=lambda demo: {"id": demo.held_id}),
+    Place("held", "/admin/held/{id}", ids=lambda demo: {"id": demo.held_id}, cookies=lambda demo: demo.held_cookies),
     Place("held-gone", "/admin/held/{id}", ids=lambda _: {"id": "sent"}, status=404),
     Place("held-anothers", "/admin/held/{id}", who=GRACE, ids=lambda demo: {"id": demo.held_id}, status=404),
     Place("account", "/admin/account"),

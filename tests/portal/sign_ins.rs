@@ -66,7 +66,7 @@ async fn an_administrator_sees_who_tried_from_where_and_whether_it_worked() {
             "Ada | 127.0.0.1 | signed in with a link for administrators | 1",
             "Bob | 127.0.0.1 | signed in with a one-time link | 1",
             "Bob | 203.0.113.7 | not compared: too many attempts | 2",
-            "Bob | 203.0.113.7 | signed in with a password \
+            "Bob | 203.0.113.7 | signed in with a password; \
              12 attempts from there failed in the same hour | 1",
             "Bob | 203.0.113.7 | wrong password | 10",
             "not an owner’s name | 2001:db8::/64 | wrong password | 1",
@@ -105,7 +105,7 @@ async fn an_owner_sees_their_own_account_alone() {
     }
     seen.dedup();
     let own = [
-        "127.0.0.1 | signed in with a one-time link \
+        "127.0.0.1 | signed in with a one-time link; \
          3 attempts from there failed in the same hour | 1",
         "127.0.0.1 | wrong password | 3",
     ];
@@ -258,7 +258,7 @@ async fn microsoft_lets_in_or_not() {
         all,
         [
             "Ada Lovelace | 127.0.0.1 | Microsoft account of a deactivated owner | 1",
-            "Ada Lovelace | 127.0.0.1 | signed in with Microsoft \
+            "Ada Lovelace | 127.0.0.1 | signed in with Microsoft; \
              1 attempt from there failed in the same hour | 1",
             "Grace | 127.0.0.1 | signed in with a link for administrators | 1",
             "not an owner’s name | 127.0.0.1 | Microsoft account of nobody here | 1",
