@@ -30,6 +30,9 @@ pub(crate) struct Ticket {
     /// The session whose owner shows once more who they are, where nobody signs in.
     #[serde(default)]
     pub confirms: Option<String>,
+    /// The session whose owner adds an account by that link; nobody signs in there either.
+    #[serde(default)]
+    pub adds: Option<String>,
     /// UTC milliseconds.
     pub expires_at: i64,
 }
@@ -50,6 +53,7 @@ impl Ticket {
             next: next.to_owned(),
             invitation: invitation.map(|token| token.expose_secret().to_owned()),
             confirms: None,
+            adds: None,
             expires_at: now_ms + VALID_SECONDS * 1000,
         })
     }
