@@ -33,7 +33,7 @@ pub struct Identity {
     db: Arc<Db>,
     vault: Arc<Vault>,
     throttle: AttemptThrottle,
-    failures: Failures,
+    failures: Arc<Failures>,
     hasher: Hasher,
     entra: Option<Entra>,
     clock: Clock,
@@ -42,7 +42,7 @@ pub struct Identity {
 impl Identity {
     /// `entra`: where people may sign in with Microsoft.
     pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
-        let (throttle, failures) = (AttemptThrottle::default(), Failures::default());
+        let (throttle, failures) = (AttemptThrottle::default(), Arc::default());
         Self { db, vault, throttle, failures, hasher: Hasher::default(), entra, clock }
     }
 

@@ -2,6 +2,7 @@
 //! as well: passwords, Microsoft accounts, one-time links, API tokens, the sessions of browsers and
 //! who signed in, each with its SQL in a file of its own.
 
+mod access;
 pub mod api_token;
 pub mod entra;
 pub(crate) mod held_form;

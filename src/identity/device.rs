@@ -37,13 +37,14 @@ pub(super) fn issue(vault: &Vault, whom: For<'_>, now_ms: i64) -> Result<String>
 }
 
 /// What attempts of this browser are counted by, if it has signed in as this
-/// owner before.
+/// owner before. It is the proof alone: whoever holds a token can write the rest of a cookie in
+/// other ways, but has no other proof.
 pub(super) fn recognise(vault: &Vault, whom: For<'_>, token: &str, now_ms: i64) -> Option<Bucket> {
-    let (day, rest) = token.split_once('.')?;
-    let (nonce, rest) = rest.split_once('.')?;
+    let Token { day, nonce, proof, owner_id } = Token::read(token)?;
     // Earlier tokens do not name the owner.
-    let proof = rest.split_once('.').map_or(rest, |(proof, _)| proof);
-    let day: u32 = day.parse().ok()?;
+    if owner_id.is_some_and(|id| id != whom.owner_id) {
+        return None;
+    }
     if day_of(now_ms).checked_sub(day).is_none_or(|age| age > VALID_DAYS) {
         return None;
     }
@@ -51,14 +52,36 @@ pub(super) fn recognise(vault: &Vault, whom: For<'_>, token: &str, now_ms: i64) 
     let is_proof =
         |digest: Digest| verify_slices_are_equal(digest.hex().as_bytes(), proof.as_bytes()).is_ok();
     let known = is_proof(vault.digest(&text)) || vault.old_digest(&text).is_some_and(is_proof);
-    known.then(|| Bucket::Browser(Digest::sha256(token.as_bytes())))
+    known.then(|| Bucket::Browser(Digest::sha256(proof.as_bytes())))
+}
+
+/// The fields of a token.
+struct Token<'a> {
+    day: u32,
+    nonce: &'a str,
+    proof: &'a str,
+    owner_id: Option<&'a str>,
+}
+
+impl<'a> Token<'a> {
+    /// `None` for whatever [`issue`] does not write.
+    fn read(token: &'a str) -> Option<Self> {
+        let mut fields = token.split('.');
+        let (written, nonce, proof) = (fields.next()?, fields.next()?, fields.next()?);
+        let (owner_id, rest) = (fields.next(), fields.next());
+        let day: u32 = written.parse().ok()?;
+        let is_ours = rest.is_none() && day.to_string() == written;
+        is_ours.then_some(Self { day, nonce, proof, owner_id })
+    }
 }
 
 impl Identity {
     /// The owner who was the last to sign in in the browser with this token, where the password has
     /// not changed since.
     pub async fn owner_of_browser(&self, token: &str) -> Result<Option<Owner>> {
-        let Some(id) = token.splitn(4, '.').nth(3) else { return Ok(None) };
+        let Some(id) = Token::read(token).and_then(|token| token.owner_id) else {
+            return Ok(None);
+        };
         let known = owner::password::hash_of_id(&self.db, id).await?;
         let Some((owner, hash)) = known else { return Ok(None) };
         let whom = For { owner_id: &owner.id, password_hash: hash.as_deref().unwrap_or_default() };
@@ -103,6 +126,35 @@ mod tests {
         let later = format!("20001.{undated}");
         for forged in [undated, &later, "", "..", "20000.."] {
             assert!(!known(ada, forged, now + DAY_MS), "{forged}");
+        }
+    }
+    #[test]
+    fn a_token_earns_one_count_however_it_is_written() {
+        let key = MasterKey::from_base64(&STANDARD.encode([7; 32]), "the test").unwrap();
+        let vault = Vault::new(&key, None);
+        let ada = For { owner_id: "ada", password_hash: "$argon2id$one" };
+        let now = 20_000 * DAY_MS;
+        let token = issue(&vault, ada, now).unwrap();
+        let counted_by = |token: &str| recognise(&vault, ada, token, now);
+        let own = counted_by(&token).unwrap();
+        let (before, _) = token.rsplit_once('.').unwrap();
+        assert_eq!(counted_by(before), Some(own.clone()), "as it was before it named the owner");
+        assert_ne!(counted_by(&issue(&vault, ada, now).unwrap()), Some(own));
+
+        let (_, undated) = token.split_once('.').unwrap();
+        for other in [
+            format!("{before}."),
+            format!("{before}.1"),
+            format!("{before}.Ada"),
+            format!("{token}."),
+            format!("{token}.1"),
+            format!("{token} "),
+            format!("0{token}"),
+            format!("+{token}"),
+            format!(" {token}"),
+            format!("20000.{}", undated.to_uppercase()),
+        ] {
+            assert_eq!(counted_by(&other), None, "{other}");
         }
     }
 }

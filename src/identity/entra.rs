@@ -6,8 +6,10 @@
 //! same browser, with a code that Entra (`provider`, `fetch`) exchanges for a
 //! token (`id_token`). Entra says who somebody is. Who may be an owner is said
 //! here: whoever has an account already, an invitation, or a place in the settings.
-//! An owner who is signed in confirms who they are in the same way (`reauthentication`).
+//! An owner who is signed in confirms who they are in the same way (`reauthentication`), or adds an
+//! account to theirs (`addition`): both end in the session that began them, or not at all.
 
+mod addition;
 mod authorization;
 mod fetch;
 mod id_token;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use self::addition::NotAdded;
 use self::authorization::error_code;
 pub(crate) use self::authorization::{AuthorizationRequest, AuthorizationResponse};
 use self::id_token::{IdTokenError, Person};
@@ -29,10 +32,10 @@ use self::ticket::Ticket;
 use super::Identity;
 use super::throttle::{Bucket, Wait};
 use crate::catalog;
-use crate::catalog::audit::Actor;
 use crate::catalog::owner::entra::{self as accounts, Account};
+use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::sign_in::Outcome;
-use crate::catalog::owner::{Owner, link, manage};
+use crate::catalog::owner::{Owner, manage};
 use crate::config::EntraSettings;
 
 /// The settings, and what is remembered of Entra.
@@ -81,6 +84,8 @@ pub enum EntraRefusal {
         why: Unconfirmed,
         next: String,
     },
+    /// Somebody who is signed in added no account to theirs.
+    NotAdded(NotAdded),
     Throttled(Wait),
     Catalog(catalog::Error),
 }
@@ -99,6 +104,7 @@ impl EntraRefusal {
                 Some(Outcome::OtherAccount)
             }
             EntraRefusal::Unconfirmed { .. }
+            | EntraRefusal::NotAdded(_)
             | EntraRefusal::Stale
             | EntraRefusal::Cancelled
             | EntraRefusal::Unavailable
@@ -122,7 +128,8 @@ impl From<fetch::ProviderError> for EntraRefusal {
 
 /// Somebody is who they say, and an owner.
 pub struct EntraReturn {
-    /// Who signs in; `None` where the owner who is signed in has confirmed who they are.
+    /// Who signs in; `None` where the owner who is signed in has confirmed who they are, or has added
+    /// an account.
     pub signs_in: Option<Owner>,
     /// Where they wanted to go, as was said when it began.
     pub next: String,
@@ -152,21 +159,6 @@ impl Identity {
         let url =
             authorization::url(&metadata.authorization_endpoint, entra.settings.client_id, ticket);
         Ok(Some(AuthorizationRequest { url, ticket: ticket.seal(&self.vault)? }))
-    }
-
-    /// Begins a sign-in by which the owner who is signed in adds that account to theirs, and comes
-    /// back to `next`; `None` where nobody can sign in this way.
-    pub async fn begin_adding_account(
-        &self,
-        redirect_uri: String,
-        next: &str,
-        by: &Actor,
-    ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
-        if !self.has_entra() {
-            return Ok(None);
-        }
-        let link = link::to_add_account(&self.db, by).await?;
-        self.begin_entra(redirect_uri, next, Some(&link.token)).await
     }
 
     /// Ends a sign-in. Whatever comes of it, it cannot come back again.
@@ -202,19 +194,15 @@ impl Identity {
             return Err(EntraRefusal::Stale);
         }
         let unconfirmed = |why| EntraRefusal::Unconfirmed { why, next: ticket.next.clone() };
-        let confirming = match &ticket.confirms {
-            Some(id) => Some(
-                back.session
-                    .filter(|session| session.id() == id)
-                    .ok_or_else(|| unconfirmed(Unconfirmed::OtherSession))?,
-            ),
-            None => None,
-        };
+        let purpose = purpose(&ticket, back.session)?;
         match back.error {
-            Some("access_denied") if confirming.is_some() => {
-                return Err(unconfirmed(Unconfirmed::Cancelled));
+            Some("access_denied") => {
+                return Err(match purpose {
+                    Purpose::SignsIn => EntraRefusal::Cancelled,
+                    Purpose::Adds(_) => EntraRefusal::NotAdded(NotAdded::Cancelled),
+                    Purpose::Confirms(_) => unconfirmed(Unconfirmed::Cancelled),
+                });
             }
-            Some("access_denied") => return Err(EntraRefusal::Cancelled),
             Some(error) => {
                 let code = error_code(error, back.error_description);
                 tracing::warn!(code, "Entra let somebody through to nothing");
@@ -227,13 +215,19 @@ impl Identity {
         if !entra.settings.tenants.contains(&person.account.tenant) {
             return Err(EntraRefusal::ForeignTenant(person.account));
         }
-        let signs_in = match confirming {
-            Some(session) => {
+        let signs_in = match purpose {
+            Purpose::SignsIn => {
+                Some(self.owner_of(entra, &person, ticket.invitation.as_deref()).await?)
+            }
+            Purpose::Adds(session) => {
+                self.add_account(&ticket, session, person.account).await?;
+                None
+            }
+            Purpose::Confirms(session) => {
                 self.check_confirmed(&person, session).await?.map_err(unconfirmed)?;
                 self.note_confirmed(session).await?;
                 None
             }
-            None => Some(self.owner_of(entra, &person, ticket.invitation.as_deref()).await?),
         };
         self.throttle.forgive(&buckets);
         Ok(EntraReturn { signs_in, next: ticket.next })
@@ -262,6 +256,32 @@ impl Identity {
         };
         if owner.active { Ok(owner) } else { Err(EntraRefusal::Deactivated(owner)) }
     }
+}
+
+/// What a trip to Entra is for, and in whose session it must end.
+enum Purpose<'a> {
+    SignsIn,
+    Adds(&'a OwnerSession),
+    Confirms(&'a OwnerSession),
+}
+
+/// # Errors
+/// The browser is not in the session that began the trip.
+fn purpose<'a>(
+    ticket: &Ticket,
+    session: Option<&'a OwnerSession>,
+) -> Result<Purpose<'a>, EntraRefusal> {
+    let in_session = |id: &String| session.filter(|session| session.id() == id);
+    if let Some(id) = &ticket.confirms {
+        let (why, next) = (Unconfirmed::OtherSession, ticket.next.clone());
+        let session = in_session(id).ok_or(EntraRefusal::Unconfirmed { why, next })?;
+        return Ok(Purpose::Confirms(session));
+    }
+    if let Some(id) = &ticket.adds {
+        let session = in_session(id).ok_or(EntraRefusal::NotAdded(NotAdded::OtherSession))?;
+        return Ok(Purpose::Adds(session));
+    }
+    Ok(Purpose::SignsIn)
 }
 
 impl Entra {

@@ -5,8 +5,9 @@
 //! sources an hour, and so do all names together that are no owner's, so whoever guesses fills
 //! neither the memory nor the store. A process that is killed loses the last seconds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use super::{Identity, LOG};
 use crate::catalog::Result;
 use crate::catalog::owner::sign_in::{self, Key, Outcome, Source, Times, hour_of};
+use crate::db::Db;
 
 /// Sources of an account that an hour tells apart; all others count as one.
 const SOURCES: usize = 16;
@@ -22,7 +24,7 @@ const SOURCES: usize = 16;
 /// Time between two writes.
 const TICK: Duration = Duration::from_secs(10);
 
-/// How long one may take.
+/// How long one is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is counted, and what is yet to be written of it.
@@ -30,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Failures {
     counted: Mutex<Counted>,
     /// One at a time, or two would write the same.
-    writing: tokio::sync::Mutex<()>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -38,7 +40,7 @@ struct Counted {
     hour: i64,
     /// Those of this hour that are told apart, by owner; `None`: names that are no owner's.
     sources: HashMap<Option<String>, HashSet<Source>>,
-    unwritten: HashMap<Key, Times>,
+    unwritten: BTreeMap<Key, Times>,
 }
 
 impl Failures {
@@ -61,8 +63,8 @@ impl Failures {
         times.last_at = now_ms;
     }
 
-    /// Forgets what is written. Until then it stays, also where a write is given up on the way.
-    fn written(&self, written: &HashMap<Key, Times>) {
+    /// Forgets what is written. Until then it stays, so that nothing is lost where a write fails.
+    fn written(&self, written: &BTreeMap<Key, Times>) {
         let mut counted = self.counted.lock();
         for (key, times) in written {
             if let Some(left) = counted.unwritten.get_mut(key) {
@@ -70,6 +72,27 @@ impl Failures {
             }
         }
         counted.unwritten.retain(|_, left| left.count > 0);
+    }
+
+    /// Writes what is counted to the store and to the log.
+    async fn write(&self, db: &Db) -> Result<()> {
+        let unwritten = self.counted.lock().unwritten.clone();
+        if unwritten.is_empty() {
+            return Ok(());
+        }
+        sign_in::count(db, &unwritten).await?;
+        self.written(&unwritten);
+        for (key, times) in &unwritten {
+            tracing::warn!(
+                target: LOG,
+                owner = key.owner_id,
+                source = key.source.as_str(),
+                outcome = key.outcome.as_str(),
+                times = times.count,
+                "somebody could not sign in"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -86,26 +109,17 @@ impl Identity {
         }
     }
 
-    /// Writes what failed so far to the store and to the log.
+    /// Writes what failed so far, in a task of its own: whoever waits for it may give up, but a write
+    /// that was given up between its commit and [`Failures::written`] would be counted twice.
     async fn write_failures(&self) -> Result<()> {
-        let _writing = self.failures.writing.lock().await;
-        let unwritten = self.failures.counted.lock().unwritten.clone();
-        if unwritten.is_empty() {
-            return Ok(());
-        }
-        sign_in::count(&self.db, &unwritten).await?;
-        self.failures.written(&unwritten);
-        for (key, times) in &unwritten {
-            tracing::warn!(
-                target: LOG,
-                owner = key.owner_id,
-                source = key.source.as_str(),
-                outcome = key.outcome.as_str(),
-                times = times.count,
-                "somebody could not sign in"
-            );
-        }
-        Ok(())
+        let writing = self.failures.writing.clone().lock_owned().await;
+        let (db, failures) = (self.db.clone(), self.failures.clone());
+        let task = tokio::spawn(async move {
+            let _writing = writing;
+            failures.write(&db).await
+        });
+        // It is never aborted, and where it panicked its hook has said so.
+        task.await.unwrap_or(Ok(()))
     }
 
     /// Writes them from time to time, until it is aborted.
@@ -118,8 +132,8 @@ impl Identity {
         }
     }
 
-    /// Writes them once, for a bounded time; so does a page, so that it shows all of this replica's.
-    /// What could not be written stays for the next time.
+    /// Writes them once, and waits a bounded time for it; so does a page, so that it shows all of this
+    /// replica's. What could not be written stays for the next time.
     pub async fn write_failures_in_time(&self) {
         match tokio::time::timeout(PATIENCE, self.write_failures()).await {
             Ok(Ok(())) => {}
@@ -131,14 +145,22 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
-    use crate::clock::HOUR_MS;
+    use crate::catalog::seal::{MasterKey, Vault};
+    use crate::clock::{Clock, HOUR_MS};
+    use crate::db::sqlite_url;
 
     fn at(n: u32) -> IpAddr {
         IpAddr::from(n.to_be_bytes())
     }
 
-    fn unwritten(failures: &Failures) -> HashMap<Key, Times> {
+    fn unwritten(failures: &Failures) -> BTreeMap<Key, Times> {
         failures.counted.lock().unwritten.clone()
     }
 
@@ -181,7 +203,42 @@ mod tests {
         failures.written(&written);
         assert_eq!(unwritten(&failures)[&key()].count, 1);
         failures.written(&unwritten(&failures));
-        assert_eq!(unwritten(&failures), HashMap::new());
+        assert_eq!(unwritten(&failures), BTreeMap::new());
         assert_eq!(failures.counted.lock().sources.len(), 1, "the hour still knows its sources");
+    }
+    /// Ends with its future, or when that has waited as often as is left.
+    struct GivenUp<F> {
+        future: Pin<Box<F>>,
+        waits: usize,
+    }
+
+    impl<F: Future<Output = ()>> Future for GivenUp<F> {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if self.future.as_mut().poll(cx).is_ready() || self.waits == 0 {
+                return Poll::Ready(());
+            }
+            self.waits -= 1;
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_counts_once_wherever_it_is_no_longer_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&sqlite_url(&folder.path().join("ai-proxy.db"))).await.unwrap();
+        let key = MasterKey::from_base64(&STANDARD.encode([7; 32]), "the test").unwrap();
+        let (vault, clock) = (Arc::new(Vault::new(&key, None)), Clock::default());
+        let identity = Identity::new(Arc::new(db.clone()), vault, None, clock);
+        for waits in 0..20 {
+            identity.note_failure(None, at(1), Some(Outcome::WrongPassword));
+            let future = Box::pin(identity.write_failures_in_time());
+            GivenUp { future, waits }.await;
+        }
+        identity.write_failures_in_time().await;
+        let stored = "select cast(sum(times) as bigint) from sign_in";
+        let stored: i64 = sqlx::query_scalar(stored).fetch_one(db.pool()).await.unwrap();
+        assert_eq!(stored, 20);
     }
 }

@@ -143,6 +143,16 @@ impl Identity {
         password: &SecretString,
         source: IpAddr,
     ) -> Result<(), SignInRefusal> {
+        self.hash_confirmed(owner, password, source).await.map(|_| ())
+    }
+
+    /// The hash that the password was compared with.
+    async fn hash_confirmed(
+        &self,
+        owner: &Owner,
+        password: &SecretString,
+        source: IpAddr,
+    ) -> Result<String, SignInRefusal> {
         let done = self.compare_again(owner, password).await;
         if let Err(refusal) = &done {
             let outcome = refusal.outcome(Outcome::NotConfirmed);
@@ -155,22 +165,26 @@ impl Identity {
         &self,
         owner: &Owner,
         password: &SecretString,
-    ) -> Result<(), SignInRefusal> {
+    ) -> Result<String, SignInRefusal> {
+        if !self.takes_passwords() {
+            return Err(SignInRefusal::SwitchedOff);
+        }
         let buckets = [Bucket::Owner(owner.id.clone())];
         self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(SignInRefusal::Throttled)?;
         let known = owner::password::hash_of(&self.db, &owner.name).await?;
-        let hash = known.as_ref().and_then(|(_, hash)| hash.as_deref());
-        if !self.hasher.is_right(password, hash, Asker::Known).await? {
+        let hash = known.and_then(|(_, hash)| hash);
+        if !self.hasher.is_right(password, hash.as_deref(), Asker::Known).await? {
             return Err(SignInRefusal::Wrong);
         }
         self.throttle.forgive(&buckets);
-        Ok(())
+        hash.ok_or(SignInRefusal::Wrong)
     }
 
     /// Replaces an owner's password by another. Their sessions stay.
     ///
     /// # Errors
-    /// [`SignInRefusal::Wrong`]: `current` is not the password.
+    /// [`SignInRefusal::Wrong`]: `current` is not the password. [`catalog::Error::Conflict`]: it was
+    /// replaced while it was compared.
     pub async fn change_password(
         &self,
         owner: &Owner,
@@ -178,9 +192,9 @@ impl Identity {
         new: &SecretString,
         source: IpAddr,
     ) -> Result<(), SignInRefusal> {
-        self.confirm(owner, current, source).await?;
+        let old = self.hash_confirmed(owner, current, source).await?;
         let hash = self.hasher.hash(new).await?;
-        Ok(owner::password::set(&self.db, owner, &hash, self.clock.now_ms()).await?)
+        Ok(owner::password::set(&self.db, owner, &old, &hash, self.clock.now_ms()).await?)
     }
 
     /// What a one-time link is good for; `None` when it is not good any more.

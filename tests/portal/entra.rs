@@ -3,9 +3,9 @@
 use ai_proxy::catalog::owner::{self, Role, manage};
 use ai_proxy::clock::now_ms;
 use http::StatusCode;
-use http::header::{LOCATION, SET_COOKIE};
+use http::header::{COOKIE, HOST, LOCATION, ORIGIN, SET_COOKIE};
 
-use crate::harness::{PASSWORD, Portal};
+use crate::harness::{PASSWORD, Page, Portal, Visitor};
 use crate::microsoft::provider::{CLIENT_SECRET, Key, TENANT};
 use crate::microsoft::{BEGIN, Site, ada, eve};
 
@@ -235,7 +235,8 @@ async fn a_recovery_with_microsoft_ends_what_was_there_before() {
     let link = owner::link::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
     let bob = site.portal.visitor();
     let page = bob.get(&link).await;
-    assert!(page.body.contains("with Microsoft also your password"), "{}", page.body);
+    let hint = page.text(".hint:not(.field *)");
+    assert!(hint.contains("with Microsoft here removes your password"), "{hint}");
     bob.sign_in_with_microsoft(&format!("{link}/entra")).await.redirects_to("/admin");
 
     before.get("/admin").await.redirects_to("/admin/sign-in?next=%2Fadmin");
@@ -245,7 +246,119 @@ async fn a_recovery_with_microsoft_ends_what_was_there_before() {
     let refused = site.portal.visitor().sign_in("Bob", PASSWORD).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     let back = before.back_from_microsoft(&adding).await;
-    assert_eq!(before.get(&back).await.status, StatusCode::GONE);
+    is_not_added(&before.get(&back).await, "your sign-in here ended");
+}
+
+#[track_caller]
+fn is_not_added(page: &Page, words: &str) {
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.body);
+    assert_eq!(page.text("h1"), "No account was added");
+    assert!(page.text("main").contains(words), "{words}: {}", page.body);
+    assert_eq!(page.attribute("main a", "href").as_deref(), Some("/admin/account"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_with_a_password_leaves_no_microsoft_account() {
+    let site = Site::of(eve()).await;
+    site.portal.administrator("Grace").await;
+    // Whoever found Bob's password has added an account of theirs.
+    let thief = site.portal.owner("Bob").await;
+    let adding = add_account(&thief).await;
+    thief.get(&adding).await.redirects_to("/admin/account");
+    let link = owner::link::reset(&site.portal.app.db, "Bob", now_ms()).await.unwrap().url("");
+    let bob = site.portal.visitor();
+    let hint = bob.get(&link).await.text(".hint:not(.field *)");
+    assert!(hint.contains("A new password also removes any Microsoft account"), "{hint}");
+    let new = "another dozen of kites";
+    bob.post(&link, &[("password", new), ("again", new)]).await.redirects_to("/admin");
+
+    let refused = thief.sign_in_with_microsoft(BEGIN).await;
+    assert_eq!(refused.text("h1"), "You are not an owner here");
+    thief.get("/admin").await.redirects_to("/admin/sign-in?next=%2Fadmin");
+    let audit = bob.get("/admin/audit").await.text("tbody");
+    assert!(audit.contains("Bob (removed their Microsoft account)"), "{audit}");
+    assert!(bob.get("/admin/account").await.body.contains("Add a Microsoft account"));
+
+    // The last administrator who has a password has one afterwards as well.
+    let link = owner::link::reset(&site.portal.app.db, "Grace", now_ms()).await.unwrap().url("");
+    site.portal.visitor().post(&link, &[("password", new), ("again", new)]).await;
+    site.portal.visitor().sign_in("Grace", new).await.redirects_to("/admin");
+}
+
+/// Begins to add an account and signs in at Microsoft: where that sends the browser back to.
+async fn add_account(visitor: &Visitor) -> String {
+    let page = visitor.post("/admin/account/microsoft", &[]).await;
+    visitor.back_from_microsoft(&page.attribute("a#entra", "href").expect(&page.body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_added_only_in_the_session_that_asked() {
+    let site = Site::of(eve()).await;
+    let has_account = async || {
+        let listed = manage::list(&site.portal.app.db).await.unwrap();
+        listed.iter().any(|it| it.has_entra)
+    };
+    let bob = site.portal.owner("Bob").await;
+    // Signed out meanwhile, then signed in again.
+    let back = add_account(&bob).await;
+    bob.post("/admin/sign-out", &[]).await;
+    is_not_added(&bob.get(&back).await, "your sign-in here ended");
+    assert_eq!(bob.session(), None, "nobody is signed in");
+    bob.sign_in("Bob", PASSWORD).await.redirects_to("/admin");
+    let back = add_account(&bob).await;
+    bob.sign_in("Bob", PASSWORD).await.redirects_to("/admin");
+    is_not_added(&bob.get(&back).await, "your sign-in here ended");
+
+    // The ticket in a browser of nobody's, and in another one of Bob's.
+    for signs_in in [false, true] {
+        let back = add_account(&bob).await;
+        let other = site.portal.visitor();
+        if signs_in {
+            other.sign_in("Bob", PASSWORD).await.redirects_to("/admin");
+        }
+        let session = other.session();
+        let kept = {
+            use reqwest::cookie::CookieStore;
+            bob.jar.cookies(&bob.url.parse().unwrap()).unwrap()
+        };
+        for cookie in kept.to_str().unwrap().split("; ") {
+            if cookie.starts_with("ai-proxy-entra=") {
+                other.jar.add_cookie_str(cookie, &other.url.parse().unwrap());
+            }
+        }
+        is_not_added(&other.get(&back).await, "your sign-in here ended");
+        assert_eq!(other.session(), session);
+    }
+
+    // The password was changed here, or the account is being added in another window.
+    let back = add_account(&bob).await;
+    let new = "another dozen of kites";
+    let fields = [("current", PASSWORD), ("password", new), ("again", new)];
+    bob.post("/admin/account/password", &fields).await.redirects_to("/admin/account");
+    is_not_added(&bob.get(&back).await, "or your password was changed");
+    site.entra.script.lock().error = Some(("access_denied", "they changed their mind"));
+    let back = add_account(&bob).await;
+    is_not_added(&bob.get(&back).await, "was cancelled");
+    site.entra.script.lock().error = None;
+    assert!(!has_account().await);
+
+    let (back, before) = (add_account(&bob).await, bob.session());
+    bob.get(&back).await.redirects_to("/admin/account");
+    assert!(has_account().await);
+    assert_eq!(bob.session(), before, "the session stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_account_is_added_where_microsoft_could_not_send_the_browser_back() {
+    let site = Site::of(eve()).await;
+    let bob = site.portal.owner("Bob").await;
+    let asked = bob.client.post(format!("{}/admin/account/microsoft", bob.url));
+    let asked = asked.header(HOST, "proxy.example").header(ORIGIN, "http://proxy.example");
+    let cookie = format!("ai-proxy-session={}", bob.session().unwrap());
+    let asked = asked.header(COOKIE, cookie).form::<[(&str, &str)]>(&[]);
+    let refused = Page::read(asked.send().await.unwrap()).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+    assert!(refused.body.contains("cannot confirm the address"), "{}", refused.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

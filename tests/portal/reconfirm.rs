@@ -232,3 +232,54 @@ async fn who_can_show_it_in_no_way_is_told_whom_to_ask_and_has_the_rest() {
     grace.sign_in_with_microsoft(&begin).await.redirects_to("/admin");
     assert!(asks(&grace.post("/admin/owners", &[("name", "Eve")]).await));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_confirms_nothing_where_passwords_are_switched_off() {
+    let settings = ["--password-sign-in", "false"];
+    let site = Site::with(eve(), TENANT, CLIENT_SECRET, &settings).await;
+    let grace = site.portal.administrator("Grace").await;
+    let page = grace.post("/admin/account/microsoft", &[]).await;
+    let back = grace.back_from_microsoft(&page.attribute("a#entra", "href").unwrap()).await;
+    grace.get(&back).await.redirects_to("/admin/account");
+    site.portal.pass(10 * MINUTE + 1);
+    let asked = grace.post("/admin/owners", &[("name", "Bob")]).await;
+    let held = held_by(&asked.attribute("a#entra", "href").unwrap());
+    let refused = grace.post("/admin/owners", &[("held", &held), ("password", PASSWORD)]).await;
+    assert_ne!(refused.status, StatusCode::SEE_OTHER);
+    assert!(refused.body.contains("with a password is switched off here"), "{}", refused.body);
+    assert_eq!(site.owners().await, 1);
+    assert!(asks(&grace.post("/admin/owners", &[("name", "Bob")]).await), "it confirmed nothing");
+}
+
+/// The id of the form that waits, from the link to Microsoft.
+fn held_by(link: &str) -> String {
+    link.split_once("held=").unwrap().1.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn microsoft_is_asked_only_for_owners_without_a_password_and_for_a_form_of_theirs() {
+    let site = Site::of(ada()).await;
+    let ada = signed_in(&site).await;
+    let asked = ada.post(TOKENS, &TOKEN).await;
+    let path = asked.attribute("a#entra", "href").unwrap();
+    // Bob has a password, and an account as well.
+    let bob = site.portal.owner("Bob").await;
+    site.now_is(eve());
+    let page = bob.post("/admin/account/microsoft", &[]).await;
+    let back = bob.back_from_microsoft(&page.attribute("a#entra", "href").unwrap()).await;
+    bob.get(&back).await.redirects_to("/admin/account");
+    site.portal.pass(10 * MINUTE + 1);
+    let asked = bob.post(TOKENS, &TOKEN).await;
+    let held = asked.attribute("[name=held]", "value").unwrap();
+    let refused = bob.get(&format!("/admin/confirm?held={held}")).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.body);
+    assert!(refused.body.contains("Microsoft is not how you confirm"), "{}", refused.body);
+
+    // Ada's own form has expired, and Bob's is none of hers: the page of it says so.
+    for held in [held_by(&path), held, "0000".to_owned()] {
+        let away = ada.get(&format!("/admin/confirm?held={held}")).await;
+        away.redirects_to(&format!("/admin/held/{held}"));
+        let page = ada.get(&format!("/admin/held/{held}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{}", page.body);
+    }
+}

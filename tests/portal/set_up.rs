@@ -3,6 +3,8 @@
 use ai_proxy::catalog::owner::{self, Role};
 use ai_proxy::clock::now_ms;
 use http::StatusCode;
+use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use crate::harness::{PASSWORD, Portal};
 
@@ -27,6 +29,23 @@ async fn the_first_administrator_takes_over_what_the_command_line_made() {
     assert_eq!((&ada.id, ada.role), (&local.id, Role::Administrator));
     assert_eq!(owner::find(&portal.app.db, "local").await.unwrap().unwrap().id, ada.id);
     assert!(portal.app.identity.first_link().await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_administrator_takes_nothing_over_of_whoever_signs_in_as_local() {
+    let portal = Portal::start().await;
+    let db = &portal.app.db;
+    let local = owner::local(db, "local", now_ms()).await.unwrap();
+    let link = owner::link::reset(db, "local", now_ms()).await.unwrap();
+    let account = owner::entra::Account { tenant: Uuid::from_u128(1), object: Uuid::from_u128(2) };
+    let token = link.token.expose_secret();
+    owner::entra::redeem(db, token, account, now_ms()).await.unwrap().unwrap();
+
+    portal.administrator("Ada").await;
+    let ada = owner::find(db, "Ada").await.unwrap().unwrap();
+    assert_ne!(ada.id, local.id, "who signs in with that account must not be an administrator");
+    let theirs = owner::entra::owner_of(db, account).await.unwrap().unwrap();
+    assert_eq!((theirs.id, theirs.role), (local.id, Role::Owner));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -158,7 +158,7 @@ async fn older_sign_ins_are_on_further_pages_each_once_and_of_the_same_filter() 
     for n in 0..60 {
         let source = Source::of([192, 0, 2, n].into());
         let key = Key { hour: 0, owner_id: None, source, outcome: Outcome::WrongPassword };
-        sign_in::count(&portal.app.db, [(&key, &Times::once(0))]).await.unwrap();
+        sign_in::count(&portal.app.db, &[(key, Times::once(0))].into()).await.unwrap();
     }
     let first = ada.get(&format!("{SIGN_INS}?only=failed")).await;
     let links = first.attributes(".pager a", "href");

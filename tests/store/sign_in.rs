@@ -1,5 +1,6 @@
 //! Who signed in and who tried: counted by the hour, for a while.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ai_proxy::catalog::owner;
@@ -9,7 +10,11 @@ use ai_proxy::catalog::owner::sign_in::{
 
 use crate::harness::{Store, on_both};
 
-on_both![what_is_the_same_in_an_hour_is_one_row_from_every_replica, rows_are_kept_for_a_while,];
+on_both![
+    what_is_the_same_in_an_hour_is_one_row_from_every_replica,
+    replicas_that_count_the_same_do_not_wait_for_each_other,
+    rows_are_kept_for_a_while,
+];
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -27,14 +32,14 @@ async fn what_is_the_same_in_an_hour_is_one_row_from_every_replica(store: Store)
     let (here, there) = (store.clone(), store.replica().await);
     let late = Times { count: 3, first_at: NOON + 40, last_at: NOON + 90 };
     let early = Times { count: 4, first_at: NOON + 10, last_at: NOON + 50 };
-    count(&here.db, [(&wrong, &late)]).await.unwrap();
-    count(&there.db, [(&wrong, &early)]).await.unwrap();
+    count(&here.db, &[(wrong.clone(), late)].into()).await.unwrap();
+    count(&there.db, &[(wrong, early)].into()).await.unwrap();
     let nobody = key(None, Outcome::WrongPassword, NOON + 1);
     let later = key(Some(&ada.id), Outcome::WrongPassword, NOON + HOUR_MS);
     let times = Times::once(NOON + HOUR_MS);
-    count(&here.db, [(&nobody, &Times::once(NOON + 1)), (&later, &times)]).await.unwrap();
+    count(&here.db, &[(nobody, Times::once(NOON + 1)), (later, times)].into()).await.unwrap();
     let worked = key(Some(&ada.id), Outcome::Password, NOON);
-    count(&here.db, [(&worked, &Times::once(NOON + 60))]).await.unwrap();
+    count(&here.db, &[(worked, Times::once(NOON + 60))].into()).await.unwrap();
 
     let hers = list(&there.db, Whose::Owner(&ada.id), Some(false), None, 9).await.unwrap();
     assert_eq!((hers.len(), &*hers[1].owner, &*hers[1].source), (2, "Ada", "203.0.113.7"));
@@ -53,11 +58,35 @@ async fn what_is_the_same_in_an_hour_is_one_row_from_every_replica(store: Store)
     there.db.close().await;
 }
 
+async fn replicas_that_count_the_same_do_not_wait_for_each_other(store: Store) {
+    let there = store.replica().await;
+    let counting = [store.db.clone(), there.db.clone()].map(|db| {
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                // Found in another order each time, as by each replica.
+                let found: HashMap<_, _> = (0..50)
+                    .map(|n| {
+                        let source = Source::of(IpAddr::from([203, 0, 113, n]));
+                        (n, Key { source, ..key(None, Outcome::WrongPassword, NOON) })
+                    })
+                    .collect();
+                let found = found.into_values().map(|key| (key, Times::once(NOON)));
+                count(&db, &found.collect()).await.unwrap();
+            }
+        })
+    });
+    for counted in counting {
+        counted.await.unwrap();
+    }
+    assert_eq!(store.number("select cast(sum(times) as bigint) from sign_in").await, 1000);
+    there.db.close().await;
+}
+
 async fn rows_are_kept_for_a_while(store: Store) {
     for hours in [0, 1] {
         let at = NOON + hours * HOUR_MS;
         let key = key(None, Outcome::WrongPassword, at);
-        count(&store.db, [(&key, &Times::once(at))]).await.unwrap();
+        count(&store.db, &[(key, Times::once(at))].into()).await.unwrap();
     }
     let last = NOON + KEPT_DAYS * 24 * HOUR_MS;
     for (now, left) in [(last, 2), (last + 1, 1), (last + HOUR_MS, 1), (last + HOUR_MS + 1, 0)] {

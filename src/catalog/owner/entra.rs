@@ -5,8 +5,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use super::access::{end_access, remove_account};
 use super::link::{self, LinkFor};
-use super::redeem::end_access;
+use super::session::{self, OwnerSession};
 use super::{LOCAL, Owner, Role, insert, token};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
@@ -65,51 +66,78 @@ pub async fn admit(db: &Db, account: Account, name: &str, now_ms: i64) -> Result
     Ok(owner)
 }
 
-/// Uses a one-time link up: from now on its owner signs in with `account`, in place of any other.
-/// `None`: the link is not good, or not for an owner.
+/// Uses a link up that recovers an account: from now on its owner signs in with `account`, in place of
+/// any other. `None`: the link is not good, or not for that.
 ///
-/// Where it recovers their account, the password, the sessions and the API tokens of before end in the
-/// same transaction. The password of the last administrator who has one stays: without it nobody could
-/// manage owners while Microsoft cannot be reached.
+/// The password, the sessions and the API tokens of before end in the same transaction. The password
+/// of the last administrator who has one stays: without it nobody could manage owners while Microsoft
+/// cannot be reached.
 ///
 /// # Errors
 /// [`Error::Conflict`]: the account is another owner's. The link stays good.
 pub async fn redeem(db: &Db, token: &str, account: Account, now_ms: i64) -> Result<Option<Owner>> {
     let mut tx = change::write(db).await?;
-    let (id, recovers) = match link::find_live(&mut tx, token, now_ms).await? {
-        Some(LinkFor::Recovery(id)) => (id, true),
-        Some(LinkFor::NewAccount(id)) => (id, false),
-        Some(LinkFor::FirstAdministrator) | None => return Ok(None),
+    let Some(LinkFor::Recovery(id)) = link::find_live(&mut tx, token, now_ms).await? else {
+        return Ok(None);
     };
+    let Some(owner) = active(&mut tx, &id).await? else { return Ok(None) };
+    replace_account(&mut tx, account, &owner, now_ms).await?;
+    sqlx::query(
+        "update owner set password_hash = null where id = $1
+           and (role <> 'administrator' or exists (
+             select 1 from owner other where other.id <> $1 and other.active = 1
+               and other.role = 'administrator' and other.password_hash is not null))",
+    )
+    .bind(&owner.id)
+    .execute(&mut *tx)
+    .await?;
+    link::use_up(&mut tx, token, now_ms).await?;
+    end_access(&mut tx, &owner.id).await?;
+    tx.commit().await?;
+    Ok(Some(owner))
+}
+
+/// Uses a link up that adds an account to that of the owner of `session`, in place of any Microsoft
+/// account that was there. `false`: the link is not good, or not for that, or the session has ended.
+///
+/// # Errors
+/// [`Error::Conflict`]: the account is another owner's.
+pub(crate) async fn add(
+    db: &Db,
+    token: &str,
+    session: &OwnerSession,
+    account: Account,
+    now_ms: i64,
+) -> Result<bool> {
+    let mut tx = change::write(db).await?;
+    let Some(LinkFor::NewAccount(id)) = link::find_live(&mut tx, token, now_ms).await? else {
+        return Ok(false);
+    };
+    if id != session.owner.id || !session::is_open_in(&mut tx, session).await? {
+        return Ok(false);
+    }
+    let Some(owner) = active(&mut tx, &id).await? else { return Ok(false) };
+    replace_account(&mut tx, account, &owner, now_ms).await?;
+    link::use_up(&mut tx, token, now_ms).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn active(tx: &mut Tx, owner_id: &str) -> Result<Option<Owner>> {
     let row = sqlx::query("select id, name, role, active from owner where id = $1 and active = 1")
-        .bind(&id)
-        .fetch_optional(&mut *tx)
+        .bind(owner_id)
+        .fetch_optional(&mut **tx)
         .await?;
-    let Some(owner) = row.as_ref().map(Owner::read).transpose()? else { return Ok(None) };
-    if let Some(other) = owner_in(&mut tx, account).await?.filter(|other| other.id != owner.id) {
+    row.as_ref().map(Owner::read).transpose()
+}
+
+async fn replace_account(tx: &mut Tx, account: Account, owner: &Owner, now_ms: i64) -> Result<()> {
+    if let Some(other) = owner_in(tx, account).await?.filter(|other| other.id != owner.id) {
         let reason = format!("this Microsoft account already signs in as {}", other.name);
         return Err(Error::Conflict { reason });
     }
-    sqlx::query("delete from entra_account where owner_id = $1")
-        .bind(&owner.id)
-        .execute(&mut *tx)
-        .await?;
-    link::use_up(&mut tx, token, now_ms).await?;
-    if recovers {
-        sqlx::query(
-            "update owner set password_hash = null where id = $1
-               and (role <> 'administrator' or exists (
-                 select 1 from owner other where other.id <> $1 and other.active = 1
-                   and other.role = 'administrator' and other.password_hash is not null))",
-        )
-        .bind(&owner.id)
-        .execute(&mut *tx)
-        .await?;
-        end_access(&mut tx, &owner.id).await?;
-    }
-    keep_account(&mut tx, account, &owner, Action::LinkedAccount, now_ms).await?;
-    tx.commit().await?;
-    Ok(Some(owner))
+    remove_account(tx, &owner.id).await?;
+    keep_account(tx, account, owner, Action::LinkedAccount, now_ms).await
 }
 
 /// Notes that a sign-in came back; `false` if it did before. `state` is what

@@ -1,6 +1,7 @@
 //! One-time links, of three kinds: one lets whoever holds it become the first administrator. One
 //! recovers an owner's account, by a password or a Microsoft account in place of whatever was there.
-//! One adds a Microsoft account to an owner's; only the browser that asked for it holds that, sealed.
+//! One adds a Microsoft account to an owner's; only the browser that asked for it holds that, sealed,
+//! and it works only in the session that asked.
 //! What redeeming one does is in `redeem` and `entra`.
 
 use secrecy::{ExposeSecret, SecretString};
@@ -164,6 +165,16 @@ pub(super) async fn void_first(tx: &mut Tx) -> Result<()> {
 pub(super) async fn void_unused(tx: &mut Tx, owner_id: &str) -> Result<()> {
     sqlx::query("delete from setup_link where owner_id = $1 and used_at is null")
         .bind(owner_id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Voids what would add a Microsoft account to an owner's.
+pub(super) async fn void_additions(tx: &mut Tx, owner_id: &str) -> Result<()> {
+    sqlx::query("delete from setup_link where owner_id = $1 and kind = $2 and used_at is null")
+        .bind(owner_id)
+        .bind(ACCOUNT)
         .execute(&mut **tx)
         .await?;
     Ok(())

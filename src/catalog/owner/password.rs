@@ -4,9 +4,9 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{BY_ID, BY_NAME, Owner, find_row};
+use super::{BY_ID, BY_NAME, Owner, find_row, link};
 use crate::catalog::audit::{self, Action};
-use crate::catalog::{Noun, Result, change};
+use crate::catalog::{Error, Noun, Result, change};
 use crate::db::{Columns, Db};
 
 /// The owner `name`, and the hash of the password where one was set and they are active.
@@ -36,14 +36,29 @@ pub(crate) async fn is_any_set(db: &Db) -> Result<bool> {
     Ok(row.int("n")? > 0)
 }
 
-/// Replaces the owner's own password.
-pub(crate) async fn set(db: &Db, owner: &Owner, hash: &str, now_ms: i64) -> Result<()> {
+/// Replaces the owner's own password, whose hash is `old`. A Microsoft account that is being added
+/// to theirs meanwhile, perhaps by whoever knew the old one, is not added.
+///
+/// # Errors
+/// [`Error::Conflict`]: that is not their password any more. A change that began before the account
+/// was recovered must not undo the recovery.
+pub(crate) async fn set(db: &Db, owner: &Owner, old: &str, new: &str, now_ms: i64) -> Result<()> {
     let mut tx = change::write(db).await?;
-    sqlx::query("update owner set password_hash = $2 where id = $1")
-        .bind(&owner.id)
-        .bind(hash)
-        .execute(&mut *tx)
-        .await?;
+    let changed = sqlx::query(
+        "update owner set password_hash = $3
+         where id = $1 and password_hash = $2 and active = 1",
+    )
+    .bind(&owner.id)
+    .bind(old)
+    .bind(new)
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 0 {
+        let reason = "your password was replaced, or your account deactivated, while this form was \
+                      being sent, so it changed nothing; sign in with the password that is valid now";
+        return Err(Error::Conflict { reason: reason.to_owned() });
+    }
+    link::void_additions(&mut tx, &owner.id).await?;
     let (by, id) = (owner.actor(now_ms), &owner.id);
     audit::record(&mut tx, &by, Action::ChangedPassword, Noun::Owner, id, &owner.name).await?;
     Ok(tx.commit().await?)
@@ -58,4 +73,51 @@ pub(crate) async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Res
         .execute(db.writer())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::owner;
+    use crate::catalog::owner::link::{renew, to_add_account};
+    use crate::db::sqlite_url;
+
+    #[tokio::test]
+    async fn a_password_is_changed_from_the_one_that_was_compared_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&sqlite_url(&folder.path().join("ai-proxy.db"))).await.unwrap();
+        let ada = owner::local(&db, "Ada", 0).await.unwrap();
+        let store = async |hash: Option<&str>, active: i64| {
+            sqlx::query("update owner set password_hash = $1, active = $2 where name = 'Ada'")
+                .bind(hash)
+                .bind(active)
+                .execute(db.writer())
+                .await
+                .unwrap();
+        };
+        let stored = async || -> Option<String> {
+            let select = sqlx::query_scalar("select password_hash from owner where name = 'Ada'");
+            select.fetch_one(db.pool()).await.unwrap()
+        };
+        let by = ada.actor(0);
+        to_add_account(&db, &by).await.unwrap();
+        renew(&db, &by, &ada).await.unwrap();
+        store(Some("one"), 1).await;
+        set(&db, &ada, "one", "two", 1).await.unwrap();
+        assert_eq!(stored().await.as_deref(), Some("two"));
+        let links = "select kind from setup_link where used_at is null";
+        let links: Vec<String> = sqlx::query_scalar(links).fetch_all(db.pool()).await.unwrap();
+        assert_eq!(links, ["recovery"], "no account is added that was asked for before");
+
+        // Recovered meanwhile, by a password or by Microsoft, or deactivated.
+        for (hash, active) in [(Some("recovered"), 1), (None, 1), (Some("two"), 0)] {
+            store(hash, active).await;
+            let refused = set(&db, &ada, "two", "three", 2).await.unwrap_err();
+            assert!(matches!(refused, Error::Conflict { .. }), "{refused}");
+            assert_eq!(stored().await.as_deref(), hash);
+        }
+        let changes = "select count(*) from audit where action = 'changed password'";
+        let changes: i64 = sqlx::query_scalar(changes).fetch_one(db.pool()).await.unwrap();
+        assert_eq!(changes, 1, "only what was done is in the audit");
+    }
 }

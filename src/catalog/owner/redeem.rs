@@ -1,10 +1,9 @@
 //! Redeeming a one-time link: it makes the first administrator, or sets the
 //! password of the owner that it was made for.
 
+use super::access::{end_access, remove_account};
 use super::link::{self, LinkFor};
-use super::{
-    ALIAS, BY_ID, LOCAL, Owner, Role, api_token, find_row, held_form, insert, line, session,
-};
+use super::{ALIAS, BY_ID, LOCAL, Owner, Role, find_row, insert, line};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
@@ -34,8 +33,9 @@ pub async fn pending(db: &Db, token: &str, now_ms: i64) -> Result<Option<Pending
 }
 
 /// Uses the link up. `name` counts where it makes an administrator: they take
-/// over the rows of [`LOCAL`], where nobody signs in as that. `None`: the link
-/// is not good any more.
+/// over the rows of [`LOCAL`], where nobody signs in as that. Where it recovers an account, the new
+/// password is the only way in: a Microsoft account no longer is one. `None`: the link is not good any
+/// more.
 ///
 /// # Errors
 /// [`Invalid`](crate::catalog::Error::Invalid): another owner has that name.
@@ -47,9 +47,14 @@ pub async fn redeem(
     now_ms: i64,
 ) -> Result<Option<Owner>> {
     let mut tx = change::write(db).await?;
+    let mut removed = false;
     let (id, action) = match link::find_live(&mut tx, token, now_ms).await? {
         None | Some(LinkFor::NewAccount(_)) => return Ok(None),
-        Some(LinkFor::Recovery(id)) => (id, Action::SetPassword),
+        Some(LinkFor::Recovery(id)) => {
+            // It may be the account of whoever the owner recovers theirs from.
+            removed = remove_account(&mut tx, &id).await?;
+            (id, Action::SetPassword)
+        }
         Some(LinkFor::FirstAdministrator) => {
             let name = line("name", name, NAME)?;
             (administrator(&mut tx, &name, now_ms).await?, Action::BecameAdministrator)
@@ -68,19 +73,13 @@ pub async fn redeem(
     link::use_up(&mut tx, token, now_ms).await?;
     end_access(&mut tx, &id).await?;
     change::record(&mut tx, Noun::Owner, &id).await?;
-    audit::record(&mut tx, &owner.actor(now_ms), action, Noun::Owner, &id, &owner.name).await?;
+    let detail = match removed {
+        true => format!("{} (removed their Microsoft account)", owner.name),
+        false => owner.name.clone(),
+    };
+    audit::record(&mut tx, &owner.actor(now_ms), action, Noun::Owner, &id, &detail).await?;
     tx.commit().await?;
     Ok(Some(owner))
-}
-
-/// Ends every session, API token, unused link and form that waits of an owner: whoever lost a password may have lost
-/// more.
-/// Part of the transaction that uses the link up, so that no failure leaves them behind it.
-pub(super) async fn end_access(tx: &mut Tx, owner_id: &str) -> Result<()> {
-    session::end_all_in(tx, owner_id).await?;
-    held_form::drop_all_in(tx, owner_id).await?;
-    link::void_unused(tx, owner_id).await?;
-    api_token::revoke_all_in(tx, owner_id).await
 }
 
 /// The row that becomes the administrator `name`. Further links of that kind
@@ -88,7 +87,8 @@ pub(super) async fn end_access(tx: &mut Tx, owner_id: &str) -> Result<()> {
 async fn administrator(tx: &mut Tx, name: &str, now_ms: i64) -> Result<String> {
     link::void_first(tx).await?;
     let local: Option<String> = sqlx::query_scalar(
-        "select id from owner where name = $1 and password_hash is null and active = 1",
+        "select id from owner where name = $1 and password_hash is null and active = 1
+           and not exists (select 1 from entra_account where owner_id = owner.id)",
     )
     .bind(LOCAL)
     .fetch_optional(&mut **tx)

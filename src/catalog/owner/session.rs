@@ -170,6 +170,15 @@ pub(super) async fn end_all_in(tx: &mut Tx, owner_id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether nobody has ended the session since it was looked up, as a part of a transaction.
+pub(super) async fn is_open_in(tx: &mut Tx, session: &OwnerSession) -> Result<bool> {
+    let open: i64 = sqlx::query_scalar("select count(*) from owner_session where digest = $1")
+        .bind(&session.digest)
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(open > 0)
+}
+
 /// Other browsers in which the owner is signed in.
 pub(crate) async fn count_others(db: &Db, session: &OwnerSession, cutoff: Cutoff) -> Result<u64> {
     let row = sqlx::query(

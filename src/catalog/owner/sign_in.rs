@@ -6,6 +6,7 @@
 
 mod outcome;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use sqlx::any::AnyRow;
@@ -23,7 +24,7 @@ pub const KEPT_DAYS: i64 = 90;
 const SOURCES: i64 = 32;
 
 /// Where somebody signs in from: an IPv4 address, or the /64 network of an IPv6 one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(String);
 
 impl Source {
@@ -45,7 +46,7 @@ impl Source {
 }
 
 /// What is counted as one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// UTC milliseconds of its start.
     pub hour: i64,
@@ -74,11 +75,9 @@ pub fn hour_of(at: i64) -> i64 {
     at - at.rem_euclid(HOUR_MS)
 }
 
-/// Adds to what is counted.
-pub async fn count<'a>(
-    db: &Db,
-    counted: impl IntoIterator<Item = (&'a Key, &'a Times)>,
-) -> Result<()> {
+/// Adds to what is counted. Every replica locks the rows in one order, that of the map, or two could
+/// wait for each other.
+pub async fn count(db: &Db, counted: &BTreeMap<Key, Times>) -> Result<()> {
     let mut tx = db.write().await?;
     for (key, times) in counted {
         add(&mut tx, key, times).await?;

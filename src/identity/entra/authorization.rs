@@ -12,8 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::reauthentication::MAX_AGE_SECONDS;
-use super::ticket::Ticket;
+use super::ticket::{MAX_AGE_SECONDS, Ticket};
 use crate::catalog::Digest;
 use crate::catalog::owner::session::OwnerSession;
 

@@ -3,15 +3,12 @@
 //! Nobody becomes an owner by it, and no session begins.
 
 use super::id_token::{Person, SKEW_SECONDS};
-use super::ticket::Ticket;
+use super::ticket::{MAX_AGE_SECONDS, Ticket};
 use super::{AuthorizationRequest, EntraRefusal};
 use crate::catalog;
 use crate::catalog::owner::entra as accounts;
 use crate::catalog::owner::session::OwnerSession;
 use crate::identity::Identity;
-
-/// How long ago somebody may have signed in at Microsoft to show who they are, in seconds.
-pub(super) const MAX_AGE_SECONDS: i64 = 300;
 
 /// Why it is not taken that an owner is who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

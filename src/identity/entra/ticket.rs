@@ -11,6 +11,9 @@ use crate::catalog::seal::{Place, Vault};
 /// How long a sign-in may take, in seconds: what its cookie says as well.
 pub(crate) const VALID_SECONDS: i64 = 600;
 
+/// How long ago somebody may have signed in at Microsoft to show who they are, in seconds.
+pub(super) const MAX_AGE_SECONDS: i64 = 300;
+
 const PLACE: Place<'static> = Place { table: "entra", row: "sign-in", column: "ticket" };
 
 /// Of one sign-in.
@@ -30,6 +33,9 @@ pub(crate) struct Ticket {
     /// The session whose owner shows once more who they are, where nobody signs in.
     #[serde(default)]
     pub confirms: Option<String>,
+    /// The session whose owner adds an account by that link; nobody signs in there either.
+    #[serde(default)]
+    pub adds: Option<String>,
     /// UTC milliseconds.
     pub expires_at: i64,
 }
@@ -50,6 +56,7 @@ impl Ticket {
             next: next.to_owned(),
             invitation: invitation.map(|token| token.expose_secret().to_owned()),
             confirms: None,
+            adds: None,
             expires_at: now_ms + VALID_SECONDS * 1000,
         })
     }

@@ -13,18 +13,21 @@ use super::sign_in::{self, local};
 use crate::catalog::owner::entra::Account;
 use crate::catalog::owner::redeem::Pending;
 use crate::identity::entra::{
-    AuthorizationRequest, AuthorizationResponse, EntraRefusal, Unconfirmed,
+    AuthorizationRequest, AuthorizationResponse, EntraRefusal, NotAdded, Unconfirmed,
 };
 use crate::identity::session::{Proof, SessionAsker};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
-use crate::portal::held;
+use crate::portal::held::{self, Found};
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::{SignedIn, Visitor};
 
 const CALLBACK: &str = "/admin/sign-in/entra/callback";
+
+/// Where an owner adds a Microsoft account.
+const ACCOUNT: &str = "/admin/account";
 
 #[derive(Deserialize)]
 pub struct Asked {
@@ -72,7 +75,21 @@ pub async fn begin_confirming(
     me: SignedIn,
     Query(waiting): Query<Waiting>,
 ) -> Answer {
+    if !site.identity.has_entra() {
+        return Err(PageError::NotFound);
+    }
+    if site.identity.way_to_confirm(&me.owner).await? != Some(Proof::Microsoft) {
+        let reason = "Microsoft is not how you confirm who you are here; go back to the page that you came \
+                      from and send its form once more";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
     let next = held::page(&waiting.held);
+    let browser = visitor.held_token();
+    let found = held::find(&site, me.session(), browser.as_ref(), &waiting.held).await?;
+    let Found::Theirs(..) = found else {
+        // That page says why nothing waits there for them.
+        return Ok(Redirect::to(local(&next)).into_response());
+    };
     let begin = async |back| site.identity.begin_confirming(back, local(&next), me.session()).await;
     go(&site, visitor, begin).await
 }
@@ -83,19 +100,26 @@ async fn go(
     visitor: Visitor,
     begin: impl AsyncFnOnce(String) -> Result<Option<AuthorizationRequest>, EntraRefusal>,
 ) -> Answer {
-    if !visitor.base_url.is_confirmed() {
-        let reason = "this proxy cannot confirm the address of this page, so Microsoft could not send you \
-                      back; ask the operator to start it with --public-url";
-        return Err(PageError::Refused(reason.to_owned()));
-    }
-    let back = visitor.base_url.join(CALLBACK);
-    match begin(back).await {
+    match begin(way_back(&visitor)?).await {
         Ok(Some(request)) => {
             Ok((visitor.keeps(request.ticket), Redirect::to(&request.url)).into_response())
         }
         Ok(None) => Err(PageError::NotFound),
         Err(refusal) => refuse(site, &refusal),
     }
+}
+
+/// The address to which Entra sends the browser back.
+///
+/// # Errors
+/// Nobody knows whether this proxy is reached there.
+fn way_back(visitor: &Visitor) -> Result<String, PageError> {
+    if !visitor.base_url.is_confirmed() {
+        let reason = "this proxy cannot confirm the address of this page, so Microsoft could not send you \
+                      back; ask the operator to start it with --public-url";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
+    Ok(visitor.base_url.join(CALLBACK))
 }
 
 #[derive(Deserialize)]
@@ -120,8 +144,8 @@ pub async fn begin_adding(
     visitor: Visitor,
     Confirmed { me, .. }: Confirmed<NewAccount>,
 ) -> Answer {
-    let back = visitor.base_url.join(CALLBACK);
-    match site.identity.begin_adding_account(back, "/admin/account", &me.actor()).await {
+    let back = way_back(&visitor)?;
+    match site.identity.begin_adding_account(back, ACCOUNT, me.session()).await {
         Ok(Some(request)) => {
             let page = AddAccount { frame: me.frame(Section::Account), url: &request.url };
             Ok((visitor.keeps(request.ticket), page::ok(&page)?).into_response())
@@ -193,8 +217,8 @@ struct Refused<'a> {
     administrators: &'a [String],
     /// Whether there is another way in.
     takes_passwords: bool,
-    /// The form that waits, where they are signed in and were to show once more who they are.
-    form: Option<&'a str>,
+    /// The page that they came from, where they did not want to sign in, and what its link says.
+    back: Option<(&'a str, &'static str)>,
 }
 
 fn unconfirmed(why: Unconfirmed) -> &'static str {
@@ -219,6 +243,21 @@ fn unconfirmed(why: Unconfirmed) -> &'static str {
             "Microsoft did not ask you to sign in within the last five minutes. Nothing has been done. The \
              form still waits: try again, and sign in when Microsoft asks. If you see this page again, ask \
              the operator of this proxy whether its clock is right."
+        }
+    }
+}
+
+fn not_added(why: NotAdded) -> &'static str {
+    match why {
+        NotAdded::OtherSession => {
+            "While you were at Microsoft, your sign-in here ended or another one began. No account was \
+             added, and nobody was signed in. Open the account page, sign in there if you are asked to, and \
+             add the account again."
+        }
+        NotAdded::Cancelled => "Signing in with Microsoft was cancelled. No account was added.",
+        NotAdded::Voided => {
+            "While you were at Microsoft, you began again in another window, or your password was changed. \
+             No account was added. Open the account page and add the account again if it is not there."
         }
     }
 }
@@ -275,6 +314,9 @@ fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
         EntraRefusal::Unconfirmed { why, .. } => {
             (StatusCode::FORBIDDEN, "Not confirmed", unconfirmed(*why).to_owned())
         }
+        EntraRefusal::NotAdded(why) => {
+            (StatusCode::FORBIDDEN, "No account was added", not_added(*why).to_owned())
+        }
         EntraRefusal::LinkIsOver => return super::setup::over(),
         EntraRefusal::Throttled(wait) => (
             StatusCode::TOO_MANY_REQUESTS,
@@ -288,11 +330,12 @@ fn refuse(site: &Site, refusal: &EntraRefusal) -> Answer {
         _ => (None, &[][..]),
     };
     let takes_passwords = site.identity.takes_passwords();
-    let form = match refusal {
-        EntraRefusal::Unconfirmed { next, .. } => Some(&**next),
+    let back = match refusal {
+        EntraRefusal::Unconfirmed { next, .. } => Some((&**next, "Back to the form")),
+        EntraRefusal::NotAdded(_) => Some((ACCOUNT, "Open the account page")),
         _ => None,
     };
-    let page = Refused { title, text, account, administrators, takes_passwords, form };
+    let page = Refused { title, text, account, administrators, takes_passwords, back };
     let mut answer = page::with_status(status, &page)?;
     if let EntraRefusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());

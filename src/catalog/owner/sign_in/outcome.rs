@@ -2,7 +2,7 @@
 //! so that rows of earlier releases read like those of today.
 
 /// What came of somebody who wanted to sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Password,
     Microsoft,
