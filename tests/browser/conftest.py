@@ -37,6 +37,12 @@ def text_of(page: Page) -> str:
         return f"not readable: {error}"
 
 
+@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
+def scripts(request) -> bool:
+    """Whether the browser runs the scripts of pages."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:

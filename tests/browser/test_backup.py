@@ -23,11 +23,6 @@ PASSPHRASE = "seven sealed envelopes"
 SEALED = "File does not open: the passphrase is another one, or the file is damaged."
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def scripts(request) -> bool:
-    return request.param
-
-
 @contextmanager
 def administrator(chromium: Browser, portal: Portal, scripts: bool) -> Iterator[Page]:
     """A page of the administrator's of this proxy."""

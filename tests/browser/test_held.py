@@ -9,11 +9,6 @@ from playwright.sync_api import Page, expect
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def scripts(request) -> bool:
-    return request.param
-
-
 @pytest.fixture
 def owner(portal) -> str:
     """An owner of this test's own."""

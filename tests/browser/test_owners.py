@@ -12,11 +12,6 @@ from proxy import EVENT, ai_proxy, toml, workshop
 OVER = "This link is over"
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def scripts(request) -> bool:
-    return request.param
-
-
 @pytest.fixture
 def admin(portal, visitor, scripts) -> Page:
     return visitor(storage_state=portal.signed_in("ada"), java_script_enabled=scripts)

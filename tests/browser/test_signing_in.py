@@ -15,11 +15,6 @@ GUESSES = 10
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def scripts(request) -> bool:
-    return request.param
-
-
 @pytest.fixture
 def owner(portal) -> str:
     """An owner of this test's own."""

@@ -9,11 +9,6 @@ from programs import SECONDS
 from proxy import ai_proxy, toml
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def scripts(request) -> bool:
-    return request.param
-
-
 def make(page: Page, name: str) -> str:
     page.goto("/admin/account")
     page.get_by_role("main").get_by_role("link", name="API tokens").click()

@@ -1,13 +1,12 @@
-//! How what lets an owner in ends, as a part of the transaction that changes it: whatever began
-//! before it opens nothing after it.
+//! How all that lets an owner in ends: in the transaction of the change that ends it, so that no
+//! failure leaves any of it behind, and whatever began before opens nothing after.
 
 use super::{api_token, held_form, link, session};
 use crate::catalog::Result;
 use crate::db::Tx;
 
-/// Ends every session, API token, unused link and form that waits of an owner: whoever lost a
-/// password may have lost more.
-/// Part of the transaction that uses the link up, so that no failure leaves them behind it.
+/// Ends every session, API token, unused link and waiting form of an owner, when the account is
+/// recovered or switched off: whoever lost a password may have lost more.
 pub(super) async fn end_access(tx: &mut Tx, owner_id: &str) -> Result<()> {
     session::end_all_in(tx, owner_id).await?;
     held_form::drop_all_in(tx, owner_id).await?;

@@ -179,12 +179,3 @@ pub(super) async fn void_additions(tx: &mut Tx, owner_id: &str) -> Result<()> {
         .await?;
     Ok(())
 }
-
-/// Voids the links of an owner.
-pub(super) async fn void_all(tx: &mut Tx, owner_id: &str) -> Result<()> {
-    sqlx::query("delete from setup_link where owner_id = $1")
-        .bind(owner_id)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}

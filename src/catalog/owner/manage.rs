@@ -3,8 +3,9 @@
 //! administrator left who has a password, so that one can sign in while Microsoft cannot
 //! be reached.
 
+use super::access::end_access;
 use super::link::{self, LinkFor, SetupLink};
-use super::{BY_ID, Owner, Role, api_token, find, find_row, held_form, insert, line, session};
+use super::{BY_ID, Owner, Role, find, find_row, insert, line};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::NAME;
 use crate::catalog::validate::invalid;
@@ -113,10 +114,7 @@ pub async fn set_active(db: &Db, by: &Actor, owner: &Owner, active: bool) -> Res
         .execute(&mut *tx)
         .await?;
     keep_an_administrator(&mut tx).await?;
-    session::end_all_in(&mut tx, &owner.id).await?;
-    held_form::drop_all_in(&mut tx, &owner.id).await?;
-    link::void_all(&mut tx, &owner.id).await?;
-    api_token::revoke_all_in(&mut tx, &owner.id).await?;
+    end_access(&mut tx, &owner.id).await?;
     let action = if active { Action::Reactivated } else { Action::Deactivated };
     note(&mut tx, by, action, &owner.id, &owner.name).await?;
     Ok(tx.commit().await?)

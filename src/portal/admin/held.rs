@@ -128,8 +128,8 @@ impl Holder {
         Ok(Turn::Answered((cookies, answer).into_response()))
     }
 
-    /// What was kept goes once the answer says what came of it; while the proxy is busy, or the
-    /// store away, it waits on.
+    /// The form is discarded once it has been answered. If the proxy is too busy, or the store does
+    /// not answer, it waits on.
     async fn send(&self, request: Request, id: SecretString, next: Next) -> Response {
         match held::begin_sending(&self.site, &id).await {
             Ok(true) => {}

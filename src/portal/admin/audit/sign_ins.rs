@@ -50,11 +50,8 @@ enum Only {
 }
 
 impl Only {
-    const CHOICES: [(Only, &str, &str); 3] = [
-        (Only::All, "all", "Worked or failed"),
-        (Only::Worked, "worked", "Worked"),
-        (Only::Failed, "failed", "Failed"),
-    ];
+    const CHOICES: [(Only, &str); 3] =
+        [(Only::All, "Worked or failed"), (Only::Worked, "Worked"), (Only::Failed, "Failed")];
 
     fn as_str(self) -> &'static str {
         match self {
