@@ -48,6 +48,7 @@ mod merge;
 mod page;
 mod route;
 mod routes;
+mod upload;
 mod visitor;
 
 use std::net::IpAddr;

@@ -23,6 +23,7 @@ use crate::portal::error::PageError;
 use crate::portal::flash::Flash;
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer, Frame, Section};
+use crate::portal::upload::Upload;
 use crate::portal::visitor::SignedIn;
 
 /// Rows of each list that a page shows; their number it shows always.
@@ -39,7 +40,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Opens what was sent and keeps it for this session. Nothing is restored by that.
-pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -> Answer {
+pub async fn upload(State(site): State<Site>, me: SignedIn, Upload(form): Upload) -> Answer {
     let turn = match site.backups.turn(&me.owner.id).await {
         Ok(turn) => turn,
         Err(busy) => {
@@ -48,7 +49,7 @@ pub async fn upload(State(site): State<Site>, me: SignedIn, upload: Multipart) -
             return page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page);
         }
     };
-    let problems = match read(upload).await {
+    let problems = match read(form).await {
         Ok(typed) => match take_in(&site, &me, &turn, typed).await {
             Ok(id) => return Ok(Redirect::to(&format!("{PATH}/restore/{id}")).into_response()),
             Err(Error::Catalog(error)) => return Err(error.into()),
@@ -71,9 +72,9 @@ struct Typed {
     passphrase: SecretString,
 }
 
-async fn read(mut upload: Multipart) -> Result<Typed, MultipartError> {
+async fn read(mut form: Multipart) -> Result<Typed, MultipartError> {
     let mut typed = Typed::default();
-    while let Some(field) = upload.next_field().await? {
+    while let Some(field) = form.next_field().await? {
         match field.name() {
             Some("file") => typed.file = field.bytes().await?.into(),
             Some("file_passphrase") => typed.passphrase = field.text().await?.into(),

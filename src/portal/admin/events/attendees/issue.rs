@@ -19,6 +19,7 @@ use crate::portal::flash::Flash;
 use crate::portal::form::Problems;
 use crate::portal::intake::Gate;
 use crate::portal::page::{self, Answer};
+use crate::portal::upload::Upload;
 use crate::portal::visitor::SignedIn;
 use crate::spreadsheet;
 
@@ -39,9 +40,9 @@ pub struct Issue {
 }
 
 impl Issue {
-    async fn read(mut upload: Multipart) -> Result<Self, MultipartError> {
+    async fn read(mut form: Multipart) -> Result<Self, MultipartError> {
         let mut typed = Self::default();
-        while let Some(field) = upload.next_field().await? {
+        while let Some(field) = form.next_field().await? {
             match field.name() {
                 Some("count") => typed.count = field.text().await?,
                 Some("names") => typed.names = field.text().await?,
@@ -94,10 +95,10 @@ pub async fn issue(
     me: SignedIn,
     Extension(gate): Extension<Arc<Gate>>,
     Path(id): Path<String>,
-    upload: Multipart,
+    Upload(form): Upload,
 ) -> Answer {
     let _turn = gate.upload(&me.owner.id).await?;
-    let (mut typed, too_large) = match Issue::read(upload).await {
+    let (mut typed, too_large) = match Issue::read(form).await {
         Ok(typed) => (typed, false),
         Err(error) => match Unread::of(&error) {
             Unread::TooLarge => (Issue::default(), true),
