@@ -16,14 +16,24 @@ document.addEventListener("click", async (click) => {
     await navigator.clipboard.writeText(text);
     say(button, "Copied");
   } catch {
-    // Over plain http a browser has no clipboard for us: mark the text instead.
-    const range = document.createRange();
-    range.selectNodeContents(source);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    say(button, "Press Ctrl+C");
+    // Over plain http a browser has no clipboard for us; it lets a click copy a selection.
+    say(button, copySelected(text, button) ? "Copied" : "Select the text, then press Ctrl+C");
   }
 });
+
+// Copies by way of a field, which may lie in a part of the page that is folded away.
+function copySelected(text, button) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.readOnly = true;
+  field.className = "unseen";
+  button.after(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  button.focus();
+  return isCopied;
+}
 
 function say(button, text) {
   button.dataset.label ??= button.textContent;
@@ -103,13 +113,14 @@ for (const link of document.querySelectorAll("a[data-zone]")) {
   if (zone) link.search = new URLSearchParams({ zone });
 }
 
-// [data-live=SECONDS] with an id: keeps that part of the page fresh while it is
-// looked at, save for what somebody has in their hands, and says so when it cannot, or once nobody
+// [data-live=SECONDS] with an id: keeps that part of the page fresh while it is looked at, from the
+// page itself or the address in data-from, save for what somebody has in their hands, and says so when it cannot, or once nobody
 // is signed in.
 for (const part of document.querySelectorAll("[data-live]")) {
   const timer = setInterval(async () => {
     if (document.hidden) return;
-    const fresh = (await load(location.href))?.getElementById(part.id);
+    const from = document.getElementById(part.id)?.dataset.from ?? location.href;
+    const fresh = (await load(from))?.getElementById(part.id);
     const old = document.getElementById(part.id);
     if (isSignedOut) { clearInterval(timer); return; }
     if (!fresh) { age(old); return; }
@@ -205,6 +216,8 @@ async function load(url, request) {
     const headers = { "x-part": "1" };
     const response = await fetch(url, { ...request, headers });
     if (response.redirected && new URL(response.url).pathname === "/admin/sign-in") signOut();
+    // The page of an event: whoever was signed in there is no more.
+    if (response.redirected && url.includes("/live")) location.reload();
     if (!response.ok || response.redirected) return null;
     return new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {
@@ -217,4 +230,12 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   const here = new Date(time.dateTime)
     .toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   time.title = `${here}, your time`;
+}
+
+// [data-yours="FROM TO"]: a span of time, in milliseconds, as the viewer's own clock shows it, where
+// that differs from the event's.
+for (const span of document.querySelectorAll("[data-yours]")) {
+  const [from, to] = span.dataset.yours.split(" ").map((ms) => new Date(Number(ms)));
+  const format = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+  span.textContent = `${format.formatRange(from, to)}, your time`;
 }

@@ -31,8 +31,8 @@
 mod admin;
 pub(crate) mod api;
 mod assets;
+mod attendee;
 mod body;
-mod claim;
 mod confirmed;
 mod download;
 mod error;
@@ -48,6 +48,7 @@ mod merge;
 mod page;
 mod route;
 mod routes;
+mod times;
 mod upload;
 mod visitor;
 

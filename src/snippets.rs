@@ -5,7 +5,11 @@
 //! key can become syntax. The texts hold the attendee's key: they are for that
 //! attendee's eyes and never go into a log.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 /// An MCP server as one attendee reaches it through the proxy.
 pub struct McpServer<'a> {
@@ -18,6 +22,34 @@ pub struct McpServer<'a> {
 }
 
 impl McpServer<'_> {
+    /// What VS Code's `mcp.json` has of a server, under its name.
+    pub fn vscode_entry(&self) -> Value {
+        serde_json::json!({
+            "type": "http",
+            "url": self.url,
+            "headers": { "api-key": self.key() },
+        })
+    }
+
+    /// VS Code: opens the editor, which asks whether to add the server. The link goes to a program on
+    /// the same machine, and to nobody else.
+    pub fn vscode_link(&self) -> String {
+        let mut server = self.vscode_entry();
+        server["name"] = self.name.into();
+        format!("vscode:mcp/install?{}", utf8_percent_encode(&server.to_string(), NON_ALPHANUMERIC))
+    }
+
+    /// Cursor: the same.
+    pub fn cursor_link(&self) -> String {
+        let server = serde_json::json!({ "url": self.url, "headers": { "api-key": self.key() } });
+        let config = STANDARD.encode(server.to_string());
+        format!(
+            "cursor://anysphere.cursor-deeplink/mcp/install?name={}&config={}",
+            utf8_percent_encode(self.name, NON_ALPHANUMERIC),
+            utf8_percent_encode(&config, NON_ALPHANUMERIC),
+        )
+    }
+
     /// VS Code: `.vscode/mcp.json`.
     pub fn vscode(&self) -> String {
         format!(
@@ -119,10 +151,62 @@ async def main():
         headers={{"api-key": {key}}},
     )
     async with Client(transport) as client:
-        print([tool.name for tool in await client.list_tools()])
+        tools = await client.list_tools()
+        print([tool.name for tool in tools])
+        for tool in tools:
+            if not tool.inputSchema.get("required"):
+                print(tool.name, await client.call_tool(tool.name, {{}}))
+                break
 
 asyncio.run(main())"#,
             // A JSON string is a Python string.
+            url = json(self.url),
+            key = json(self.key()),
+        )
+    }
+
+    /// Python, with the MCP SDK (1.x).
+    pub fn python_sdk(&self) -> String {
+        format!(
+            r#"import asyncio
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+async def main():
+    url = {url}
+    headers = {{"api-key": {key}}}
+    async with streamablehttp_client(url, headers=headers) as (read, write, _):
+        async with ClientSession(read, write) as session:
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            print([tool.name for tool in tools])
+            for tool in tools:
+                if not tool.inputSchema.get("required"):
+                    print(tool.name, await session.call_tool(tool.name, {{}}))
+                    break
+
+asyncio.run(main())"#,
+            url = json(self.url),
+            key = json(self.key()),
+        )
+    }
+
+    /// TypeScript or JavaScript, with the MCP SDK (1.x).
+    pub fn typescript(&self) -> String {
+        format!(
+            r#"import {{ Client }} from "@modelcontextprotocol/sdk/client/index.js";
+import {{ StreamableHTTPClientTransport }} from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+
+const transport = new StreamableHTTPClientTransport(new URL({url}), {{
+  requestInit: {{ headers: {{ "api-key": {key} }} }},
+}});
+const client = new Client({{ name: "workshop", version: "1.0.0" }});
+await client.connect(transport);
+const {{ tools }} = await client.listTools();
+console.log(tools.map((tool) => tool.name));
+const tool = tools.find((tool) => !tool.inputSchema.required?.length);
+if (tool) console.log(tool.name, await client.callTool({{ name: tool.name, arguments: {{}} }}));
+await client.close();"#,
             url = json(self.url),
             key = json(self.key()),
         )
@@ -198,7 +282,6 @@ fn json(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
     use std::process::Command;
 
     /// What an unlucky name, URL or key might hold.

@@ -27,6 +27,8 @@ mod key;
 pub mod listing;
 pub mod name;
 mod row;
+pub mod session;
+pub mod yours;
 
 pub use issue::{Issued, MAX_ISSUED, issue};
 pub use join::{Joined, has_joined, join_by_shared_code, shared_user_id};

@@ -23,14 +23,16 @@ mod id;
 pub mod purge;
 mod registration;
 mod row;
+mod state;
 mod window;
 
 pub use draft::{MAX_CODE, MAX_DESCRIPTION, MAX_LINKED, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
-pub use id::{Standing, standing};
+pub use id::{Standing, id_in, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;
 pub(super) use row::{SHARED_CODE, TABLE};
+pub use state::EventState;
 pub use window::Window;
 
 /// Reads events with their resources: all, an owner's, or one. Those that are
@@ -109,6 +111,12 @@ pub async fn get(db: &Db, vault: &Vault, owner_id: &str, id: &str) -> Result<Eve
     let mut connection = db.pool().acquire().await?;
     let found = load_own(&mut connection, vault, owner_id, id).await?.one()?;
     found.ok_or_else(|| not_found(id))
+}
+
+/// The event with this id, whoever owns it; `None` also where it cannot be read.
+pub async fn anyones(db: &Db, vault: &Vault, id: &str) -> Result<Option<Event>> {
+    let mut rows = load(&mut *db.pool().acquire().await?, vault, None, Some(id)).await?;
+    Ok(rows.read.pop())
 }
 
 /// An owner's event. Unreadable resources are missing from it.

@@ -23,6 +23,9 @@ pub enum PageError {
     SignedOut,
     /// No such page, or not this owner's.
     NotFound,
+    /// There is no such event for attendees. `wait`: the seconds until another is looked up for this
+    /// source, which has asked for too many.
+    UnknownEvent { wait: Option<u64> },
     /// For administrators only.
     Forbidden,
     /// Fields are missing that the page's own form sends.
@@ -98,6 +101,14 @@ impl IntoResponse for PageError {
                 "Not found",
                 "There is no such page, or it is not yours to see. Check the address.".to_owned(),
             ),
+            PageError::UnknownEvent { wait: None } => (
+                StatusCode::NOT_FOUND,
+                "No such event",
+                "There is no event at this address, or it is not ready for attendees yet. Check the link, or \
+                 ask whoever gave it to you."
+                    .to_owned(),
+            ),
+            PageError::UnknownEvent { wait: Some(seconds) } => return too_many_unknown(seconds),
             PageError::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "Not allowed",
@@ -179,6 +190,16 @@ struct SignedOut;
 /// and files too: none of it has to be kept here for somebody who is not signed in.
 fn signed_out() -> Response {
     shown(StatusCode::FORBIDDEN, &SignedOut)
+}
+
+fn too_many_unknown(seconds: u64) -> Response {
+    let text = format!(
+        "There is no event at this address, and too many unknown ones were asked for from your network. \
+         Check the link, then wait {seconds} seconds and try again."
+    );
+    let mut response = dead_end(StatusCode::TOO_MANY_REQUESTS, "Too many attempts", &text);
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    response
 }
 
 fn busy() -> Response {

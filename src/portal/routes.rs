@@ -16,18 +16,28 @@ use super::admin::{
     sign_in, tokens,
 };
 use super::api::error::ApiError;
+use super::attendee::yours;
 use super::confirmed::Guarded;
 use super::error::PageError;
 use super::intake::{self, Crowd, Door, Gate};
 use super::route::{self, Route, at};
-use super::{Site, api, assets, claim, fallback, page};
+use super::{Site, api, assets, attendee, fallback, page};
 
 /// For anybody.
 fn visitors() -> Vec<Route> {
     vec![
-        at("/").get(home::landing),
         at("/assets/{name}").get(assets::serve),
-        at("/claim").get(claim::show).post(claim::submit),
+        // Attendees
+        at("/").get(attendee::front::show).post(attendee::front::submit),
+        at("/claim").get(attendee::card::show).post(attendee::card::submit),
+        at("/event/{id}").get(attendee::event::show),
+        at("/event/{id}/join").post(attendee::join::submit),
+        at("/event/{id}/live").get(attendee::person::live),
+        at("/event/{id}/key").get(yours::ask_new_key).post(yours::new_key),
+        at("/event/{id}/sign-out").get(yours::ask_sign_out).post(yours::sign_out_everywhere),
+        at("/event/{id}/leave").post(yours::leave),
+        at("/event/{id}/env").get(yours::env_file),
+        at("/event/{id}/mcp.json").get(yours::mcp_json),
         // Who a person is
         at("/admin/sign-in").get(sign_in::show).post(sign_in::submit),
         at("/admin/sign-out").post(sign_in::sign_out),

@@ -1,5 +1,8 @@
 //! Who is asking: the browser and its cookies, the owner signed in there.
 
+mod agent;
+
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -31,6 +34,8 @@ pub struct Visitor {
     pub source: IpAddr,
     /// The URL at which the portal is reached, as pages for this browser show it.
     pub base_url: BaseUrl,
+    /// What it is, in a few words: "Chrome on Windows".
+    pub agent: String,
     is_https: bool,
     jar: CookieJar,
 }
@@ -38,18 +43,18 @@ pub struct Visitor {
 impl Visitor {
     /// The token of the session, if the browser holds one.
     pub fn session_token(&self) -> Option<SecretString> {
-        let cookie = self.jar.get(self.name(Kept::Session))?;
+        let cookie = self.jar.get(&self.name(Kept::Session))?;
         Some(SecretString::from(cookie.value()))
     }
 
     /// The token by which this browser is told from a stranger's.
     pub fn browser_token(&self) -> Option<&str> {
-        self.jar.get(self.name(Kept::Browser)).map(Cookie::value)
+        self.jar.get(&self.name(Kept::Browser)).map(Cookie::value)
     }
 
     /// What this browser keeps of a sign-in that has begun elsewhere.
     pub fn ticket(&self) -> Option<&str> {
-        self.jar.get(self.name(Kept::Ticket)).map(Cookie::value)
+        self.jar.get(&self.name(Kept::Ticket)).map(Cookie::value)
     }
 
     /// The cookies of a browser that goes elsewhere to sign in.
@@ -67,7 +72,7 @@ impl Visitor {
 
     /// The token by which this browser is known as the one that sent a form which is kept.
     pub fn held_token(&self) -> Option<SecretString> {
-        Some(SecretString::from(self.jar.get(self.name(Kept::Held))?.value()))
+        Some(SecretString::from(self.jar.get(&self.name(Kept::Held))?.value()))
     }
 
     /// The same, made where there is none, and the cookies of a browser that holds it.
@@ -75,6 +80,50 @@ impl Visitor {
         let token = self.held_token().map_or_else(token::random, Ok)?;
         let cookie = self.cookie(Kept::Held, token.expose_secret().to_owned());
         Ok((token, self.jar.add(cookie)))
+    }
+
+    /// The token of the attendee who is signed in to this event.
+    pub fn attendee_token(&self, event_id: &str) -> Option<SecretString> {
+        let cookie = self.jar.get(&self.name(Kept::Attendee(event_id)))?;
+        Some(SecretString::from(cookie.value()))
+    }
+
+    /// The tokens of attendees who are signed in, to any event.
+    pub fn attendee_tokens(&self) -> Vec<SecretString> {
+        let prefix = self.name(Kept::Attendee(""));
+        let tokens = self.jar.iter().filter(|cookie| cookie.name().starts_with(&*prefix));
+        tokens.take(MAX_EVENTS).map(|cookie| SecretString::from(cookie.value())).collect()
+    }
+
+    /// Signs an attendee in here, for so many seconds.
+    pub fn keep_attendee(&mut self, event_id: &str, token: &SecretString, seconds: i64) {
+        let value = token.expose_secret().to_owned();
+        let mut cookie = self.cookie(Kept::Attendee(event_id), value);
+        cookie.set_max_age(::cookie::time::Duration::seconds(seconds));
+        self.jar = self.jar.clone().add(cookie);
+    }
+
+    /// Signs the attendee of this event out here.
+    pub fn forget_attendee(&mut self, event_id: &str) {
+        let mut cookie = self.cookie(Kept::Attendee(event_id), String::new());
+        cookie.make_removal();
+        self.jar = self.jar.clone().add(cookie);
+    }
+
+    /// The token by which this browser is known as the one that opened a card's form.
+    pub fn form_token(&self) -> Option<SecretString> {
+        Some(SecretString::from(self.jar.get(&self.name(Kept::Form))?.value()))
+    }
+
+    /// Gives this browser such a token, where it has none.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn opens_form(&mut self) -> catalog::Result<()> {
+        let token = self.form_token().map_or_else(token::random, Ok)?;
+        let cookie = self.cookie(Kept::Form, token.expose_secret().to_owned());
+        self.jar = self.jar.clone().add(cookie);
+        Ok(())
     }
 
     /// Its cookies, as far as they have changed.
@@ -96,14 +145,16 @@ impl Visitor {
         self.jar.add(session)
     }
 
-    fn cookie(&self, kept: Kept, value: String) -> Cookie<'static> {
+    fn cookie(&self, kept: Kept<'_>, value: String) -> Cookie<'static> {
         let seconds = match kept {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => device::VALID_SECONDS,
             Kept::Ticket => ticket::VALID_SECONDS,
             Kept::Held => SIGNED_OUT_SECONDS,
+            // A form may be open for a while before a card is found.
+            Kept::Form | Kept::Attendee(_) => 86_400,
         };
-        let mut cookie = Cookie::new(self.name(kept), value);
+        let mut cookie = Cookie::new(self.name(kept).into_owned(), value);
         cookie.set_path("/");
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Lax);
@@ -113,8 +164,8 @@ impl Visitor {
     }
 
     /// `__Host-`: browsers take such a cookie from this very host over https only.
-    fn name(&self, kept: Kept) -> &'static str {
-        match (kept, self.is_https) {
+    fn name<'k>(&self, kept: Kept<'k>) -> Cow<'k, str> {
+        let name = match (kept, self.is_https) {
             (Kept::Session, true) => "__Host-ai-proxy-session",
             (Kept::Session, false) => "ai-proxy-session",
             (Kept::Browser, true) => "__Host-ai-proxy-browser",
@@ -123,16 +174,29 @@ impl Visitor {
             (Kept::Ticket, false) => "ai-proxy-entra",
             (Kept::Held, true) => "__Host-ai-proxy-held",
             (Kept::Held, false) => "ai-proxy-held",
-        }
+            (Kept::Form, true) => "__Host-ai-proxy-form",
+            (Kept::Form, false) => "ai-proxy-form",
+            (Kept::Attendee(event_id), is_https) => {
+                let prefix = if is_https { "__Host-" } else { "" };
+                return Cow::Owned(format!("{prefix}ai-proxy-event-{event_id}"));
+            }
+        };
+        Cow::Borrowed(name)
     }
 }
 
+/// Events whose sessions one browser is asked about.
+const MAX_EVENTS: usize = 20;
+
 #[derive(Clone, Copy)]
-enum Kept {
+enum Kept<'a> {
     Session,
     Browser,
     Ticket,
     Held,
+    Form,
+    /// An attendee of the event with this id.
+    Attendee(&'a str),
 }
 
 impl<S> FromRequestParts<S> for Visitor
@@ -151,6 +215,7 @@ where
         Ok(Self {
             source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
             base_url: BaseUrl::new(site.config.public_url.as_ref(), fallback),
+            agent: agent::in_words(&parts.headers),
             is_https,
             jar: CookieJar::from_headers(&parts.headers),
         })

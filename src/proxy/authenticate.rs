@@ -200,7 +200,9 @@ impl Keys {
                 match attendee::join_by_shared_code(db, vault, &event, &name, keys.clock.now_ms())
                     .await
                 {
-                    Ok(Joined::Attendee(joined)) => keys.learn(&joined, changes).await.map(Ok),
+                    Ok(Joined::New(joined) | Joined::Known(joined)) => {
+                        keys.learn(&joined, changes).await.map(Ok)
+                    }
                     // Kept like an attendee who is switched off, so that calls with the key
                     // cost no query; by the user id, since there is no other.
                     Ok(Joined::Deleted(user_id)) => {
@@ -255,6 +257,29 @@ impl Keys {
             return Err(self.wrong_key(source));
         }
         Err(ProxyError::TooManyAttempts { retry_after: guessing::RETRY_AFTER })
+    }
+
+    /// Compares a shared code that somebody typed, with the name they join under, as that of a key.
+    ///
+    /// # Errors
+    /// [`ProxyError::InvalidKey`]: it is not the event's. [`ProxyError::TooManyAttempts`]: too many
+    /// from this source were wrong.
+    pub async fn check_typed_code(
+        self: &Arc<Self>,
+        event_id: &str,
+        code: &str,
+        name: &[u8],
+        source: IpAddr,
+    ) -> Result<(), ProxyError> {
+        self.check_code(&SharedKey { event_id, code, name, normal: None }, source).await
+    }
+
+    /// Counts something from this source that is unknown here, such as the id of an event.
+    ///
+    /// # Errors
+    /// There were too many: the seconds to wait.
+    pub fn count_unknown(&self, source: IpAddr) -> Result<(), u64> {
+        self.throttle.wrong(source, self.clock.now_ms())
     }
 
     fn wrong_key(&self, source: IpAddr) -> ProxyError {

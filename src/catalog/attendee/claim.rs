@@ -1,19 +1,21 @@
-//! Claim codes: what stands on a card in place of the API key. A code works once
-//! and then makes a fresh key, so that nobody who has seen the cards or a list of
-//! codes holds the key that comes of one.
+//! Card codes: what stands on a card in place of the API key. The first use of a code makes a fresh
+//! key, so that nobody who has seen the cards or a list of codes holds the key that comes of one.
+//! Each use signs its attendee in; an event may say that its cards work once.
 //!
 //! Only a keyed digest is stored. A new card voids the one before; so does a new
 //! master key once the old one is gone, since a digest cannot be made anew.
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::row::{Attendee, select};
+use super::session::{self, NewSession, Way};
 use super::{not_found, refuse_by_code, replace_key};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Digest, Error, Noun, Result, change};
+use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db, Parameters};
 
 /// No I, L, O or U: no two look alike, and no word comes out.
@@ -28,9 +30,12 @@ const LONGEST_TYPED: usize = 1000;
 /// Most cards that are made in one go.
 pub const MAX_CARDS: usize = 500;
 
+/// How long the browser that used a card which works once can ask for the answer again.
+const ASKED_AGAIN_MS: i64 = 10 * MINUTE_MS;
+
 /// A card that was made just now.
 #[derive(Debug)]
-pub struct Card {
+pub struct NewCard {
     pub attendee_id: String,
     pub user_id: String,
     pub display_name: String,
@@ -55,27 +60,38 @@ pub struct Waiting {
     pub unclaimed: u32,
 }
 
+/// The browser in which somebody uses a card.
+#[derive(Clone, Copy, Debug)]
+pub struct CardReader<'a> {
+    /// What it is, in a few words.
+    pub agent: &'a str,
+    /// The token that came with the form, by which the browser is known that opened it.
+    pub form: Option<&'a SecretString>,
+    /// Tokens of attendees' sessions that it holds; one of the card's event ends.
+    pub held: &'a [SecretString],
+}
+
 /// What a code was good for.
 #[derive(Debug)]
 pub enum Claim {
-    /// It was unused: the key that came of it. Any earlier key has stopped.
-    Key {
+    /// Its attendee is signed in with this token. At the card's first use they got a fresh key, and
+    /// any earlier one stopped.
+    Open {
         attendee: Attendee,
-        owner_id: String,
-        key: SecretString,
+        token: SecretString,
     },
-    /// It was used at `at` (UTC milliseconds).
+    /// It works once, and was used at `at` (UTC milliseconds), in another browser or a while ago.
     Used {
         event_id: String,
         owner_id: String,
         at: i64,
     },
-    /// Its event is over; it was left unused.
+    /// Its event has ended; it was left unused.
     Ended {
         event_id: String,
         owner_id: String,
     },
-    /// Its attendee is deactivated; it was left unused.
+    /// Its attendee is switched off; it was left unused.
     Deactivated {
         event_id: String,
         owner_id: String,
@@ -112,7 +128,7 @@ pub async fn make_cards(
     by: &Actor,
     event_id: &str,
     whom: For<'_>,
-) -> Result<Vec<Card>> {
+) -> Result<Vec<NewCard>> {
     let condition = match whom {
         For::New => "digest is null and user_id like 'issued:%' and last_seen_at is null",
         For::Unclaimed => {
@@ -139,7 +155,7 @@ pub async fn make_cards(
     let mut cards = Vec::with_capacity(rows.len());
     for row in &rows {
         refuse_by_code(&row.text("user_id")?)?;
-        cards.push(Card {
+        cards.push(NewCard {
             attendee_id: row.text("id")?,
             user_id: row.text("user_id")?,
             display_name: row.text("display_name")?,
@@ -175,76 +191,114 @@ pub async fn make_cards(
     Ok(cards)
 }
 
-/// Takes a code, as it was typed, for a key: exactly once, however many try.
-pub async fn claim(db: &Db, vault: &Vault, typed: &str, now_ms: i64) -> Result<Claim> {
+/// Signs in whoever has the card with this code, as it was typed. The first use makes a fresh key:
+/// exactly once, however many try. Later uses find the same key, until the event ends; of a card that
+/// works once, only for a while and only in the browser that opened the form.
+///
+/// # Errors
+/// Those of the store.
+pub async fn claim(
+    db: &Db,
+    vault: &Vault,
+    typed: &str,
+    reader: &CardReader<'_>,
+    now_ms: i64,
+) -> Result<Claim> {
     let Some(code) = normal(typed) else { return Ok(Claim::Unknown) };
     let text = digested(&code);
     let digests = [Some(vault.digest(&text)), vault.old_digest(&text)];
     // Wrong ones are answered without the catalog's lock.
-    let known = find(db, &digests, now_ms).await?;
-    let Some((digest, Claim::Key { .. }, _)) = &known else {
-        return Ok(known.map_or(Claim::Unknown, |(_, other, _)| other));
+    let Some(found) = find(&mut *db.pool().acquire().await?, &digests).await? else {
+        return Ok(Claim::Unknown);
     };
-    let mut tx = change::write(db).await?;
-    let won = sqlx::query(
-        "update claim_code set claimed_at = $2 where digest = $1 and claimed_at is null
-            and exists (select 1 from attendee where id = attendee_id and active = 1)",
-    )
-    .bind(digest)
-    .bind(now_ms)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    let Some((_, Claim::Key { attendee, owner_id, .. }, name)) = known.filter(|_| won == 1) else {
-        tx.rollback().await?;
-        let now = find(db, &digests, now_ms).await?;
-        return Ok(match now {
-            // Only who has won may say so.
-            None | Some((_, Claim::Key { .. }, _)) => Claim::Unknown,
-            Some((_, other, _)) => other,
-        });
-    };
-    let key = replace_key(&mut tx, vault, &attendee.id).await?;
-    change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
-    let by = Actor { owner_id: owner_id.clone(), name, at: now_ms };
-    audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;
+    if let Some(refused) = found.refusal(reader, now_ms) {
+        return Ok(refused);
+    }
+    // Whoever only looks at their page again keeps no writer of the catalog waiting.
+    let mut tx =
+        if found.claimed_at.is_some() { db.write().await? } else { change::write(db).await? };
+    // Again, now that nobody else writes.
+    let Some(found) = find(&mut tx, &digests).await? else { return Ok(Claim::Unknown) };
+    if let Some(refused) = found.refusal(reader, now_ms) {
+        return Ok(refused);
+    }
+    let Card { attendee, owner_id, digest, claimed_at, .. } = found;
+    if claimed_at.is_none() {
+        sqlx::query("update claim_code set claimed_at = $2, form_digest = $3 where digest = $1")
+            .bind(&digest)
+            .bind(now_ms)
+            .bind(reader.form.map(session::digest))
+            .execute(&mut *tx)
+            .await?;
+        replace_key(&mut tx, vault, &attendee.id).await?;
+        change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
+        let by = Actor { owner_id, name: format!("attendee {}", attendee.user_id), at: now_ms };
+        audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;
+    }
+    let new = NewSession { way: Way::Card, agent: reader.agent, held: reader.held };
+    let token = session::start_in(&mut tx, &attendee.id, &new, now_ms).await?;
     tx.commit().await?;
-    Ok(Claim::Key { attendee, owner_id, key })
+    Ok(Claim::Open { attendee, token })
 }
 
-/// What a code would be good for, its digest, and who claims it; the key is not
-/// made yet.
+/// A card, as it is stored.
+struct Card {
+    attendee: Attendee,
+    owner_id: String,
+    digest: String,
+    claimed_at: Option<i64>,
+    form_digest: Option<String>,
+    works_once: bool,
+    ends_at: i64,
+}
+
+impl Card {
+    /// Why it opens nothing now.
+    fn refusal(&self, reader: &CardReader<'_>, now_ms: i64) -> Option<Claim> {
+        let (event_id, owner_id) = (self.attendee.event_id.clone(), self.owner_id.clone());
+        if let Some(at) = self.claimed_at.filter(|at| self.is_used_up(*at, reader, now_ms)) {
+            return Some(Claim::Used { event_id, owner_id, at });
+        }
+        if self.ends_at < now_ms {
+            return Some(Claim::Ended { event_id, owner_id });
+        }
+        (!self.attendee.active).then_some(Claim::Deactivated { event_id, owner_id })
+    }
+
+    /// A card that works once was used: the answer may have been lost on its way, so the browser that
+    /// opened the form may ask for it again.
+    fn is_used_up(&self, at: i64, reader: &CardReader<'_>, now_ms: i64) -> bool {
+        let is_same_browser =
+            reader.form.is_some_and(|form| self.form_digest == Some(session::digest(form)));
+        self.works_once && !(is_same_browser && now_ms - at <= ASKED_AGAIN_MS)
+    }
+}
+
 async fn find(
-    db: &Db,
+    connection: &mut AnyConnection,
     digests: &[Option<Digest>; 2],
-    now_ms: i64,
-) -> Result<Option<(String, Claim, String)>> {
+) -> Result<Option<Card>> {
     let hex = |digest: Option<Digest>| digest.as_ref().map(Digest::hex);
     let row = sqlx::query(select(
-        ", digest, claimed_at, event.owner_id, event.ends_at
+        ", digest, claimed_at, form_digest, event.owner_id, event.ends_at, event.cards_work_once
          from claim_code join attendee on attendee.id = attendee_id
          join event on event.id = attendee.event_id
          where digest in ($1, $2) and event.purge_at is null",
     ))
     .bind(hex(digests[0]))
     .bind(hex(digests[1]).or_else(|| hex(digests[0])))
-    .fetch_optional(db.pool())
+    .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let attendee = Attendee::read(&row)?;
-    let owner_id = row.text("owner_id")?;
-    let name = format!("attendee {}", attendee.user_id);
-    let event_id = attendee.event_id.clone();
-    let claim = if let Some(at) = row.try_get("claimed_at")? {
-        Claim::Used { event_id, owner_id, at }
-    } else if row.int("ends_at")? < now_ms {
-        Claim::Ended { event_id, owner_id }
-    } else if !attendee.active {
-        Claim::Deactivated { event_id, owner_id }
-    } else {
-        Claim::Key { attendee, owner_id, key: SecretString::default() }
-    };
-    Ok(Some((row.text("digest")?, claim, name)))
+    Ok(Some(Card {
+        attendee: Attendee::read(&row)?,
+        owner_id: row.text("owner_id")?,
+        digest: row.text("digest")?,
+        claimed_at: row.try_get("claimed_at")?,
+        form_digest: row.try_get("form_digest")?,
+        works_once: row.flag("cards_work_once")?,
+        ends_at: row.int("ends_at")?,
+    }))
 }
 
 /// A code as it may be typed or pasted: in any case and width of letters, with any spaces and

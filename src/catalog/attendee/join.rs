@@ -19,7 +19,10 @@ use crate::db::{Columns, Db};
 /// Whether there was room for one more.
 #[derive(Clone, Debug)]
 pub enum Joined {
-    Attendee(Attendee),
+    /// Nobody was there under the name until now.
+    New(Attendee),
+    /// Somebody was: whoever asks may be somebody else.
+    Known(Attendee),
     /// They were deleted; this is their user id.
     Deleted(String),
     /// The event has as many attendees with its shared code as it allows.
@@ -47,7 +50,7 @@ pub async fn join_by_shared_code(
     let mut connection = db.pool().acquire().await?;
     let mut found = find(&mut connection, &event.id, &ids).await?;
     if let Some(attendee) = found.take_if(|found| ids.is_up_to_date(found)) {
-        return Ok(Joined::Attendee(attendee));
+        return Ok(Joined::Known(attendee));
     }
     if let Some(user_id) = tombstone(&mut connection, &event.id, &ids, found.is_some()).await? {
         return Ok(Joined::Deleted(user_id));
@@ -65,40 +68,41 @@ pub async fn join_by_shared_code(
     }
     let mut tx = change::write(db).await?;
     // Again, now that nobody else writes.
-    let id = if let Some(known) = find(&mut tx, &event.id, &ids).await? {
-        if ids.is_up_to_date(&known) {
-            return Ok(Joined::Attendee(known));
-        }
-        if let Some(user_id) = tombstone(&mut tx, &event.id, &ids, true).await? {
-            return Ok(Joined::Deleted(user_id));
-        }
-        let statement = "update attendee set user_id = $2, display_name = case
+    let (id, joined): (String, fn(Attendee) -> Joined) =
+        if let Some(known) = find(&mut tx, &event.id, &ids).await? {
+            if ids.is_up_to_date(&known) {
+                return Ok(Joined::Known(known));
+            }
+            if let Some(user_id) = tombstone(&mut tx, &event.id, &ids, true).await? {
+                return Ok(Joined::Deleted(user_id));
+            }
+            let statement = "update attendee set user_id = $2, display_name = case
             when display_name = '' then $3 else display_name end where id = $1";
-        sqlx::query(statement)
-            .bind(&known.id)
-            .bind(&ids.now)
-            .bind(&shown)
-            .execute(&mut *tx)
-            .await?;
-        known.id
-    } else {
-        if let Some(refused) = refusal(&mut tx, &event.id, &ids).await? {
-            return Ok(refused);
-        }
-        let id = new_id();
-        let attendee = Attendee {
-            user_id: ids.now.clone(),
-            display_name: shown,
-            ..Attendee::new(id.clone(), &event.id, now_ms)
+            sqlx::query(statement)
+                .bind(&known.id)
+                .bind(&ids.now)
+                .bind(&shown)
+                .execute(&mut *tx)
+                .await?;
+            (known.id, Joined::Known)
+        } else {
+            if let Some(refused) = refusal(&mut tx, &event.id, &ids).await? {
+                return Ok(refused);
+            }
+            let id = new_id();
+            let attendee = Attendee {
+                user_id: ids.now.clone(),
+                display_name: shown,
+                ..Attendee::new(id.clone(), &event.id, now_ms)
+            };
+            insert(&mut tx, [&NewAttendee::new(vault, attendee, &new_api_key()?)?]).await?;
+            (id, Joined::New)
         };
-        insert(&mut tx, [&NewAttendee::new(vault, attendee, &new_api_key()?)?]).await?;
-        id
-    };
     change::record(&mut tx, Noun::Attendee, &id).await?;
     tx.commit().await?;
     let attendee = find(&mut *db.pool().acquire().await?, &event.id, &ids).await?;
     let gone = || Error::NotFound { noun: Noun::Attendee, name: ids.now.clone() };
-    attendee.map(Joined::Attendee).ok_or_else(gone)
+    attendee.map(joined).ok_or_else(gone)
 }
 
 /// The user id under which the name was deleted. Where somebody `is_found`, a row that

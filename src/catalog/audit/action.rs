@@ -25,6 +25,7 @@ pub enum Action {
     MadeNewKey,
     MadeCards,
     ClaimedCard,
+    SignedOutEverywhere,
     LetInAgain,
 
     Invited,
@@ -65,6 +66,7 @@ impl Action {
             Action::MadeNewKey => "new key",
             Action::MadeCards => "made cards",
             Action::ClaimedCard => "claimed a card",
+            Action::SignedOutEverywhere => "signed out everywhere",
             Action::LetInAgain => "let in again",
             Action::Invited => "invited",
             Action::MadeLink => "made a link for",

@@ -189,7 +189,7 @@ fn is_address(text: &str) -> bool {
     !local.is_empty() && dotted && !text.contains(char::is_whitespace)
 }
 
-fn is_event_id(text: &str) -> bool {
+pub(super) fn is_event_id(text: &str) -> bool {
     let half = |half: &str| {
         half.len() == 4 && half.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };

@@ -3,10 +3,28 @@
 //! another owner's backends.
 
 use sqlx::{AnyConnection, Row};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::draft;
 use crate::catalog::Result;
 use crate::db::{Columns, Tx};
+
+/// Characters that are looked at for an id.
+const LONGEST_TYPED: usize = 1000;
+
+/// The id of an event as somebody typed or pasted it: in any case, with any sign or none in its
+/// middle, alone or in a link. `None` where there is none in the text.
+pub fn id_in(typed: &str) -> Option<String> {
+    let typed: String = typed.trim().chars().take(LONGEST_TYPED).collect();
+    let id = match typed.rsplit_once("/event/") {
+        Some((_, rest)) => rest.split(['/', '?', '#']).next().unwrap_or_default(),
+        None => &typed,
+    };
+    let plain: String = id.nfkc().filter(|character| character.is_alphanumeric()).collect();
+    let plain = plain.to_lowercase();
+    let id = format!("{}-{}", plain.get(..4)?, plain.get(4..)?);
+    draft::is_event_id(&id).then_some(id)
+}
 
 /// Whether an owner may use an event id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +84,30 @@ pub(super) async fn unused(tx: &mut Tx) -> Result<String> {
             .await?;
         if taken.is_none() {
             return Ok(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_found_however_it_is_given() {
+        for given in [
+            "a1b2-c3d4",
+            " A1B2C3D4 ",
+            "a1b2\u{2013}c3d4",
+            "a1b2 c3d4",
+            "https://proxy.example/event/a1b2-c3d4",
+            "http://10.0.0.5:8910/event/a1b2-c3d4?test#top",
+        ] {
+            assert_eq!(id_in(given).as_deref(), Some("a1b2-c3d4"), "{given}");
+        }
+        for given in
+            ["", "a1b2", "a1b2-c3d4-e5f6", "7QK4-M2XB", "ä1b2-c3d4", "https://proxy.example/"]
+        {
+            assert_eq!(id_in(given), None, "{given}");
         }
     }
 }

@@ -22,6 +22,6 @@ pub(crate) fn random() -> Result<SecretString> {
 }
 
 /// The digest by which the row of a token is found.
-pub(super) fn digest(token: &str) -> String {
+pub(in crate::catalog) fn digest(token: &str) -> String {
     Digest::sha256(token.as_bytes()).hex()
 }

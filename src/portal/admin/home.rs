@@ -3,7 +3,6 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
 
 use crate::catalog::event::{self, Event};
 use crate::catalog::usage::overview::{self, AtCap};
@@ -65,11 +64,6 @@ pub async fn show(State(site): State<Site>, me: SignedIn, visitor: Visitor) -> A
     let unconfirmed = (!base.is_confirmed()).then(|| base.as_str().to_owned());
     let frame = me.frame(Section::Home);
     page::ok(&Home { frame, live, next, concerns, is_empty, unconfirmed })
-}
-
-/// `/`, until attendees have pages of their own.
-pub async fn landing() -> Answer {
-    Ok(Redirect::to("/admin").into_response())
 }
 
 fn is_in_window(event: &Event, now: i64) -> bool {

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{path, person, tabs};
-use crate::catalog::attendee::claim::{self, Card, For};
+use crate::catalog::attendee::claim::{self, For, NewCard};
 use crate::catalog::attendee::listing::ListedAttendee;
 use crate::catalog::attendee::{self, Attendee};
 use crate::catalog::event::{self, Event};
@@ -46,7 +46,7 @@ impl Sheet {
 }
 
 struct Drawn {
-    card: Card,
+    card: NewCard,
     code: String,
     qr: Qr,
 }
@@ -150,7 +150,7 @@ pub async fn make(
     let claim_page = claim_page(&visitor);
     let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
     let link = claim_page.clone();
-    let draw = move |card: Card| {
+    let draw = move |card: NewCard| {
         let code = card.code.expose_secret().to_owned();
         Ok(Drawn { qr: Qr::of(&format!("{link}#{code}"))?, code, card })
     };

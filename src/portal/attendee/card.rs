@@ -1,0 +1,133 @@
+//! `/claim`: where a card leads. Its code signs its attendee in, and their page has the key.
+//!
+//! The code comes in the fragment of the card's link, which no browser sends, and goes into a form.
+//! Wrong ones are counted by address; right ones pass however many were wrong before, since a room
+//! shares one address. What keeps guessers out are the code's 60 bits.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::welcome;
+use crate::catalog::attendee::claim::{self, CardReader, Claim};
+use crate::catalog::event::{self, Event};
+use crate::identity::throttle::Wait;
+use crate::portal::error::PageError;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+use crate::portal::{Site, times};
+
+#[derive(Template)]
+#[template(path = "attendee/card.html")]
+struct Ask<'a> {
+    code: &'a str,
+    problems: Problems,
+}
+
+#[derive(Template)]
+#[template(path = "attendee/card_refused.html")]
+struct Refused {
+    title: &'static str,
+    text: String,
+    event: Event,
+}
+
+pub async fn show(mut visitor: Visitor) -> Answer {
+    visitor.opens_form()?;
+    let page = page::ok(&Ask { code: "", problems: Problems::none() })?;
+    Ok((visitor.cookies(), page).into_response())
+}
+
+#[derive(Deserialize)]
+pub struct Typed {
+    code: SecretString,
+}
+
+pub async fn submit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    let typed = typed.code.expose_secret();
+    let ask = |problems| (Ask { code: page::shown_again(typed), problems }, "code");
+    open(&site, visitor, typed, ask).await
+}
+
+/// Opens the page of whoever has the card with the code that was `typed`. `ask` is the page with the
+/// form and the name of its field, for a code that is wrong.
+pub async fn open<P: Template>(
+    site: &Site,
+    visitor: Visitor,
+    typed: &str,
+    ask: impl Fn(Problems) -> (P, &'static str),
+) -> Answer {
+    let (form, held) = (visitor.form_token(), visitor.attendee_tokens());
+    let reader = CardReader { agent: &visitor.agent, form: form.as_ref(), held: &held };
+    let now = site.clock.now_ms();
+    match claim::claim(&site.db, &site.vault, typed, &reader, now).await? {
+        Claim::Open { attendee, token } => {
+            let event = event::anyones(&site.db, &site.vault, &attendee.event_id).await?;
+            let event = event.ok_or(PageError::NotFound)?;
+            Ok(welcome(visitor, &event, &token, now))
+        }
+        Claim::Used { event_id, owner_id, at } => {
+            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let text = format!(
+                "It was used on {} ({}), and this card works only once. If that was not you, or you no \
+                 longer have your key, ask the organiser for a new card.",
+                times::moment(at, &event.time_zone),
+                times::place(&event.time_zone)
+            );
+            refuse("This card was used", text, event)
+        }
+        Claim::Ended { event_id, owner_id } => {
+            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let text = format!(
+                "It ended on {} ({}). Its keys no longer work.",
+                times::moment(event.ends_at, &event.time_zone),
+                times::place(&event.time_zone)
+            );
+            refuse("The event has ended", text, event)
+        }
+        Claim::Deactivated { event_id, owner_id } => {
+            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let text = "The organiser switched it off. It works again once they switch it on.";
+            refuse("This card is switched off", text.to_owned(), event)
+        }
+        Claim::Unknown => unknown(site, &visitor, ask),
+    }
+}
+
+fn refuse(title: &'static str, text: String, event: Event) -> Answer {
+    page::with_status(StatusCode::GONE, &Refused { title, text, event })
+}
+
+fn unknown<P: Template>(
+    site: &Site,
+    visitor: &Visitor,
+    ask: impl Fn(Problems) -> (P, &'static str),
+) -> Answer {
+    let counted = site.identity.wrong_card(visitor.source);
+    let reason = match counted {
+        Ok(()) => "is not one that we recognise. Check your card; a newer card voids an older one"
+            .to_owned(),
+        Err(Wait(seconds)) => format!(
+            "is not one that we recognise, and too many wrong ones came from your network. The code of a card \
+             still works at once; wait {seconds} s before you guess again"
+        ),
+    };
+    let field = ask(Problems::none()).1;
+    let (page, _) = ask(Problems::one(field, reason));
+    match counted {
+        Ok(()) => page::unprocessable(&page),
+        Err(Wait(seconds)) => {
+            let page = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
+            Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response())
+        }
+    }
+}

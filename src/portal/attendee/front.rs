@@ -1,0 +1,54 @@
+//! `/`: for attendees first. One field takes what they were given: the code of a card, or the id or
+//! the link of an event.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::{card, path};
+use crate::catalog::event;
+use crate::catalog::owner::password;
+use crate::portal::Site;
+use crate::portal::form::{Form, Problems};
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "attendee/front.html")]
+struct Front<'a> {
+    given: &'a str,
+    problems: Problems,
+    /// Nobody has signed in as an organiser yet.
+    is_new: bool,
+}
+
+pub async fn show(State(site): State<Site>, mut visitor: Visitor) -> Answer {
+    visitor.opens_form()?;
+    let is_new = !password::is_any_set(&site.db).await?;
+    let page = page::ok(&Front { given: "", problems: Problems::none(), is_new })?;
+    Ok((visitor.cookies(), page).into_response())
+}
+
+#[derive(Deserialize)]
+pub struct Typed {
+    given: SecretString,
+}
+
+pub async fn submit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Form(typed): Form<Typed>,
+) -> Answer {
+    let typed = typed.given.expose_secret();
+    if let Some(id) = event::id_in(typed) {
+        return Ok(Redirect::to(&path(&id)).into_response());
+    }
+    let ask = |problems| {
+        let given = page::shown_again(typed);
+        let is_new = false;
+        (Front { given, problems, is_new }, "given")
+    };
+    card::open(&site, visitor, typed, ask).await
+}
