@@ -1,15 +1,14 @@
-//! What is in a file: JSON, format 1. Lists refer to each other by the ids that the
+//! What is in a file: JSON, format 2. Lists refer to each other by the ids that the
 //! rows had, which are no ids here before they are restored. The entries of each list
 //! are in a file of their own.
 //!
 //! Whoever adds, drops or reads anew a field raises the format: a release refuses
 //! what it does not know, and loses nothing silently. Files of every earlier format stay
-//! readable: each has an [`Upgrade`] to the next.
+//! readable: `upgrade` brings them to the present one.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Error;
@@ -17,6 +16,7 @@ use super::Error;
 mod attendee;
 mod event;
 mod resource;
+mod upgrade;
 mod usage;
 
 pub use attendee::AttendeeCopy;
@@ -24,14 +24,7 @@ pub use event::EventCopy;
 pub use resource::ResourceCopy;
 pub use usage::UsageCopy;
 
-pub const FORMAT: u32 = 1;
-
-/// Turns the JSON of one format into that of the next.
-type Upgrade = fn(&mut Value) -> Result<(), Error>;
-
-/// One for each earlier format, the first from format 1 to 2: a higher [`FORMAT`] does not compile
-/// without the way that files of the one before take to it.
-const UPGRADES: [Upgrade; FORMAT as usize - 1] = [];
+pub const FORMAT: u32 = 2;
 
 pub(super) const MAX_RESOURCES: usize = 1_000;
 pub(super) const MAX_EVENTS: usize = 1_000;
@@ -70,7 +63,7 @@ impl Archive {
         match serde_json::from_slice::<Format>(text).map_err(|error| unreadable(&error))?.format {
             FORMAT => serde_json::from_slice(text).map_err(|error| unreadable(&error)),
             format => {
-                let upgraded = upgraded(text, format, &UPGRADES)?;
+                let upgraded = upgrade::upgraded(text, format, &upgrade::UPGRADES)?;
                 serde_json::from_value(upgraded).map_err(|_| {
                     Error::Invalid(format!("what is in it is not of its format {format}"))
                 })
@@ -97,7 +90,7 @@ impl Archive {
         let mut events = HashSet::new();
         for event in &self.events {
             let entry = || format!("event {} {}", quoted(&event.id), quoted(&event.fields.name));
-            event.draft(Some(event.id.clone()), Vec::new()).check().map_err(at(entry))?;
+            event.check().map_err(at(entry))?;
             if !events.insert(&*event.id) {
                 return Err(Error::Invalid(format!("{} is in it twice", entry())));
             }
@@ -157,21 +150,6 @@ pub(super) fn check_counts(counts: [usize; 4]) -> Result<(), Error> {
     }
 }
 
-/// A text of an earlier format, brought to the one after the last of `upgrades`.
-fn upgraded(text: &[u8], format: u32, upgrades: &[Upgrade]) -> Result<Value, Error> {
-    let first = format.checked_sub(1).ok_or_else(|| {
-        Error::Invalid("what is in it is of format 0, and no release writes that".to_owned())
-    })?;
-    let to_come = upgrades.get(first as usize..).filter(|to_come| !to_come.is_empty());
-    let to_come = to_come.ok_or(Error::Newer(format))?;
-    let mut value: Value = serde_json::from_slice(text).map_err(|error| unreadable(&error))?;
-    for (upgrade, from) in to_come.iter().zip(format..) {
-        upgrade(&mut value)?;
-        value["format"] = (from + 1).into();
-    }
-    Ok(value)
-}
-
 /// The place, and nothing of what stands there.
 fn unreadable(error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
@@ -193,31 +171,6 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn earlier_formats_take_each_step_to_the_present_one() {
-        let upgrades: [Upgrade; 2] = [
-            |value| {
-                value["steps"] = "1".into();
-                Ok(())
-            },
-            |value| {
-                value["steps"] = format!("{} 2", value["steps"].as_str().unwrap_or("")).into();
-                Ok(())
-            },
-        ];
-        let read = |format: u32| {
-            upgraded(format!("{{\"format\":{format}}}").as_bytes(), format, &upgrades)
-        };
-        let first = read(1).unwrap();
-        assert_eq!((&first["steps"], &first["format"]), (&"1 2".into(), &3.into()));
-        let second = read(2).unwrap();
-        assert_eq!((&second["steps"], &second["format"]), (&" 2".into(), &3.into()));
-        for newer in [3, 4, u32::MAX] {
-            assert!(matches!(read(newer), Err(Error::Newer(format)) if format == newer));
-        }
-        assert!(matches!(read(0), Err(Error::Invalid(_))));
-    }
 
     #[test]
     fn a_newer_file_says_what_to_update() {

@@ -183,7 +183,8 @@ async fn restore_events<'a>(
         let id = (*fate == EventFate::Kept).then(|| copy.id.clone());
         let links =
             copy.fields.resources.iter().filter_map(|id| resources.get(&**id).cloned()).collect();
-        let saved = event::restore_in(tx, vault, by, &copy.draft(id, links)).await?;
+        let draft = copy.draft(id, links);
+        let saved = event::restore_in(tx, vault, by, &draft, copy.first_active_at).await?;
         if copy.registration_stopped {
             event::control::stop_registration_in(tx, &saved.id, by.at).await?;
         }

@@ -227,8 +227,23 @@ async fn save_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Resul
 }
 
 /// The same for an event of a backup, which keeps its shared code however short it is.
-pub async fn restore_in(tx: &mut Tx, vault: &Vault, by: &Actor, draft: &Draft) -> Result<Saved> {
-    write_in(tx, vault, by, draft, false).await
+/// `first_active_at`: when it was first switched on, in UTC milliseconds.
+pub async fn restore_in(
+    tx: &mut Tx,
+    vault: &Vault,
+    by: &Actor,
+    draft: &Draft,
+    first_active_at: Option<i64>,
+) -> Result<Saved> {
+    let saved = write_in(tx, vault, by, draft, false).await?;
+    if let Some(at) = first_active_at {
+        sqlx::query("update event set first_active_at = $2 where id = $1")
+            .bind(&saved.id)
+            .bind(at)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(saved)
 }
 
 async fn write_in(

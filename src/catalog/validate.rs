@@ -4,6 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::{Error, Result};
 
+/// Milliseconds of the last instant that a calendar can hold.
+const LAST_MS: i64 = 253_402_207_200_000;
+
 /// The refusal of a field's value; `reason` follows the field's name in a sentence.
 pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Error {
     Error::Invalid { field, reason: reason.into() }
@@ -44,4 +47,12 @@ pub(crate) fn number(field: &'static str, value: u32, range: RangeInclusive<u32>
         return Ok(());
     }
     Err(invalid(field, format!("must be from {} to {}", range.start(), range.end())))
+}
+
+/// An instant out of a file, in UTC milliseconds.
+pub(crate) fn instant(field: &'static str, at: i64) -> Result<()> {
+    if (0..=LAST_MS).contains(&at) {
+        return Ok(());
+    }
+    Err(invalid(field, "is no instant since 1970"))
 }

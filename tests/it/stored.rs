@@ -2,6 +2,7 @@
 //! sign-ins, figures and backups.
 
 use ai_proxy::backup::{self, plan::Plan};
+use ai_proxy::catalog::event;
 use ai_proxy::catalog::owner::{self, api_token};
 use ai_proxy::clock::{Clock, now_ms};
 use secrecy::ExposeSecret;
@@ -218,6 +219,9 @@ async fn a_backup_is_restored(stored: &Stored, backend: &Backend) {
         .expect("a restored backup");
     let done = done.expect("a plan that holds");
     assert_eq!((done.events, done.resources, done.new_ids, done.new_keys), (5, 5, 0, 0));
+    for event in event::list(db, vault, &by.owner_id).await.expect("events") {
+        assert!(event.cards_work_once && !event.is_draft(), "{}, as it was", event.id);
+    }
     proxy.start().await;
     // Before anybody calls, which would add to them.
     let ada = owner::local(db, "local", now_ms()).await.expect("the owner");

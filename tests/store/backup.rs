@@ -51,7 +51,9 @@ async fn fill(store: &Store) {
     }
     draft.id = Some("1a2b-0001".into());
     draft.shared_code = Some("spring2026".into());
+    draft.cards_work_once = true;
     let event = store.save_event(&draft).await.unwrap();
+    event::control::set_active(&store.db, &store.by, &event.id, false).await.unwrap();
     event::control::set_registration(&store.db, &store.by, &event.id, false).await.unwrap();
     let issued = store.issue(&event, 4).await;
     attendee::set_active(&store.db, &store.by, &issued[1].attendee_id, false).await.unwrap();
@@ -206,6 +208,7 @@ async fn hostile_entries_are_refused_by_name(store: Store) {
         ("/events/0/max_token_cap", json!(0), "event", "max_token_cap: must be"),
         ("/events/0/shared_code", json!("a b"), "event", "shared_code"),
         ("/events/0/registration", json!("everybody"), "event", "registration"),
+        ("/events/0/first_active_at", json!(-1), "event", "first_active_at"),
         ("/events/0/resources/0", json!("another's"), "event", "links a resource"),
         ("/resources/0/deployment", json!(".."), "resource", "deployment: may hold"),
         ("/resources/0/deployment", json!("mcp-b"), "resource", "in it twice"),
@@ -228,9 +231,9 @@ async fn hostile_entries_are_refused_by_name(store: Store) {
         ("/usage/0/minute", json!(7), "row 1", "minute"),
         ("/usage/0/minute", json!(-60_000), "row 1", "minute"),
         ("/usage/0/name", json!("\u{0}"), "row 1", "NUL"),
-        ("/format", json!(2), "", "newer release"),
-        ("/events/0/active", json!("yes"), "", "is not of format 1"),
-        ("/events/0/more", json!(1), "", "is not of format 1"),
+        ("/format", json!(3), "", "newer release"),
+        ("/events/0/active", json!("yes"), "", "is not of format 2"),
+        ("/events/0/more", json!(1), "", "is not of format 2"),
     ] {
         let mut hostile = honest.clone();
         match hostile.pointer_mut(place) {

@@ -92,6 +92,7 @@ async fn saving_tells_created_updated_and_unchanged(store: Store) {
         Draft { shared_code: Some("".into()), ..draft.clone() },
         Draft { shared_code_limit: 1, ..draft.clone() },
         Draft { registration: "closed".into(), ..draft.clone() },
+        Draft { cards_work_once: true, ..draft.clone() },
         Draft { active: false, ..draft.clone() },
     ] {
         assert_eq!(save(changed).await.outcome, Outcome::Updated);
@@ -241,7 +242,7 @@ async fn a_short_code_that_was_set_before_stays_and_no_other_is_set(store: Store
         let mut tx = ai_proxy::catalog::change::write(&store.db).await.unwrap();
         let id = Some(event.id.clone());
         let draft = Draft { id, ..short };
-        ai_proxy::catalog::event::restore_in(&mut tx, &store.vault, &store.by, &draft)
+        ai_proxy::catalog::event::restore_in(&mut tx, &store.vault, &store.by, &draft, None)
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -1,6 +1,7 @@
 //! What is changed of an event in the room, and that a second click does no harm.
 
 use ai_proxy::catalog::attendee::{self, Joined};
+use ai_proxy::catalog::audit::Actor;
 use ai_proxy::catalog::event::{self, Draft, Event, Shut, control};
 use ai_proxy::catalog::{Error, Outcome, audit, resource};
 use ai_proxy::clock::now_ms;
@@ -9,6 +10,7 @@ use crate::harness::{Store, event_draft, on_both};
 
 on_both![
     an_event_is_paused_and_resumed_once_each,
+    an_event_is_a_draft_until_it_is_first_switched_on,
     the_end_moves_on_from_where_it_was_seen,
     an_end_that_is_over_moves_to_half_an_hour_from_now,
     the_end_follows_the_zones_clock,
@@ -48,6 +50,24 @@ async fn an_event_is_paused_and_resumed_once_each(store: Store) {
     }
     assert_eq!(revision(&store).await, before + 2, "replicas are told of what changed only");
     assert_eq!(trail(&store, 2).await, ["resumed: Demo workshop", "paused: Demo workshop"]);
+}
+
+async fn an_event_is_a_draft_until_it_is_first_switched_on(store: Store) {
+    let at = |at| Actor { at, ..store.by.clone() };
+    let off = Draft { active: false, ..event_draft() };
+    let [clicked, saved] = [store.save_event(&off).await, store.save_event(&off).await];
+    let (clicked, saved) = (clicked.unwrap(), saved.unwrap());
+    assert!(clicked.is_draft() && saved.is_draft());
+    for (now, active) in [(10, true), (20, false), (30, true)] {
+        control::set_active(&store.db, &at(now), &clicked.id, active).await.unwrap();
+        let draft = Draft { id: Some(saved.id.clone()), active, ..off.clone() };
+        event::save(&store.db, &store.vault, &at(now), &draft).await.unwrap();
+        for id in [&clicked.id, &saved.id] {
+            assert_eq!(read(&store, id).await.first_active_at, Some(10));
+        }
+    }
+    let on = store.event().await;
+    assert_eq!(on.first_active_at, Some(store.by.at));
 }
 
 async fn the_end_moves_on_from_where_it_was_seen(store: Store) {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Result;
 use crate::catalog::event::{Draft, Event};
+use crate::catalog::validate::instant;
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub struct EventCopy {
     pub fields: Draft,
     /// It takes no new attendees for now.
     pub registration_stopped: bool,
+    /// UTC milliseconds; none: a draft.
+    pub first_active_at: Option<i64>,
     pub active: bool,
 }
 
@@ -22,12 +26,22 @@ impl From<&Event> for EventCopy {
             id: event.id.clone(),
             fields: Draft::from(event),
             registration_stopped: event.is_registration_stopped,
+            first_active_at: event.first_active_at,
             active: event.active,
         }
     }
 }
 
 impl EventCopy {
+    /// Whether the fields by themselves meet the rules.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::catalog::Error::Invalid) for the first that does not.
+    pub fn check(&self) -> Result<()> {
+        self.draft(Some(self.id.clone()), Vec::new()).check()?;
+        self.first_active_at.map_or(Ok(()), |at| instant("first_active_at", at))
+    }
+
     /// As a draft that creates it, with these links.
     pub fn draft(&self, id: Option<String>, resources: Vec<String>) -> Draft {
         Draft { id, resources, active: self.active, ..self.fields.clone() }

@@ -193,9 +193,10 @@ impl Archive {
                 ..Draft::default()
             },
             registration_stopped: false,
+            first_active_at: event.active.then_some(self.made_at.max(0)),
             active: event.active,
         };
-        let refused = match copy.draft(Some(copy.id.clone()), Vec::new()).check() {
+        let refused = match copy.check() {
             Err(error) => Some(error.to_string()),
             Ok(()) => {
                 let is_twice = self.events.iter().any(|other| other.id == copy.id);

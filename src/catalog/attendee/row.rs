@@ -13,7 +13,7 @@ use super::key::{check_api_key, place};
 use crate::catalog::Result;
 use crate::catalog::limits::{CAP, PERSON};
 use crate::catalog::seal::Vault;
-use crate::catalog::validate::{invalid, number, optional_line};
+use crate::catalog::validate::{instant, invalid, number, optional_line};
 use crate::db::{Columns, Parameters, Tx};
 
 /// One person in one event.
@@ -55,9 +55,6 @@ const KEY_COLUMNS: [&str; 2] = ["api_key_sealed", "key_digest"];
 
 /// Rows of one statement.
 pub(super) const ROWS: usize = 128;
-
-/// Milliseconds of the last instant that a calendar can hold.
-const LAST_MS: i64 = 253_402_207_200_000;
 
 const MAX_ISSUED_NUMBER: u32 = 1_000_000_000;
 
@@ -127,9 +124,7 @@ impl Attendee {
             ("last_seen_at", self.last_seen_at),
             ("last_error_at", self.last_error_at),
         ] {
-            if at.is_some_and(|at| !(0..=LAST_MS).contains(&at)) {
-                return Err(invalid(field, "is no instant since 1970"));
-            }
+            at.map_or(Ok(()), |at| instant(field, at))?;
         }
         optional_line("last_error", self.last_error.as_deref().unwrap_or_default(), 64)?;
         Ok(())

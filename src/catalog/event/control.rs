@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 
+use super::row::note_active;
 use super::window::Window;
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::limits::LARGEST_CAP;
@@ -46,6 +47,9 @@ pub async fn set_active(db: &Db, by: &Actor, id: &str, active: bool) -> Result<O
         .bind(by.at)
         .execute(&mut *tx)
         .await?;
+    if active {
+        note_active(&mut tx, id, by.at).await?;
+    }
     let action = if active { Action::Resumed } else { Action::Paused };
     finish(tx, by, id, action, &row.text("name")?).await?;
     Ok(Outcome::Updated)

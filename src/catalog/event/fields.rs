@@ -114,4 +114,6 @@ fields! {
     // of the rules.
     /// How people can join: with the shared code, if there is one, or not at all.
     registration: String = Registration::SHARED_CODE.as_str().to_owned(),
+    /// Whether a card's code works once. Otherwise it opens its person's page until the event ends.
+    cards_work_once: bool = false,
 }

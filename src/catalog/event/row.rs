@@ -49,7 +49,11 @@ pub struct Event {
     pub registration: Registration,
     /// In the room, for a while.
     pub is_registration_stopped: bool,
+    /// Whether a card's code works once, or until the event ends.
+    pub cards_work_once: bool,
     pub active: bool,
+    /// When it was first switched on, in UTC milliseconds; `None`: it is a draft.
+    pub first_active_at: Option<i64>,
     /// In the owner's order, inactive ones included; without those that cannot be read.
     pub resources: Vec<Arc<Resource>>,
     /// Ids of all linked resources, in the owner's order.
@@ -58,7 +62,7 @@ pub struct Event {
 
 /// The columns that saving writes, in the order in which it binds them; id, owner and
 /// times are beside them.
-const WRITTEN: [&str; 18] = [
+const WRITTEN: [&str; 19] = [
     "name",
     "description",
     "organizer_name",
@@ -76,6 +80,7 @@ const WRITTEN: [&str; 18] = [
     SHARED_CODE,
     "shared_code_limit",
     "registration",
+    "cards_work_once",
     "active",
 ];
 
@@ -89,7 +94,7 @@ fn place(id: &str) -> Place<'_> {
 /// A statement that selects what [`Event::open`] reads; `rest` follows the table.
 pub(super) fn select(rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
-        "select id, owner_id, {},
+        "select id, owner_id, {}, first_active_at,
             (select count(*) from registration_stop where event_id = event.id) as stopped
          from event {rest}",
         WRITTEN.join(", ")
@@ -127,8 +132,19 @@ pub(super) async fn write(
         .bind(shared_code_sealed)
         .bind(i64::from(draft.shared_code_limit))
         .bind(valid.registration.as_str())
+        .bind(i64::from(draft.cards_work_once))
         .bind(i64::from(draft.active))
         .bind(by.at)
+        .execute(&mut **tx)
+        .await?;
+    if draft.active { note_active(tx, id, by.at).await } else { Ok(()) }
+}
+
+/// Notes that the event is switched on, at `at` (UTC milliseconds): the first time counts.
+pub(super) async fn note_active(tx: &mut Tx, id: &str, at: i64) -> Result<()> {
+    sqlx::query("update event set first_active_at = $2 where id = $1 and first_active_at is null")
+        .bind(id)
+        .bind(at)
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -161,7 +177,9 @@ impl Event {
             shared_code_limit: row.count("shared_code_limit")?,
             registration: Registration::stored(&row.text("registration")?),
             is_registration_stopped: row.int("stopped")? > 0,
+            cards_work_once: row.flag("cards_work_once")?,
             active: row.flag("active")?,
+            first_active_at: row.try_get("first_active_at")?,
             resources: Vec::new(),
             links: Vec::new(),
             id,
@@ -171,6 +189,11 @@ impl Event {
     /// Why nobody new may join; `None` where they may.
     pub fn shut(&self) -> Option<Shut> {
         Shut::of(self.registration, self.is_registration_stopped)
+    }
+
+    /// Whether it was never switched on, so that nobody but its owner is to see it.
+    pub fn is_draft(&self) -> bool {
+        self.first_active_at.is_none()
     }
 
     /// Whether this is its shared code, compared in constant time.
@@ -204,6 +227,7 @@ impl Event {
             && self.max_open_requests == draft.max_open_requests
             && self.shared_code_limit == draft.shared_code_limit
             && self.registration == valid.registration
+            && self.cards_work_once == draft.cards_work_once
             && self.active == draft.active
             && self.links == draft.resources
     }
@@ -230,6 +254,7 @@ impl From<&Event> for Draft {
             shared_code: event.shared_code.clone(),
             shared_code_limit: event.shared_code_limit,
             registration: event.registration.as_str().into(),
+            cards_work_once: event.cards_work_once,
             active: event.active,
         }
     }

@@ -206,7 +206,7 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. So does what it leaves out of that which is
 /// changed in the room: the window, the caps, whether registration is closed, and whether the
-/// event is switched on.
+/// event is switched on; and how cards work, which earlier files do not say.
 fn planned_event(
     entry: &workshop::Event,
     stored: Option<&StoredEvent>,
@@ -227,6 +227,7 @@ fn planned_event(
         requests_per_minute: entry.requests_per_minute,
         shared_code: Some(Some(entry.shared_code.clone().into())),
         registration: entry.registration.clone(),
+        cards_work_once: entry.cards_work_once,
         active: entry.active,
         ..event::Changes::default()
     };

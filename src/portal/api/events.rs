@@ -40,6 +40,7 @@ pub struct Event {
     has_shared_code: bool,
     shared_code_limit: u32,
     registration: String,
+    cards_work_once: bool,
     active: bool,
 }
 
@@ -65,6 +66,7 @@ impl From<&event::Event> for Event {
             has_shared_code: event.shared_code.is_some(),
             shared_code_limit: event.shared_code_limit,
             registration: event.registration.as_str().to_owned(),
+            cards_work_once: event.cards_work_once,
             active: event.active,
         }
     }

@@ -54,6 +54,7 @@ pub struct Typed {
     pub shared_code: SecretString,
     pub shared_code_limit: String,
     pub registration: String,
+    pub cards_work_once: Option<String>,
     pub active: Option<String>,
 }
 
@@ -80,6 +81,7 @@ impl From<&Draft> for Typed {
             shared_code: draft.shared_code.clone().unwrap_or_default(),
             shared_code_limit: draft.shared_code_limit.to_string(),
             registration: draft.registration.clone(),
+            cards_work_once: draft.cards_work_once.then(|| "on".to_owned()),
             active: draft.active.then(|| "on".to_owned()),
         }
     }
@@ -144,6 +146,7 @@ impl Typed {
             shared_code: Some(Some(self.shared_code.expose_secret().trim().into())),
             shared_code_limit: number("shared_code_limit", &self.shared_code_limit),
             registration: Some(self.registration.clone()),
+            cards_work_once: Some(self.cards_work_once.is_some()),
             active: Some(self.active.is_some()),
             // Not in the form: what is stored, or what a new one has.
             ..Changes::default()

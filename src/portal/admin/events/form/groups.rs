@@ -40,5 +40,6 @@ pub(super) const GROUPS: &[&[Field<Typed>]] = &[
         take: |form, from| form.shared_code = from.shared_code.clone(),
     }],
     &[text_field!(shared_code_limit, "Most people who may use it")],
+    &[check_field!(cards_work_once, "Cards work once")],
     &[check_field!(active, "Active")],
 ];
