@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use ai_proxy::catalog::attendee::name;
+use ai_proxy::catalog::attendee::{name, normal_key};
 use ai_proxy::proxy::authenticate::presented_key;
 use ai_proxy::proxy::shared_key::Key;
 use http::{HeaderMap, HeaderValue};
@@ -31,6 +31,7 @@ fuzz_target!(|input: Input| {
             assert!((2..=512).contains(&key.len()));
             assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
             assert!(key.split_once('@').is_none_or(|(_, rest)| !rest.contains('/')), "{key}");
+            assert_eq!(normal_key(key), *key, "it is spelled as it was made");
             return;
         }
         Key::Shared(shared) => shared,

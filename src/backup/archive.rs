@@ -8,10 +8,12 @@
 
 use std::collections::HashSet;
 
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::catalog::attendee::normal_key;
 
 mod attendee;
 mod event;
@@ -117,7 +119,7 @@ impl Archive {
             if !events.contains(&*attendee.event) {
                 return Err(Error::Invalid(format!("{}: the event is not in the file", entry())));
             }
-            let key = attendee.api_key.as_ref().map(secrecy::ExposeSecret::expose_secret);
+            let key = attendee.api_key.as_ref().map(|key| normal_key(key.expose_secret()));
             if !ids.insert(&attendee.id)
                 || !people.insert((&attendee.event, &attendee.user_id))
                 || key.is_some_and(|key| !keys.insert(key))

@@ -137,7 +137,7 @@ async fn reseal(tx: &mut Tx, vault: &Vault, column: &Column, row: &AnyRow) -> Re
         .bind(&sealed)
         .bind(vault.seal(place, text.expose_secret())?);
     if column.name == attendee::API_KEY {
-        query = query.bind(vault.digest(text.expose_secret()).hex());
+        query = query.bind(attendee::key_digest(vault, text.expose_secret()).hex());
     }
     Ok(query.execute(&mut **tx).await?.rows_affected())
 }

@@ -1,15 +1,15 @@
-//! Reads keys. An issued key is opaque; one that an attendee makes from a shared code
-//! holds event, code and name.
+//! Reads keys. An issued key stands for an attendee; one that an attendee makes from a
+//! shared code holds event, code and name.
 //!
-//! All spellings of a shared-code key become one text here, before it is digested:
-//! otherwise each would take a place in the cache of keys.
+//! All spellings of a key become one text here, before it is digested: otherwise each would
+//! take a place in the cache of keys.
 
 use std::borrow::Cow;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::headers::is_graphic;
-use crate::catalog::attendee::name;
+use crate::catalog::attendee::{name, normal_key};
 
 /// Most bytes of an issued key, and of a shared-code key before its name.
 const MAX_BYTES: usize = 512;
@@ -23,7 +23,8 @@ const MAX_CODE: usize = 64;
 /// A key as it was presented.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Key<'sent> {
-    Issued(&'sent str),
+    /// The same for all spellings.
+    Issued(Cow<'sent, str>),
     Shared(SharedKey<'sent>),
 }
 
@@ -45,7 +46,8 @@ impl<'sent> Key<'sent> {
             return shared.map(Key::Shared);
         }
         let is_key = (2..=MAX_BYTES).contains(&sent.len()) && is_graphic(sent);
-        std::str::from_utf8(sent).ok().filter(|_| is_key).map(Key::Issued)
+        let key = std::str::from_utf8(sent).ok().filter(|_| is_key)?;
+        Some(Key::Issued(normal_key(key)))
     }
 
     /// The text whose digest it is cached under; `None`: it cannot be cached.
@@ -116,8 +118,24 @@ mod tests {
         assert_eq!((key.event_id, key.code), ("a1b2-c3d4", "code5"));
         assert_eq!(key.name, b"ada@example.org/x");
         for issued in ["a1b2-c3d4@code5", "code5/name"] {
-            assert_eq!(Key::read(issued.as_bytes()), Some(Key::Issued(issued)));
+            assert_eq!(Key::read(issued.as_bytes()), Some(Key::Issued(issued.into())));
         }
+    }
+
+    #[test]
+    fn spellings_of_an_issued_key_are_one_text_and_never_a_shared_one() {
+        let key = "aik_0123456789abcdefghjkmnpqrstvwxyz";
+        let read = Key::read(key.as_bytes());
+        assert!(
+            matches!(read, Some(Key::Issued(Cow::Borrowed(_)))),
+            "the common one costs nothing"
+        );
+        for spelling in [&key.to_uppercase(), "aik_Ol23456789abcdefghjkmnpqrstvwxyz"] {
+            assert_eq!(Key::read(spelling.as_bytes()), read, "{spelling}");
+        }
+        let by_code = shared("AIK_0123@456789abcdef/ghjkmnpqrstvwx");
+        assert_eq!((by_code.event_id, by_code.code), ("AIK_0123", "456789abcdef"));
+        assert_eq!(by_code.normal.as_deref(), Some("AIK_0123@456789abcdef/ghjkmnpqrstvwx"));
     }
 
     #[test]

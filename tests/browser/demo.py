@@ -40,7 +40,7 @@ STAYS, GOES = "Astrid Sommer", "Frieda Winter"
 """Two who join with it; the second is deleted."""
 PASSPHRASE = "a dozen purple kites"
 CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}")
-KEY = re.compile(r"\b[0-9a-f]{64}\b")
+KEY = re.compile(r"\baik_[0-9a-hjkmnp-tv-z]{32}\b")
 
 
 class Demo:

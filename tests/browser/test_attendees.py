@@ -89,7 +89,7 @@ def test_a_new_key_works_at_once_and_the_old_one_stops(portal, room_with_demo, o
     organiser.get_by_role("button", name="Make a new key").click()
     comes_to("401 invalid_api_key", lambda: fares(portal, old, echo), since=clicked)
     new = organiser.get_by_role("status").locator("code").inner_text()
-    assert re.fullmatch("[0-9a-f]{64}", new) and new != old
+    assert re.fullmatch("aik_[0-9a-hjkmnp-tv-z]{32}", new) and new != old
     assert fastmcp.do("tools", reach(portal, new, echo), message="hi")["echo"] == "hi"
     assert new not in organiser.url
     organiser.reload()

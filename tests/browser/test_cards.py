@@ -26,7 +26,7 @@ CODE = re.compile(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}")
 MARGINS = dict.fromkeys(["top", "right", "bottom", "left"], "10mm")
 A4_WITHOUT_MARGINS = 718
 """Pixels, of which an inch has 96."""
-KEY = re.compile(r"[0-9a-f]{64}")
+KEY = re.compile(r"aik_[0-9a-hjkmnp-tv-z]{32}")
 
 
 def cards(organiser: Page, event: str, names: list[str], count: str = "") -> list[str]:

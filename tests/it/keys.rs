@@ -51,6 +51,37 @@ async fn a_key_works_on_every_route_in_either_header() {
     }
 }
 
+/// As somebody types it who reads it from a screen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_typed_by_hand_is_the_same_attendees() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().daily_cap(5).open().await;
+    let ada = loop {
+        let ada = event.attendee().await;
+        if ada.key.contains('0') && ada.key.contains('1') {
+            break ada;
+        }
+    };
+    proxy.start().await;
+    let capitals = ada.key.to_uppercase();
+    let spellings =
+        [ada.key.replace('0', "o").replace('1', "l"), capitals.replace('0', "O"), capitals];
+    for (key, remaining) in spellings.iter().chain([&ada.key]).zip(["4", "3", "2", "1"]) {
+        let answer = ada.post(CALL).key(key).await;
+        assert_eq!(answer.status, 200, "{key}: {}", answer.text());
+        assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some(remaining));
+    }
+    let bearer = format!("Bearer {}", spellings[1]);
+    let usage = proxy.ask("GET", "/api/v1/usage").header("authorization", &bearer).await;
+    assert_eq!(usage.json()["used"], 4);
+    let plane = &proxy.app().plane;
+    assert_eq!((plane.keys.cache.len(), plane.lives.all().len()), (1, 1));
+    let other = ada.key.replace('0', "u");
+    assert_eq!(ada.post(CALL).key(&other).await.code(), "invalid_api_key");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_of_a_connection_is_its_own_callers() {
     let backend = Backend::start().await;

@@ -66,7 +66,7 @@ async fn issued_keys_find_their_attendee_and_no_other(store: Store) {
     assert_eq!(users, [("issued:1", "Ada"), ("issued:2", "Bob"), ("issued:3", "")]);
     for new in &issued {
         let key = new.api_key.expose_secret();
-        assert!(key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert!(key.len() == 36 && key.starts_with("aik_"), "{key}");
         let found = who_has(&store, &new.api_key).await.unwrap();
         assert_eq!((&found.id, &found.event_id), (&new.attendee_id, &event.id));
         assert!(found.active && found.daily_request_cap.is_none());

@@ -7,6 +7,8 @@ use ai_proxy::backup::archive::Archive;
 use ai_proxy::backup::plan::{EventFate, Plan, ResourceFate};
 use ai_proxy::backup::{self, Done, Error};
 use ai_proxy::catalog::attendee;
+use ai_proxy::catalog::rekey;
+use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{event, quota, resource};
 use ai_proxy::clock;
@@ -14,13 +16,14 @@ use ai_proxy::clock::{Clock, day_of, now_ms};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use crate::harness::{Store, event_draft, on_both, resource_draft};
+use crate::harness::{Store, event_draft, master_key, on_both, resource_draft};
 
 on_both![
     everything_comes_back_as_it_was,
     a_second_restore_adds_copies_and_uses_the_resources_there_are,
     a_name_that_leads_elsewhere_is_not_taken_over,
     another_owners_rows_stay_as_they_are,
+    a_key_in_another_spelling_is_the_same_key,
     hostile_entries_are_refused_by_name,
     a_restore_that_fails_leaves_nothing,
     others_lease_while_a_big_event_comes_back,
@@ -190,6 +193,33 @@ async fn another_owners_rows_stay_as_they_are(store: Store) {
         rows.chain(archive.resources.iter().map(|copy| copy.id.clone())).collect::<Vec<_>>()
     };
     assert!(ids(&hers).iter().all(|id| !ids(&theirs).contains(id)));
+}
+
+async fn a_key_in_another_spelling_is_the_same_key(store: Store) {
+    fill(&store).await;
+    let mut archive = gather(&store).await;
+    let key = archive.attendees[0].api_key.clone().unwrap();
+    let key = key.expose_secret();
+    let spelled = key.to_uppercase().replace('0', "O").replace('1', "l");
+    archive.attendees[0].api_key = Some(spelled.clone().into());
+    assert_eq!(plan(&store, &archive).await.new_keys.len(), 3, "somebody has each of them");
+    wipe(&store).await;
+    assert_eq!(restore(&store, &archive).await.unwrap().unwrap().new_keys, 0);
+    let who = async |vault: &Vault| {
+        attendee::find_by_digest(&store.db, &[vault.digest(key)]).await.unwrap().unwrap()
+    };
+    let ada = who(&store.vault).await;
+    let shown = attendee::reveal_key(&store.db, &store.vault, &store.by.owner_id, &ada.id).await;
+    assert_eq!(shown.unwrap().expose_secret(), spelled, "as it was written");
+    let mut with_both = store.clone();
+    with_both.vault = Arc::new(Vault::new(&master_key(2), Some(&master_key(1))));
+    assert_eq!(plan(&with_both, &archive).await.new_keys.len(), 3);
+    rekey::run(&store.db, &with_both.vault).await.unwrap();
+    assert_eq!(who(&Vault::new(&master_key(2), None)).await.id, ada.id);
+
+    archive.attendees[1].api_key = Some(key.into());
+    let error = archive.check(now_ms()).unwrap_err().to_string();
+    assert!(error.contains("their key is in it twice"), "{error}");
 }
 
 async fn hostile_entries_are_refused_by_name(store: Store) {

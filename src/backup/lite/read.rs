@@ -10,7 +10,7 @@ use crate::backup::Error;
 use crate::backup::archive::{
     Archive, AttendeeCopy, EventCopy, FORMAT, ResourceCopy, UsageCopy, check_counts, quoted,
 };
-use crate::catalog::attendee::{self, check_api_key};
+use crate::catalog::attendee::{self, check_api_key, normal_key};
 use crate::catalog::event::Draft;
 use crate::catalog::resource::{Auth, ResourceType};
 use crate::catalog::usage::BUCKETS_MS;
@@ -231,8 +231,9 @@ impl Archive {
             };
             let mut copy = AttendeeCopy::new(theirs, attendee.api_key, None);
             let key = copy.api_key.as_ref().map(secrecy::ExposeSecret::expose_secret);
-            let is_key =
-                key.is_some_and(|key| check_api_key(key).is_ok() && keys.insert(key.to_owned()));
+            let is_key = key.is_some_and(|key| {
+                check_api_key(key).is_ok() && keys.insert(normal_key(key).into_owned())
+            });
             if !is_key {
                 copy.api_key = None;
             }

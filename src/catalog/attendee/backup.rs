@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::key::{API_KEY, new_api_key, place};
+use super::key::{self, API_KEY, new_api_key, place};
 use super::row::{Attendee, NewAttendee, ROWS, insert, select};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Result, new_id};
@@ -86,8 +86,8 @@ pub(crate) async fn not_free(
         match key {
             Some(key) => {
                 let key = key.expose_secret();
-                digests.push((at, vault.digest(key).hex()));
-                digests.extend(vault.old_digest(key).map(|digest| (at, digest.hex())));
+                digests.push((at, key::digest(vault, key).hex()));
+                digests.extend(key::old_digest(vault, key).map(|digest| (at, digest.hex())));
             }
             None => drop(not_free.insert(at)),
         }

@@ -11,15 +11,12 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::row::{Attendee, select};
 use super::session::{self, NewSession, Way};
-use super::{not_found, refuse_by_code, replace_key};
+use super::{not_found, refuse_by_code, replace_key, typed};
 use crate::catalog::audit::{self, Action, Actor};
-use crate::catalog::seal::{self, Vault};
+use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change};
 use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db, Parameters};
-
-/// No I, L, O or U: no two look alike, and no word comes out.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Of five bits each: 60 bits.
 const LENGTH: usize = 12;
@@ -321,13 +318,7 @@ fn leading_code(text: &str) -> Option<String> {
         if !character.is_alphanumeric() {
             continue;
         }
-        let meant = match character.to_ascii_uppercase() {
-            'O' => '0',
-            'I' | 'L' => '1',
-            other => other,
-        };
-        u8::try_from(meant).ok().filter(|byte| ALPHABET.contains(byte))?;
-        code.push(meant);
+        code.push(typed::meant(character)?);
     }
     (code.len() == LENGTH).then_some(code)
 }
@@ -338,11 +329,8 @@ fn digested(code: &str) -> String {
 }
 
 fn new_code() -> Result<SecretString> {
-    let mut bytes = zeroize::Zeroizing::new([0; LENGTH]);
-    aws_lc_rs::rand::fill(&mut *bytes).map_err(|_| Error::Seal(seal::Error::Failed))?;
-    let code: Vec<char> =
-        bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-    let groups: Vec<String> = code.chunks(4).map(|group| group.iter().collect()).collect();
+    let code = typed::random::<LENGTH>()?;
+    let groups: Vec<_> = code.chunks(4).map(String::from_utf8_lossy).collect();
     Ok(groups.join("-").into())
 }
 

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::key::{check_api_key, place};
+use super::key::{check_api_key, digest, place};
 use crate::catalog::Result;
 use crate::catalog::limits::{CAP, PERSON};
 use crate::catalog::seal::Vault;
@@ -163,7 +163,7 @@ impl NewAttendee {
     pub(crate) fn new(vault: &Vault, attendee: Attendee, key: &SecretString) -> Result<Self> {
         let key = key.expose_secret();
         let sealed = vault.seal(place(&attendee.id), key)?;
-        Ok(Self { attendee, sealed, digest: vault.digest(key).hex() })
+        Ok(Self { attendee, sealed, digest: digest(vault, key).hex() })
     }
 }
 

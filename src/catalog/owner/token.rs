@@ -1,6 +1,5 @@
-//! Random tokens. Only the digest is stored of those of one-time links, of programs, of
-//! signed-in browsers, and of sign-ins under way at Microsoft; attendees' API keys are made
-//! here as well, and are sealed.
+//! Random tokens: of one-time links, of programs, of signed-in browsers, and of sign-ins
+//! under way at Microsoft. Only their digests are stored.
 //!
 //! A token cannot be guessed, so its SHA-256 is what is stored and looked for: the time
 //! that a look-up takes reveals nothing about a token that would be valid.
