@@ -20,6 +20,7 @@ use crate::db::{Columns, Db, Tx};
 
 pub(crate) mod backup;
 pub mod claim;
+pub mod continued;
 pub mod deleted;
 mod issue;
 mod join;

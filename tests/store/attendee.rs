@@ -166,21 +166,17 @@ async fn another_owners_attendees_are_not_there(store: Store) {
 
 async fn a_name_is_the_same_person_however_it_is_written(store: Store) {
     let event = shared_event(&store, 3).await;
-    let Joined::Attendee(ada) = join(&store, &event, "Ada@Example.org").await else {
-        panic!("full")
-    };
+    let Joined::New(ada) = join(&store, &event, "Ada@Example.org").await else { panic!("full") };
     assert_eq!(ada.display_name, "Ada@Example.org");
     assert!(ada.user_id.starts_with("shared:") && ada.user_id.len() == 7 + 64);
     for spelling in ["ada@example.org", "  ADA%40EXAMPLE.ORG  "] {
-        let Joined::Attendee(same) = join(&store, &event, spelling).await else { panic!("full") };
+        let Joined::Known(same) = join(&store, &event, spelling).await else { panic!("full") };
         assert_eq!(same.id, ada.id);
     }
-    let Joined::Attendee(bob) = join(&store, &event, "bob@example.org").await else {
-        panic!("full")
-    };
+    let Joined::New(bob) = join(&store, &event, "bob@example.org").await else { panic!("full") };
     assert_ne!(bob.id, ada.id);
     let elsewhere = shared_event(&store, 3).await;
-    let Joined::Attendee(other) = join(&store, &elsewhere, "ada@example.org").await else {
+    let Joined::New(other) = join(&store, &elsewhere, "ada@example.org").await else {
         panic!("full")
     };
     assert_ne!(other.user_id, ada.user_id, "another event, another person");
@@ -200,22 +196,23 @@ async fn a_shared_code_lets_in_exactly_its_limit(store: Store) {
         })
         .collect();
     let mut joined = HashSet::new();
-    let mut full = 0;
+    let (mut full, mut known) = (0, 0);
     for task in tasks {
         match task.await.unwrap() {
-            Joined::Attendee(attendee) => _ = joined.insert(attendee.id),
+            Joined::New(attendee) => assert!(joined.insert(attendee.id), "each is new once"),
+            Joined::Known(_) => known += 1,
             Joined::Full => full += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(joined.len(), 25);
+    assert_eq!((joined.len(), known), (25, 25));
     assert_eq!(full, 30, "the other 15 names, twice each");
     assert_eq!(store.number("select count(*) from attendee").await, 25);
     store.issue(&event, 1).await;
 
     store.execute("update event set shared_code_limit = 26").await;
     let late = join(&store, &event, "a late one").await;
-    assert!(matches!(late, Joined::Attendee(_)), "by the row's limit; issued keys do not count");
+    assert!(matches!(late, Joined::New(_)), "by the row's limit; issued keys do not count");
     assert!(matches!(join(&store, &event, "one too many").await, Joined::Full));
     replica.db.close().await;
 }
@@ -231,7 +228,7 @@ async fn nobody_joins_an_event_that_is_gone(store: Store) {
 
 async fn joins(store: &Store, event: &Event, name: &str) -> Attendee {
     match join(store, event, name).await {
-        Joined::Attendee(attendee) => attendee,
+        Joined::New(attendee) | Joined::Known(attendee) => attendee,
         other => panic!("{name}: {other:?}"),
     }
 }

@@ -1,7 +1,10 @@
-//! Claim codes: each is taken for a key once, whoever tries and however often.
+//! Card codes: the first use makes one key, whoever tries and however often.
 
-use ai_proxy::catalog::attendee::claim::{self, Claim, For, Waiting};
-use ai_proxy::catalog::attendee::{self, listing};
+use std::collections::HashSet;
+
+use ai_proxy::catalog::attendee::claim::{self, CardReader, Claim, For, Waiting};
+use ai_proxy::catalog::attendee::session::{self, AttendeeSession, Way};
+use ai_proxy::catalog::attendee::{self, listing, yours};
 use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::{Error, Noun};
 use ai_proxy::clock::{day_of, now_ms};
@@ -10,7 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::harness::{Store, event_draft, on_both};
 
 on_both![
-    a_code_is_claimed_exactly_once_by_many_at_once,
+    a_card_makes_one_key_however_many_use_it,
+    a_card_that_works_once_is_used_by_one_of_many,
+    the_browser_that_opened_the_form_can_ask_again_for_ten_minutes,
     a_new_card_voids_the_one_before,
     codes_of_deactivated_people_and_ended_events_are_left_unused,
     cards_are_made_for_those_who_wait_for_one,
@@ -27,7 +32,21 @@ async fn cards(store: &Store, event: &Event, whom: For<'_>) -> Vec<(String, Stri
 }
 
 async fn claim(store: &Store, code: &str) -> Claim {
-    claim::claim(&store.db, &store.vault, code, now_ms()).await.unwrap()
+    claim_in(store, code, None, now_ms()).await
+}
+
+/// In the browser that holds this token of the form.
+async fn claim_in(store: &Store, code: &str, form: Option<&SecretString>, now: i64) -> Claim {
+    let reader = CardReader { agent: "Firefox on Linux", form, held: &[] };
+    claim::claim(&store.db, &store.vault, code, &reader, now).await.unwrap()
+}
+
+/// Whose session was begun.
+async fn opened(store: &Store, event: &Event, claim: Claim) -> AttendeeSession {
+    let Claim::Open { attendee, token } = claim else { panic!("{claim:?}") };
+    let found = session::find(&store.db, &token, &event.id, now_ms()).await.unwrap().unwrap();
+    assert_eq!((&found.attendee.id, found.way), (&attendee.id, Way::Card));
+    found
 }
 
 async fn has_key(store: &Store, key: &SecretString) -> Option<String> {
@@ -36,7 +55,11 @@ async fn has_key(store: &Store, key: &SecretString) -> Option<String> {
     found.map(|attendee| attendee.id)
 }
 
-async fn a_code_is_claimed_exactly_once_by_many_at_once(store: Store) {
+async fn once(store: &Store) {
+    store.execute("update event set cards_work_once = 1").await;
+}
+
+async fn a_card_makes_one_key_however_many_use_it(store: Store) {
     let event = store.event().await;
     let issued = store.issue(&event, 1).await.remove(0);
     let (id, code) = cards(&store, &event, For::New).await.remove(0);
@@ -49,20 +72,65 @@ async fn a_code_is_claimed_exactly_once_by_many_at_once(store: Store) {
             tokio::spawn(async move { claim(&store, &code).await })
         })
         .collect();
-    let mut keys = Vec::new();
+    let mut keys = HashSet::new();
+    for task in tasks {
+        let session = opened(&store, &event, task.await.unwrap()).await;
+        let key = yours::key(&store.db, &store.vault, &session).await.unwrap();
+        keys.insert(key.expose_secret().to_owned());
+    }
+    assert_eq!(keys.len(), 1, "the first use makes it, and the others find it");
+    let key = keys.into_iter().next().unwrap().into();
+    assert_eq!(has_key(&store, &key).await.as_deref(), Some(id.as_str()));
+    assert_eq!(has_key(&store, &issued.api_key).await, None, "the key before it stopped");
+    let shown = claim(&store, &code.to_lowercase().replace('-', " ")).await;
+    let session = opened(&store, &event, shown).await;
+    let again = yours::key(&store.db, &store.vault, &session).await.unwrap();
+    assert_eq!(again.expose_secret(), key.expose_secret());
+    let trail = "select count(*) from audit where action = 'claimed a card'";
+    assert_eq!(store.number(trail).await, 1);
+}
+
+async fn a_card_that_works_once_is_used_by_one_of_many(store: Store) {
+    let event = store.event().await;
+    once(&store).await;
+    store.issue(&event, 1).await;
+    let (_, code) = cards(&store, &event, For::New).await.remove(0);
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let (store, code) = (store.clone(), code.clone());
+            tokio::spawn(async move { claim(&store, &code).await })
+        })
+        .collect();
+    let mut opened = 0;
     for task in tasks {
         match task.await.unwrap() {
-            Claim::Key { key, .. } => keys.push(key),
+            Claim::Open { .. } => opened += 1,
             other => assert!(matches!(other, Claim::Used { .. }), "{other:?}"),
         }
     }
-    assert_eq!(keys.len(), 1);
-    assert_eq!(has_key(&store, &keys[0]).await.as_deref(), Some(id.as_str()));
-    assert_eq!(has_key(&store, &issued.api_key).await, None, "the key before it stopped");
-    let shown = claim(&store, &code.to_lowercase().replace('-', " ")).await;
-    assert!(matches!(shown, Claim::Used { .. }), "{shown:?}");
-    let trail = "select count(*) from audit where action = 'claimed a card'";
-    assert_eq!(store.number(trail).await, 1);
+    assert_eq!(opened, 1);
+    assert!(matches!(claim(&store, &code).await, Claim::Used { .. }));
+}
+
+async fn the_browser_that_opened_the_form_can_ask_again_for_ten_minutes(store: Store) {
+    let event = store.event().await;
+    once(&store).await;
+    store.issue(&event, 1).await;
+    let (_, code) = cards(&store, &event, For::New).await.remove(0);
+    let (mine, other): (SecretString, SecretString) = ("mine".into(), "another's".into());
+    let now = now_ms();
+    assert!(matches!(claim_in(&store, &code, Some(&mine), now).await, Claim::Open { .. }));
+    let before = store.text("select key_digest from attendee").await;
+    for (form, later, is_open) in [
+        (Some(&mine), 600_000, true),
+        (Some(&mine), 600_001, false),
+        (Some(&other), 1, false),
+        (None, 1, false),
+    ] {
+        let claim = claim_in(&store, &code, form, now + later).await;
+        assert_eq!(matches!(claim, Claim::Open { .. }), is_open, "{later}: {claim:?}");
+    }
+    assert_eq!(store.text("select key_digest from attendee").await, before, "the same key");
 }
 
 async fn a_new_card_voids_the_one_before(store: Store) {
@@ -71,10 +139,10 @@ async fn a_new_card_voids_the_one_before(store: Store) {
     let (id, first) = cards(&store, &event, For::New).await.remove(0);
     let (_, second) = cards(&store, &event, For::One(&id)).await.remove(0);
     assert!(matches!(claim(&store, &first).await, Claim::Unknown));
-    assert!(matches!(claim(&store, &second).await, Claim::Key { .. }));
+    assert!(matches!(claim(&store, &second).await, Claim::Open { .. }));
     let (_, third) = cards(&store, &event, For::One(&id)).await.remove(0);
     assert!(matches!(claim(&store, &second).await, Claim::Unknown));
-    assert!(matches!(claim(&store, &third).await, Claim::Key { .. }));
+    assert!(matches!(claim(&store, &third).await, Claim::Open { .. }));
     attendee::delete(&store.db, &store.by, &id, day_of(now_ms())).await.unwrap();
     assert!(matches!(claim(&store, &third).await, Claim::Unknown));
     assert!(matches!(claim(&store, "0000-0000-0000").await, Claim::Unknown));
@@ -97,7 +165,7 @@ async fn codes_of_deactivated_people_and_ended_events_are_left_unused(store: Sto
     assert!(matches!(claim(&store, &code).await, Claim::Ended { .. }));
     let open = event::Draft { id: Some(event.id.clone()), ..event_draft() };
     store.save_event(&open).await.unwrap();
-    assert!(matches!(claim(&store, &code).await, Claim::Key { .. }));
+    assert!(matches!(claim(&store, &code).await, Claim::Open { .. }));
 }
 
 async fn cards_are_made_for_those_who_wait_for_one(store: Store) {
@@ -111,7 +179,7 @@ async fn cards_are_made_for_those_who_wait_for_one(store: Store) {
     assert_eq!(waiting().await, Waiting { new: 2, unclaimed: 0 });
     let made = cards(&store, &event, For::New).await;
     assert_eq!((made.len(), waiting().await), (2, Waiting { new: 0, unclaimed: 2 }));
-    assert!(matches!(claim(&store, &made[0].1).await, Claim::Key { .. }));
+    assert!(matches!(claim(&store, &made[0].1).await, Claim::Open { .. }));
     assert_eq!(waiting().await, Waiting { new: 0, unclaimed: 1 });
     let anew = cards(&store, &event, For::Unclaimed).await;
     assert_eq!((anew.len(), &anew[0].0), (1, &made[1].0));

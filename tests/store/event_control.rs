@@ -150,16 +150,16 @@ async fn closed_registration_keeps_out_new_people_only(store: Store) {
     };
     let set = |open| control::set_registration(&store.db, &store.by, &event.id, open);
     let shut = async || read(&store, &event.id).await.shut();
-    assert!(matches!(join("ada@example.org").await.unwrap(), Joined::Attendee(_)));
+    assert!(matches!(join("ada@example.org").await.unwrap(), Joined::New(_) | Joined::Known(_)));
     assert_eq!(set(true).await.unwrap(), Outcome::Unchanged);
     assert_eq!(set(false).await.unwrap(), Outcome::Updated);
     assert_eq!(set(false).await.unwrap(), Outcome::Unchanged);
     assert_eq!(shut().await, Some(Shut::Stopped));
     assert!(matches!(join("bob@example.org").await.unwrap(), Joined::Shut(Shut::Stopped)));
-    assert!(matches!(join("ada@example.org").await.unwrap(), Joined::Attendee(_)));
+    assert!(matches!(join("ada@example.org").await.unwrap(), Joined::New(_) | Joined::Known(_)));
     assert_eq!(set(true).await.unwrap(), Outcome::Updated);
     assert_eq!(shut().await, None);
-    assert!(matches!(join("bob@example.org").await.unwrap(), Joined::Attendee(_)));
+    assert!(matches!(join("bob@example.org").await.unwrap(), Joined::New(_) | Joined::Known(_)));
     let trail = trail(&store, 2).await;
     assert_eq!(
         trail,
@@ -176,7 +176,10 @@ async fn what_is_closed_in_the_settings_is_not_opened_in_the_room(store: Store) 
     let join = |event, name: &'static str| {
         attendee::join_by_shared_code(&store.db, &store.vault, event, name.as_bytes(), now_ms())
     };
-    assert!(matches!(join(&event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
+    assert!(matches!(
+        join(&event, "ada@example.org").await.unwrap(),
+        Joined::New(_) | Joined::Known(_)
+    ));
     let id = Some(event.id.clone());
     let closed = Draft { id: id.clone(), registration: "closed".into(), ..open.clone() };
     store.save_event(&closed).await.unwrap();
@@ -188,12 +191,18 @@ async fn what_is_closed_in_the_settings_is_not_opened_in_the_room(store: Store) 
     for event in [&event, &now] {
         let bob = join(event, "bob@example.org").await.unwrap();
         assert!(matches!(bob, Joined::Shut(Shut::Closed)), "{bob:?}");
-        assert!(matches!(join(event, "ada@example.org").await.unwrap(), Joined::Attendee(_)));
+        assert!(matches!(
+            join(event, "ada@example.org").await.unwrap(),
+            Joined::New(_) | Joined::Known(_)
+        ));
     }
     store.save_event(&Draft { id, ..open }).await.unwrap();
     let now = read(&store, &event.id).await;
     assert_eq!(now.shut(), None);
-    assert!(matches!(join(&now, "bob@example.org").await.unwrap(), Joined::Attendee(_)));
+    assert!(matches!(
+        join(&now, "bob@example.org").await.unwrap(),
+        Joined::New(_) | Joined::Known(_)
+    ));
 }
 
 async fn a_resource_is_switched_off_and_on(store: Store) {

@@ -151,6 +151,10 @@ impl Store {
         sqlx::query_scalar(query).fetch_one(self.db.pool()).await.unwrap()
     }
 
+    pub async fn text(&self, query: &'static str) -> String {
+        sqlx::query_scalar(query).fetch_one(self.db.pool()).await.unwrap()
+    }
+
     pub async fn execute(&self, statement: &'static str) {
         sqlx::query(statement).execute(self.db.writer()).await.unwrap();
     }

@@ -3,6 +3,7 @@
 
 mod api_token;
 mod attendee;
+mod attendee_session;
 mod backup;
 mod change;
 mod claim_code;

@@ -301,26 +301,10 @@ async fn find(
 /// A code as it may be typed or pasted: in any case and width of letters, with any spaces and
 /// signs between them, alone or in a card's link, with text after it.
 fn normal(typed: &str) -> Option<String> {
-    let typed: String = typed.nfkc().take(LONGEST_TYPED).collect();
+    let text: String = typed.nfkc().take(LONGEST_TYPED).collect();
     // A link holds it behind its #; before that, its letters could be taken for a code's.
-    let fragments = typed.split('#').skip(1);
-    fragments.chain([typed.as_str()]).find_map(leading_code)
-}
-
-/// The code that a text begins with.
-fn leading_code(text: &str) -> Option<String> {
-    let mut code = String::new();
-    for character in text.chars() {
-        if code.len() == LENGTH {
-            // A letter too many: it is another code, mistyped.
-            return (!character.is_alphanumeric()).then_some(code);
-        }
-        if !character.is_alphanumeric() {
-            continue;
-        }
-        code.push(typed::meant(character)?);
-    }
-    (code.len() == LENGTH).then_some(code)
+    let fragments = text.split('#').skip(1);
+    fragments.chain([text.as_str()]).find_map(|text| typed::leading(text, LENGTH))
 }
 
 /// Never the digest of an API key.

@@ -42,7 +42,7 @@ impl Way {
     }
 
     /// An unknown way proves nothing.
-    fn stored(text: &str) -> Self {
+    pub(super) fn stored(text: &str) -> Self {
         Self::ALL.into_iter().find(|way| way.as_str() == text).unwrap_or(Way::Named)
     }
 

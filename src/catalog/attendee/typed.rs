@@ -22,6 +22,23 @@ pub(super) fn meant(typed: char) -> Option<char> {
     u8::try_from(meant).is_ok_and(|byte| ALPHABET.contains(&byte)).then_some(meant)
 }
 
+/// The code of so many characters that a text begins with, in capitals: with any spaces and signs
+/// between them, and after it nothing that could be a part of it.
+pub(super) fn leading(text: &str, length: usize) -> Option<String> {
+    let mut code = String::new();
+    for character in text.chars() {
+        if code.len() == length {
+            // A letter too many: it is another code, mistyped.
+            return (!character.is_alphanumeric()).then_some(code);
+        }
+        if !character.is_alphanumeric() {
+            continue;
+        }
+        code.push(meant(character)?);
+    }
+    (code.len() == length).then_some(code)
+}
+
 /// So many random characters of the alphabet, in capitals. Each is worth five bits.
 ///
 /// # Errors

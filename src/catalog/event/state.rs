@@ -19,18 +19,13 @@ pub enum EventState {
 impl Event {
     /// How it stands at `now_ms`, in UTC milliseconds.
     pub fn state(&self, now_ms: i64) -> EventState {
-        // An event that was not switched on before its start counts as one that is paused.
-        let is_draft = !self.active && now_ms < self.starts_at;
-        if is_draft {
-            EventState::Draft
-        } else if now_ms > self.ends_at {
-            EventState::Ended
-        } else if !self.active {
-            EventState::Paused
-        } else if now_ms < self.starts_at {
-            EventState::Scheduled
-        } else {
-            EventState::Open
+        let was_on = self.first_active_at.is_some();
+        match () {
+            () if was_on && now_ms > self.ends_at => EventState::Ended,
+            () if !was_on => EventState::Draft,
+            () if !self.active => EventState::Paused,
+            () if now_ms < self.starts_at => EventState::Scheduled,
+            () => EventState::Open,
         }
     }
 }
