@@ -5,6 +5,7 @@
 //! the store at each request. To add a way in, prove who somebody is, then call [`Here::let_in`].
 
 pub mod card;
+pub mod continued;
 pub mod event;
 pub mod front;
 pub mod join;

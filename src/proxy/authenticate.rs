@@ -222,8 +222,7 @@ impl Keys {
             .await?
     }
 
-    /// Compares the code with the event's, at once or, where its source has presented
-    /// too many wrong ones, when its turn comes.
+    /// Compares the code with the event's, as it is in force.
     async fn check_code(
         self: &Arc<Self>,
         shared: &SharedKey<'_>,
@@ -237,13 +236,25 @@ impl Keys {
             let snapshot = self.snapshot.load();
             snapshot.events.get(id).is_some_and(|event| code_matches(event, shared.code))
         };
-        let door = match self.guesses.compare(source, id, self.clock.now_ms(), is_right) {
+        self.compare_code(id, shared.name, source, is_right).await
+    }
+
+    /// Compares a code at once or, where its source has presented too many wrong ones, when its turn
+    /// comes.
+    async fn compare_code(
+        self: &Arc<Self>,
+        event_id: &str,
+        name: &[u8],
+        source: IpAddr,
+        is_right: impl Fn() -> bool,
+    ) -> Result<(), ProxyError> {
+        let door = match self.guesses.compare(source, event_id, self.clock.now_ms(), &is_right) {
             Comparison::Right => return Ok(()),
             Comparison::Wrong => return Err(self.wrong_key(source)),
             Comparison::Wait(door) => door,
         };
         let has_turn = door.has_place() && {
-            let (db, id, name) = (self.control.db.clone(), id.to_owned(), shared.name.to_owned());
+            let (db, id, name) = (self.control.db.clone(), event_id.to_owned(), name.to_owned());
             let search = async move { attendee::has_joined(&db, &id, &name).await };
             let has_joined = self.control.ask(search).await?;
             door.turn(self.control.runtime(), has_joined).await
@@ -251,7 +262,7 @@ impl Keys {
         if has_turn && is_right() {
             return Ok(());
         }
-        self.guesses.warn(id, self.clock.now_ms());
+        self.guesses.warn(event_id, self.clock.now_ms());
         if has_turn {
             door.was_wrong(self.clock.now_ms());
             return Err(self.wrong_key(source));
@@ -259,19 +270,20 @@ impl Keys {
         Err(ProxyError::TooManyAttempts { retry_after: guessing::RETRY_AFTER })
     }
 
-    /// Compares a shared code that somebody typed, with the name they join under, as that of a key.
+    /// Compares a shared code that somebody typed, with the name they join under, with that of the
+    /// event as its page was just read.
     ///
     /// # Errors
     /// [`ProxyError::InvalidKey`]: it is not the event's. [`ProxyError::TooManyAttempts`]: too many
     /// from this source were wrong.
     pub async fn check_typed_code(
         self: &Arc<Self>,
-        event_id: &str,
+        event: &Event,
         code: &str,
         name: &[u8],
         source: IpAddr,
     ) -> Result<(), ProxyError> {
-        self.check_code(&SharedKey { event_id, code, name, normal: None }, source).await
+        self.compare_code(&event.id, name, source, || code_matches(event, code)).await
     }
 
     /// Counts something from this source that is unknown here, such as the id of an event.

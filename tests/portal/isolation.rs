@@ -27,6 +27,9 @@ const PASSPHRASE: &str = "a dozen purple kites";
 const NOBODYS: [&str; 4] =
     ["/assets/{name}", "/admin/setup/{token}", "/admin/setup/{token}/entra", "/api/admin/{*rest}"];
 
+/// What attendees see of an event; the suite of their pages tries each of these.
+const ATTENDEES: &str = "/event/{id}";
+
 /// For administrators, whoever's the id is.
 const ADMINISTRATORS: &str = "/admin/owners/";
 
@@ -36,7 +39,7 @@ type Route = (String, Method);
 /// The pages and forms that hold an id.
 fn pages() -> BTreeSet<Route> {
     let all = portal::routes().into_iter().map(|(method, path)| (path, method));
-    let pages = all.filter(|(path, _)| !path.starts_with(API));
+    let pages = all.filter(|(path, _)| !path.starts_with(API) && !path.starts_with(ATTENDEES));
     pages.filter(|(path, _)| path.contains('{') && !NOBODYS.contains(&path.as_str())).collect()
 }
 
@@ -73,7 +76,7 @@ impl Rows {
         let stored = stored.unwrap();
         let joined =
             attendee::join_by_shared_code(&app.db, &app.vault, &stored, b"Grace", now_ms()).await;
-        let Joined::Attendee(grace) = joined.unwrap() else { panic!("nobody joined") };
+        let Joined::New(grace) = joined.unwrap() else { panic!("nobody joined") };
         attendee::delete(&app.db, &workshop.by, &grace.id, day_of(now_ms())).await.unwrap();
         let deleted = grace.user_id;
         let owner = owner::find(&app.db, name).await.unwrap().unwrap();

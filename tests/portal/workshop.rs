@@ -93,6 +93,15 @@ impl<'p> Workshop<'p> {
         }
     }
 
+    /// Waits until calls know the event.
+    pub async fn is_in_force(&self, event: &str) {
+        let started = Instant::now();
+        while !self.portal.app.plane.snapshot.load().events.contains_key(event) {
+            assert!(started.elapsed() < IN_FORCE, "{event} is not known");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Calls until it fares so; fails where that takes longer than a change may.
     pub async fn comes_to(&self, key: &SecretString, deployment: &str, expected: &str) {
         let started = Instant::now();

@@ -91,6 +91,19 @@ pub async fn standing(db: &Db, session: &AttendeeSession, now_ms: i64) -> Result
     }
 }
 
+/// Signs out the browser that opened by the code that this one made last.
+pub async fn not_me(db: &Db, session: &AttendeeSession) -> Result<()> {
+    sqlx::query(
+        "delete from attendee_session where attendee_id = $1 and digest = (
+            select opened from continue_code where attendee_id = $1 and session = $2)",
+    )
+    .bind(&session.attendee.id)
+    .bind(session.id())
+    .execute(db.writer())
+    .await?;
+    Ok(())
+}
+
 /// Signs in, in the browser `agent`, whoever made the code that was typed. `None`: it is no code that
 /// can be used. `held`: as of [`NewSession`].
 ///

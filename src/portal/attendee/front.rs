@@ -1,5 +1,5 @@
-//! `/`: for attendees first. One field takes what they were given: the code of a card, or the id or
-//! the link of an event.
+//! `/`: for attendees first. One field takes what they were given: the code of a card, the id or the
+//! link of an event, or the code by which they continue here from their phone.
 
 use askama::Template;
 use axum::extract::State;
@@ -7,10 +7,12 @@ use axum::response::{IntoResponse, Redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{card, path};
+use super::{card, path, welcome};
+use crate::catalog::attendee::continued;
 use crate::catalog::event;
 use crate::catalog::owner::password;
 use crate::portal::Site;
+use crate::portal::error::PageError;
 use crate::portal::form::{Form, Problems};
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::Visitor;
@@ -44,6 +46,15 @@ pub async fn submit(
     let typed = typed.given.expose_secret();
     if let Some(id) = event::id_in(typed) {
         return Ok(Redirect::to(&path(&id)).into_response());
+    }
+    if continued::is_code(typed) {
+        let (held, now) = (visitor.attendee_tokens(), site.clock.now_ms());
+        let opened =
+            continued::open(&site.db, &site.vault, typed, &visitor.agent, &held, now).await?;
+        if let Some((attendee, token)) = opened {
+            let event = event::anyones(&site.db, &site.vault, &attendee.event_id).await?;
+            return Ok(welcome(visitor, &event.ok_or(PageError::NotFound)?, &token, now));
+        }
     }
     let ask = |problems| {
         let given = page::shown_again(typed);

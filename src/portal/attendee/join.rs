@@ -61,8 +61,8 @@ pub async fn submit(
     }
     // As in a key, where a percent sign would begin an encoded character.
     let sent = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
-    let (id, source) = (&here.event.id, here.visitor.source);
-    match site.plane.keys.check_typed_code(id, code, sent.as_bytes(), source).await {
+    let source = here.visitor.source;
+    match site.plane.keys.check_typed_code(&here.event, code, sent.as_bytes(), source).await {
         Ok(()) => {}
         Err(ProxyError::TooManyAttempts { retry_after }) => {
             let reason = format!(
