@@ -19,6 +19,7 @@ use super::{Digest, Error, Noun, Result, change};
 use crate::db::{Columns, Db, Tx};
 
 pub(crate) mod backup;
+pub mod card;
 pub mod claim;
 pub mod continued;
 pub mod deleted;

@@ -8,8 +8,9 @@
 use secrecy::ExposeSecret;
 use sqlx::any::AnyRow;
 
+use super::attendee::card;
 use super::seal::{self, Place, Vault};
-use super::{Error, Result, attendee, event, mcp_session, resource};
+use super::{Digest, Error, Result, attendee, event, mcp_session, resource};
 use crate::db::{Columns, Db, Tx};
 
 /// Columns re-sealed by one run.
@@ -19,6 +20,7 @@ pub struct Rekeyed {
     pub backend_keys: u64,
     pub shared_codes: u64,
     pub api_keys: u64,
+    pub card_codes: u64,
 }
 
 /// Rows that are named in the log beside the one that the error names.
@@ -29,8 +31,10 @@ struct Column {
     name: &'static str,
     /// The next 100 rows after `$2` that are not sealed as `$1` is.
     select: &'static str,
-    /// Replaces `$2` in row `$1` by `$3`; `$4` is the digest.
+    /// Replaces `$2` in row `$1` by `$3`; `$4` is the digest, where there is one.
     update: &'static str,
+    /// The digest of the text, for a row that is found by it.
+    digest: Option<fn(&Vault, &str) -> Digest>,
 }
 
 const ENDPOINTS: Column = Column {
@@ -39,6 +43,7 @@ const ENDPOINTS: Column = Column {
     select: "select id, endpoint_sealed as sealed from resource
              where endpoint_sealed not like $1 and id > $2 order by id limit 100",
     update: "update resource set endpoint_sealed = $3 where id = $1 and endpoint_sealed = $2",
+    digest: None,
 };
 
 const BACKEND_KEYS: Column = Column {
@@ -47,6 +52,7 @@ const BACKEND_KEYS: Column = Column {
     select: "select id, key_sealed as sealed from resource
              where key_sealed not like $1 and id > $2 order by id limit 100",
     update: "update resource set key_sealed = $3 where id = $1 and key_sealed = $2",
+    digest: None,
 };
 
 const SHARED_CODES: Column = Column {
@@ -55,6 +61,7 @@ const SHARED_CODES: Column = Column {
     select: "select id, shared_code_sealed as sealed from event
              where shared_code_sealed not like $1 and id > $2 order by id limit 100",
     update: "update event set shared_code_sealed = $3 where id = $1 and shared_code_sealed = $2",
+    digest: None,
 };
 
 const API_KEYS: Column = Column {
@@ -64,6 +71,19 @@ const API_KEYS: Column = Column {
              where api_key_sealed not like $1 and id > $2 order by id limit 100",
     update: "update attendee set api_key_sealed = $3, key_digest = $4
              where id = $1 and api_key_sealed = $2",
+    digest: Some(attendee::key_digest),
+};
+
+/// Cards that were made before codes were stored have none. They work until the old key is
+/// gone.
+const CARD_CODES: Column = Column {
+    table: card::TABLE,
+    name: card::CODE,
+    select: "select attendee_id as id, code_sealed as sealed from claim_code
+             where code_sealed not like $1 and attendee_id > $2 order by attendee_id limit 100",
+    update: "update claim_code set code_sealed = $3, digest = $4
+             where attendee_id = $1 and code_sealed = $2",
+    digest: Some(card::digest),
 };
 
 /// Not counted among what was re-sealed: most are gone within hours.
@@ -77,6 +97,7 @@ const AFFINITIES: Column = Column {
     update: "update mcp_session set affinity_sealed = $3
              where endpoint_digest = substr($1, 1, 64) and session_digest = substr($1, 66)
                and affinity_sealed = $2",
+    digest: None,
 };
 
 /// Brings the whole store under the current master key.
@@ -91,6 +112,7 @@ pub async fn run(db: &Db, vault: &Vault) -> Result<Rekeyed> {
         backend_keys: column(db, vault, &BACKEND_KEYS, &mut unopened).await?,
         shared_codes: column(db, vault, &SHARED_CODES, &mut unopened).await?,
         api_keys: column(db, vault, &API_KEYS, &mut unopened).await?,
+        card_codes: column(db, vault, &CARD_CODES, &mut unopened).await?,
     };
     column(db, vault, &AFFINITIES, &mut unopened).await?;
     for error in unopened.iter().skip(1).take(LOGGED) {
@@ -136,8 +158,8 @@ async fn reseal(tx: &mut Tx, vault: &Vault, column: &Column, row: &AnyRow) -> Re
         .bind(&id)
         .bind(&sealed)
         .bind(vault.seal(place, text.expose_secret())?);
-    if column.name == attendee::API_KEY {
-        query = query.bind(attendee::key_digest(vault, text.expose_secret()).hex());
+    if let Some(digest) = column.digest {
+        query = query.bind(digest(vault, text.expose_secret()).hex());
     }
     Ok(query.execute(&mut **tx).await?.rows_affected())
 }

@@ -29,7 +29,7 @@ pub struct Rekey {
 impl Rekey {
     pub async fn run(self) -> anyhow::Result<()> {
         let (db, vault) = open_store(&self.store).await?;
-        let Rekeyed { endpoints, backend_keys, shared_codes, api_keys } =
+        let Rekeyed { endpoints, backend_keys, shared_codes, api_keys, card_codes } =
             rekey::run(&db, &vault).await?;
         if self.output.json {
             return output::json(&json!({
@@ -37,11 +37,13 @@ impl Rekey {
                 "backend_keys": backend_keys,
                 "shared_codes": shared_codes,
                 "api_keys": api_keys,
+                "card_codes": card_codes,
             }));
         }
         Ok(output::line(&format!(
-            "sealed anew: {endpoints} endpoints, {backend_keys} backend keys, {shared_codes} shared \
-             codes, {api_keys} API keys; the old master key is not needed for this store any more"
+            "re-encrypted: {endpoints} endpoints, {backend_keys} backend keys, {shared_codes} shared \
+             codes, {api_keys} API keys, {card_codes} card codes; the old master key is no longer \
+             needed for this store"
         ))?)
     }
 }

@@ -104,7 +104,10 @@ fn owners() -> Vec<Route> {
             .post(attendees::cards::make),
         at("/admin/events/{id}/attendees/cards.csv")
             .post(attendees::cards::csv)
-            .kept_to_ask(attendees::cards::Codes::DOES),
+            .kept_to_ask(attendees::cards::OnSheet::DOES),
+        at("/admin/events/{id}/attendees/cards/again")
+            .post(attendees::cards::again)
+            .kept_to_ask(attendees::cards::Again::DOES),
         at("/admin/events/{id}/attendees/deleted").post(attendees::deleted::let_in_again),
         at("/admin/events/{id}/attendees/{attendee}").get(attendees::person::show),
         at("/admin/events/{id}/attendees/{attendee}/activity").post(attendees::person::activity),

@@ -196,6 +196,43 @@ async fn cards_carry_codes_and_no_key_and_their_table_holds_no_formula() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cards_are_printed_again_and_the_trail_says_so() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let event = workshop.event(&[], |draft| draft.cards_work_once = true).await;
+    let again = format!("{}/cards/again", path(&event));
+    ada.post(&again, &[("part", "1")]).await.redirects_to(&path(&event));
+    add(&ada, &event, "", "Ada\nBob\nGrace").await;
+    let sheet = ada.post(&format!("{}/cards", path(&event)), &[("whom", "new")]).await;
+    let (codes, ids) = (sheet.all(".claim-code"), sheet.attributes("[name=card]", "value"));
+    assert!(!ada.get(&path(&event)).await.body.contains(&codes[0]), "only where it is asked for");
+
+    let page = ada.get(&path(&event)).await;
+    assert_eq!(page.all("[name=part]"), ["Print 3 cards again"]);
+    let printed = ada.post(&again, &[("part", "1")]).await;
+    assert_eq!((printed.all(".claim-code"), printed.all(".claim-name").len()), (codes.clone(), 3));
+    assert_eq!(workshop.trail().await, "printed cards again: 3 cards");
+    let person = format!("{}/{}", path(&event), ids[1]);
+    assert!(ada.get(&person).await.body.contains("Print card again"));
+    let one = ada.post(&again, &[("whom", &ids[1])]).await;
+    assert_eq!(one.all(".claim-code"), [codes[1].as_str()]);
+    assert_eq!(workshop.trail().await, "printed cards again: ");
+
+    // Used up, and made before codes were stored.
+    portal.visitor().post("/claim", &[("code", &codes[1])]).await;
+    assert_eq!(ada.post(&again, &[("whom", &ids[1])]).await.status, StatusCode::CONFLICT);
+    assert!(!ada.get(&person).await.body.contains("Print card again"));
+    let before = sqlx::query("update claim_code set code_sealed = null where attendee_id = $1");
+    before.bind(&ids[2]).execute(portal.app.db.writer()).await.unwrap();
+    let page = ada.get(&path(&event)).await;
+    assert_eq!(page.all("[name=part]"), ["Print 1 card again"]);
+    assert!(page.body.contains("1 card was created before codes were stored"), "{}", page.body);
+    assert_eq!(ada.post(&again, &[("whom", &ids[2])]).await.status, StatusCode::CONFLICT);
+    assert_eq!(ada.post(&again, &[("whom", "nobody")]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_owners_attendees_are_not_there() {
     let portal = Portal::start().await;
     let ada = portal.administrator("Ada").await;

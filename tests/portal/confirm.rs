@@ -9,7 +9,7 @@ const OWNERS: &str = "/admin/owners";
 const INVITATION: [(&str, &str); 1] = [("name", "Bob & Söhne")];
 
 /// Each POST that asks for the password; no other does.
-pub const ASKS: [&str; 13] = [
+pub const ASKS: [&str; 14] = [
     "/admin/account/microsoft",
     "/admin/tokens",
     "/admin/tokens/{id}/revoke",
@@ -17,6 +17,7 @@ pub const ASKS: [&str; 13] = [
     "/admin/backup/restore/{id}",
     "/admin/events/{id}/attendees/cards",
     "/admin/events/{id}/attendees/cards.csv",
+    "/admin/events/{id}/attendees/cards/again",
     "/admin/events/{id}/attendees/{attendee}/key",
     OWNERS,
     "/admin/owners/{id}/link",

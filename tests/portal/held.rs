@@ -15,13 +15,14 @@ const MINUTE: i64 = 60_000;
 const NEW: &str = "/admin/events/new";
 
 /// Each POST whose form is kept; the others are buttons, or bring a file.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 12] = [
     "/admin/account/password",
     "/admin/backup/file",
     "/admin/events/new",
     "/admin/events/preview",
     "/admin/events/{id}",
     "/admin/events/{id}/attendees/cards.csv",
+    "/admin/events/{id}/attendees/cards/again",
     "/admin/events/{id}/attendees/{attendee}/cap",
     "/admin/owners",
     "/admin/resources/new",

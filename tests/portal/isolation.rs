@@ -175,6 +175,7 @@ async fn fields(route: &str, visitor: &Visitor, own: &Rows) -> Vec<(&'static str
         "/resources/{id}/active" => vec![("active", "no".into())],
         "/events/{id}/delete" => vec![("name", "Workshop".into())],
         "/events/{id}/attendees/cards" => vec![("whom", "new".into())],
+        "/events/{id}/attendees/cards/again" => vec![("part", "1".into())],
         "/events/{id}/attendees/deleted" => vec![("user_id", own.deleted.clone())],
         "/events/{id}/attendees/{attendee}/cap" => vec![("cap", "5".into())],
         "/events/{id}/attendees/{attendee}/activity"

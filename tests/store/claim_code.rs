@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ai_proxy::catalog::attendee::card::{self, Printable, PrintedCard, Which};
 use ai_proxy::catalog::attendee::claim::{self, CardReader, Claim, For, Waiting};
 use ai_proxy::catalog::attendee::session::{self, AttendeeSession, Way};
 use ai_proxy::catalog::attendee::{self, listing, yours};
@@ -17,6 +18,7 @@ on_both![
     a_card_that_works_once_is_used_by_one_of_many,
     the_browser_that_opened_the_form_can_ask_again_for_ten_minutes,
     a_new_card_voids_the_one_before,
+    cards_are_printed_again_with_the_codes_that_they_have,
     codes_of_deactivated_people_and_ended_events_are_left_unused,
     cards_are_made_for_those_who_wait_for_one,
     another_owner_makes_no_cards_and_lists_nobody,
@@ -146,6 +148,47 @@ async fn a_new_card_voids_the_one_before(store: Store) {
     attendee::delete(&store.db, &store.by, &id, day_of(now_ms())).await.unwrap();
     assert!(matches!(claim(&store, &third).await, Claim::Unknown));
     assert!(matches!(claim(&store, "0000-0000-0000").await, Claim::Unknown));
+}
+
+async fn cards_are_printed_again_with_the_codes_that_they_have(store: Store) {
+    let (event, elsewhere) = (store.event().await, store.event().await);
+    store.issue(&event, 4).await;
+    store.issue(&elsewhere, 1).await;
+    cards(&store, &elsewhere, For::New).await;
+    let made = cards(&store, &event, For::New).await;
+    let printable = async || {
+        let there = card::printable(&store.db, &store.by.owner_id, &event.id).await.unwrap();
+        (there.known, there.unknown)
+    };
+    let print = async |which: Which<'_>| {
+        let owner = &store.by.owner_id;
+        let cards = card::stored(&store.db, &store.vault, owner, &event.id, which).await.unwrap();
+        let pair = |card: PrintedCard| (card.attendee_id, card.code.expose_secret().to_owned());
+        cards.into_iter().map(pair).collect::<Vec<_>>()
+    };
+    assert_eq!((print(Which::Part(1)).await, printable().await), (made.clone(), (4, 0)));
+    assert_eq!(print(Which::Part(2)).await, []);
+    let second = [made[1].0.clone()];
+    assert_eq!(print(Which::Of(&second)).await, [made[1].clone()]);
+    assert_eq!(print(Which::Of(&[])).await, []);
+    let (_, replaced) = cards(&store, &event, For::One(&second[0])).await.remove(0);
+    assert_eq!(print(Which::Of(&second)).await, [(second[0].clone(), replaced)]);
+
+    // One that was used still opens its page, unless cards work once.
+    assert!(matches!(claim(&store, &made[0].1).await, Claim::Open { .. }));
+    assert_eq!(printable().await, (4, 0));
+    once(&store).await;
+    assert_eq!((print(Which::Part(1)).await.len(), printable().await), (3, (3, 0)));
+    // As those of an earlier release are stored.
+    store.execute("update claim_code set code_sealed = null where claimed_at is null").await;
+    assert_eq!((print(Which::Part(1)).await, printable().await), (vec![], (0, 3)));
+
+    let other = store.another_owner().await.owner_id;
+    store.execute("update event set cards_work_once = 0").await;
+    let part = Which::Part(1);
+    let theirs = card::stored(&store.db, &store.vault, &other, &event.id, part).await.unwrap();
+    let there = card::printable(&store.db, &other, &event.id).await.unwrap();
+    assert_eq!((theirs.len(), there), (0, Printable::default()));
 }
 
 async fn codes_of_deactivated_people_and_ended_events_are_left_unused(store: Store) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ai_proxy::catalog::attendee::card::{self, PrintedCard, Which};
+use ai_proxy::catalog::attendee::claim::{self, CardReader, Claim, For};
 use ai_proxy::catalog::event::Draft;
 use ai_proxy::catalog::rekey::{self, Rekeyed};
 use ai_proxy::catalog::resource::{self, KeyChange};
@@ -42,6 +44,10 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
     let event = store.save_event(&draft).await.unwrap();
     store.event().await;
     let issued = store.issue(&event, 250).await;
+    let made = claim::make_cards(&store.db, &store.vault, &store.by, &event.id, For::New).await;
+    let mut made = made.unwrap();
+    let before = made.pop().unwrap();
+    store.execute("update claim_code set code_sealed = null where attendee_id = (select max(attendee_id) from claim_code)").await;
     let both = Arc::new(Vault::new(&master_key(2), Some(&master_key(1))));
     let session = mcp_session::McpSession {
         endpoint: Digest::sha256(b"origin"),
@@ -72,7 +78,8 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
     let rekeyed = rekey::run(&store.db, &both).await.unwrap();
     done.store(true, Ordering::Release);
     server.await.unwrap();
-    let expected = Rekeyed { endpoints: 2, backend_keys: 1, shared_codes: 1, api_keys: 250 };
+    let expected =
+        Rekeyed { endpoints: 2, backend_keys: 1, shared_codes: 1, api_keys: 250, card_codes: 249 };
     assert_eq!(rekeyed, expected);
 
     let new = Vault::new(&master_key(2), None);
@@ -90,6 +97,22 @@ async fn a_server_with_both_keys_serves_while_it_runs(store: Store) {
         attendee::reveal_key(&store.db, &new, &store.by.owner_id, &issued[7].attendee_id).await;
     assert_eq!(key.unwrap().expose_secret(), issued[7].api_key.expose_secret());
     assert_eq!(rekey::run(&store.db, &both).await.unwrap(), Rekeyed::default(), "nothing is left");
+    let part = Which::Part(1);
+    let cards = card::stored(&store.db, &new, &store.by.owner_id, &event.id, part).await.unwrap();
+    let codes = |cards: &[PrintedCard]| -> HashSet<String> {
+        cards.iter().map(|card| card.code.expose_secret().to_owned()).collect()
+    };
+    assert_eq!(codes(&cards), codes(&made));
+    let reader = CardReader { agent: "", form: None, held: &[] };
+    let use_card = async |vault: &Vault, card: &PrintedCard| {
+        claim::claim(&store.db, vault, card.code.expose_secret(), &reader, 1).await.unwrap()
+    };
+    let claimed = use_card(&new, &cards[0]).await;
+    assert!(matches!(claimed, Claim::Open { .. }), "{claimed:?}");
+    let claimed = use_card(&new, &before).await;
+    assert!(matches!(claimed, Claim::Unknown), "its digest cannot be made anew");
+    let claimed = use_card(&both, &before).await;
+    assert!(matches!(claimed, Claim::Open { .. }), "until the old key is gone: {claimed:?}");
 }
 
 async fn a_run_that_broke_off_is_taken_up_again(store: Store) {

@@ -2,13 +2,14 @@
 //! key, so that nobody who has seen the cards or a list of codes holds the key that comes of one.
 //! Each use signs its attendee in; an event may say that its cards work once.
 //!
-//! Only a keyed digest is stored. A new card voids the one before; so does a new
-//! master key once the old one is gone, since a digest cannot be made anew.
+//! A code is found by a keyed digest, and sealed beside it ([`card`](super::card)), so that
+//! the card can be printed again. A new card voids the one before.
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::card::{self, PrintedCard, digested};
 use super::row::{Attendee, select};
 use super::session::{self, NewSession, Way};
 use super::{not_found, refuse_by_code, replace_key, typed};
@@ -29,16 +30,6 @@ pub const MAX_CARDS: usize = 500;
 
 /// How long the browser that used a card which works once can ask for the answer again.
 const ASKED_AGAIN_MS: i64 = 10 * MINUTE_MS;
-
-/// A card that was made just now.
-#[derive(Debug)]
-pub struct NewCard {
-    pub attendee_id: String,
-    pub user_id: String,
-    pub display_name: String,
-    /// `XXXX-XXXX-XXXX`
-    pub code: SecretString,
-}
 
 /// Whom cards are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +116,7 @@ pub async fn make_cards(
     by: &Actor,
     event_id: &str,
     whom: For<'_>,
-) -> Result<Vec<NewCard>> {
+) -> Result<Vec<PrintedCard>> {
     let condition = match whom {
         For::New => "digest is null and user_id like 'issued:%' and last_seen_at is null",
         For::Unclaimed => {
@@ -152,7 +143,7 @@ pub async fn make_cards(
     let mut cards = Vec::with_capacity(rows.len());
     for row in &rows {
         refuse_by_code(&row.text("user_id")?)?;
-        cards.push(NewCard {
+        cards.push(PrintedCard {
             attendee_id: row.text("id")?,
             user_id: row.text("user_id")?,
             display_name: row.text("display_name")?,
@@ -167,15 +158,18 @@ pub async fn make_cards(
     }
     for batch in cards.chunks(100) {
         let statement = format!(
-            "insert into claim_code (attendee_id, digest, created_at) values {}
+            "insert into claim_code (attendee_id, digest, code_sealed, created_at) values {}
              on conflict (attendee_id) do update set digest = excluded.digest,
+                code_sealed = excluded.code_sealed, form_digest = null,
                 created_at = excluded.created_at, claimed_at = null",
-            Parameters::on(&tx).rows(3, batch.len())
+            Parameters::on(&tx).rows(4, batch.len())
         );
         let mut insert = sqlx::query(AssertSqlSafe(statement));
         for card in batch {
-            let digest = vault.digest(&digested(card.code.expose_secret())).hex();
-            insert = insert.bind(&card.attendee_id).bind(digest).bind(by.at);
+            let code = card.code.expose_secret();
+            let sealed = vault.seal(card::place(&card.attendee_id), code)?;
+            let digest = card::digest(vault, code).hex();
+            insert = insert.bind(&card.attendee_id).bind(digest).bind(sealed).bind(by.at);
         }
         insert.execute(&mut *tx).await?;
     }
@@ -305,11 +299,6 @@ fn normal(typed: &str) -> Option<String> {
     // A link holds it behind its #; before that, its letters could be taken for a code's.
     let fragments = text.split('#').skip(1);
     fragments.chain([text.as_str()]).find_map(|text| typed::leading(text, LENGTH))
-}
-
-/// Never the digest of an API key.
-fn digested(code: &str) -> String {
-    format!("claim code {}", code.replace('-', ""))
 }
 
 fn new_code() -> Result<SecretString> {

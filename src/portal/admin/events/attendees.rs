@@ -13,6 +13,7 @@ use serde::Deserialize;
 use self::issue::Issue;
 use super::{Tab, Tabs};
 use crate::catalog::attendee;
+use crate::catalog::attendee::card::{self, Printable};
 use crate::catalog::attendee::claim;
 use crate::catalog::attendee::deleted::Deleted;
 use crate::catalog::attendee::listing::{self, AttendeePage};
@@ -43,6 +44,7 @@ struct Attendees<'a> {
     is_empty: bool,
     page: u32,
     cards: claim::Waiting,
+    printable: Printable,
     deleted: Vec<Deleted>,
     issue: &'a Issue,
     problems: Problems,
@@ -113,6 +115,7 @@ async fn list<'a>(
         part,
         page,
         cards: claim::waiting(&site.db, owner, id).await?,
+        printable: card::printable(&site.db, owner, id).await?,
         deleted: attendee::deleted::list(&site.db, owner, id).await?,
         issue,
         problems,

@@ -1,80 +1,26 @@
-//! Cards to print, one an attendee, and the same as a table. Codes are not kept,
-//! so the sheet is the answer to the POST that makes them, and the table is made
-//! of what the sheet sends back.
+//! Cards to print, one an attendee, and the same as a table. Making them and showing them again
+//! asks for the password first, because whoever holds a code can claim the key.
 
-use std::collections::HashMap;
+mod sheet;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
-use qrcode::{Color, EcLevel, QrCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
-use super::{path, person, tabs};
-use crate::catalog::attendee::claim::{self, For, NewCard};
+use super::{path, person};
+use crate::catalog::attendee::card::{self, PrintedCard, Which};
+use crate::catalog::attendee::claim::{self, For};
 use crate::catalog::attendee::listing::ListedAttendee;
-use crate::catalog::attendee::{self, Attendee};
-use crate::catalog::event::{self, Event};
-use crate::clock;
-use crate::portal::admin::events::Tabs;
+use crate::catalog::audit::{self, Action};
+use crate::catalog::event;
+use crate::catalog::{Error, Noun};
 use crate::portal::confirmed::{Confirmed, Guarded};
-use crate::portal::error::PageError;
 use crate::portal::page::{self, Answer, Frame, Section};
 use crate::portal::visitor::{SignedIn, Visitor};
 use crate::portal::{Site, download};
 use crate::spreadsheet;
-
-#[derive(Template)]
-#[template(path = "admin/events/attendees/cards.html")]
-struct Sheet {
-    frame: Frame,
-    tabs: Tabs,
-    list: String,
-    event: Event,
-    /// Where codes are claimed.
-    claim_page: String,
-    /// Whether that is sure to lead here.
-    is_confirmed: bool,
-    cards: Vec<Drawn>,
-}
-
-impl Sheet {
-    fn starts(&self) -> String {
-        clock::wall_clock(self.event.starts_at, &self.event.time_zone).replace('T', " ")
-    }
-}
-
-struct Drawn {
-    card: NewCard,
-    code: String,
-    qr: Qr,
-}
-
-/// A QR code as the path of an SVG, a unit a module.
-struct Qr {
-    side: usize,
-    path: String,
-}
-
-impl Qr {
-    fn of(text: &str) -> Result<Self, PageError> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::M);
-        let code =
-            code.map_err(|_| PageError::internal("a claim link is too long for a QR code"))?;
-        let mut path = String::new();
-        for (y, row) in code.to_colors().chunks(code.width()).enumerate() {
-            let mut x = 0;
-            for run in row.chunk_by(|a, b| a == b) {
-                if run.first() == Some(&Color::Dark) {
-                    path.push_str(&format!("M{x} {y}h{0}v1h-{0}z", run.len()));
-                }
-                x += run.len();
-            }
-        }
-        Ok(Self { side: code.width(), path })
-    }
-}
 
 /// Asks before cards that may be printed stop working.
 #[derive(Template)]
@@ -119,11 +65,6 @@ pub async fn ask_replace(
     })
 }
 
-/// The claim page as attendees reach it.
-fn claim_page(visitor: &Visitor) -> String {
-    visitor.base_url.join("/claim")
-}
-
 #[derive(Deserialize)]
 pub struct Whom {
     /// `new`, `unclaimed` or an attendee's id.
@@ -147,29 +88,74 @@ pub async fn make(
         "unclaimed" => For::Unclaimed,
         id => For::One(id),
     };
-    let claim_page = claim_page(&visitor);
     let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
-    let link = claim_page.clone();
-    let draw = move |card: NewCard| {
-        let code = card.code.expose_secret().to_owned();
-        Ok(Drawn { qr: Qr::of(&format!("{link}#{code}"))?, code, card })
-    };
-    // Five hundred codes take a second of work, for which others would have to wait.
-    let drawn = move || made.into_iter().map(draw).collect::<Result<Vec<_>, PageError>>();
-    let cards = tokio::task::spawn_blocking(drawn).await.map_err(PageError::internal)??;
-    let (frame, tabs) = (me.frame(Section::Events), tabs(&event));
-    let is_confirmed = visitor.base_url.is_confirmed();
-    page::ok(&Sheet { frame, tabs, list: path(&id), event, claim_page, is_confirmed, cards })
+    sheet::page(&visitor, &me, event, made, true).await
 }
 
-/// What the sheet sends back: an attendee's id and their code each.
+/// Cards that there are already: a part of all, or one attendee's.
 #[derive(Deserialize)]
-pub struct Codes {
+pub struct Again {
+    /// From 1.
+    #[serde(default)]
+    part: u32,
+    /// An attendee's id.
+    #[serde(default)]
+    whom: Option<String>,
+}
+
+impl Guarded for Again {
+    const DOES: &'static str =
+        "show the codes of cards that were created before, so that you can print them again";
+    const SECTION: Section = Section::Events;
+}
+
+pub async fn again(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Confirmed { me, typed }: Confirmed<Again>,
+) -> Answer {
+    let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
+    let which = match &typed.whom {
+        Some(whom) => Which::Of(std::slice::from_ref(whom)),
+        None => Which::Part(typed.part),
+    };
+    let cards = card::stored(&site.db, &site.vault, &me.owner.id, &event.id, which).await?;
+    if cards.is_empty() {
+        let Some(whom) = &typed.whom else {
+            return Ok(Redirect::to(&path(&event.id)).into_response());
+        };
+        person::own(&site, &me, (&event.id, whom)).await?;
+        let reason = "this card cannot be printed again: it was used up, or it was created before \
+                      codes were stored. Make a new card";
+        return Err(Error::Conflict { reason: reason.to_owned() }.into());
+    }
+    note(&site, &me, &event.id, &cards).await?;
+    sheet::page(&visitor, &me, event, cards, false).await
+}
+
+/// Notes that codes were handed out.
+async fn note(
+    site: &Site,
+    me: &SignedIn,
+    event_id: &str,
+    cards: &[PrintedCard],
+) -> Result<(), Error> {
+    let (noun, id, detail) = match cards {
+        [one] => (Noun::Attendee, &*one.attendee_id, String::new()),
+        many => (Noun::Event, event_id, format!("{} cards", many.len())),
+    };
+    audit::note(&site.db, &me.actor(), Action::PrintedCards, noun, id, &detail).await
+}
+
+/// The attendees whose cards are on the sheet, by their ids.
+#[derive(Deserialize)]
+pub struct OnSheet {
     #[serde(default)]
     card: Vec<String>,
 }
 
-impl Guarded for Codes {
+impl Guarded for OnSheet {
     const DOES: &'static str = "save the codes of these cards as a file";
     const SECTION: Section = Section::Events;
 }
@@ -178,18 +164,16 @@ pub async fn csv(
     State(site): State<Site>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Confirmed { me, typed }: Confirmed<Codes>,
+    Confirmed { me, typed }: Confirmed<OnSheet>,
 ) -> Answer {
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
-    let claim_page = claim_page(&visitor);
-    let attendees = attendee::list(&site.db, &me.owner.id, &id).await?;
-    let attendees: HashMap<&str, &Attendee> =
-        attendees.iter().map(|attendee| (attendee.id.as_str(), attendee)).collect();
-    let rows = typed.card.iter().take(claim::MAX_CARDS).filter_map(|pair| {
-        let (id, code) = pair.split_once(' ')?;
-        let who = attendees.get(id)?;
+    let claim_page = sheet::claim_page(&visitor);
+    let which = Which::Of(&typed.card);
+    let cards = card::stored(&site.db, &site.vault, &me.owner.id, &id, which).await?;
+    let rows = cards.into_iter().map(|card| {
+        let code = card.code.expose_secret();
         let link = format!("{claim_page}#{code}");
-        Some([who.user_id.clone(), who.display_name.clone(), code.to_owned(), link])
+        [card.user_id, card.display_name, code.to_owned(), link]
     });
     let table = spreadsheet::csv(["attendee", "name", "claim_code", "claim_link"], rows);
     Ok(download::csv(&format!("cards-{}.csv", event.id), table))
