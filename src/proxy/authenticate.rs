@@ -295,8 +295,20 @@ impl Keys {
     }
 
     fn wrong_key(&self, source: IpAddr) -> ProxyError {
+        self.wrong(source, ProxyError::InvalidKey)
+    }
+
+    /// What to answer to a request for an event that there is not. It counts as a wrong key:
+    /// ids are short, and a shared code is guessed for an event that is known.
+    pub(super) fn unknown_event(&self, headers: &HeaderMap, peer: IpAddr) -> ProxyError {
+        let source = net::source(peer, headers, &self.trusted_proxies);
+        self.wrong(source, ProxyError::EventNotFound)
+    }
+
+    /// Counts a wrong attempt: the refusal, or how long to wait where there were too many.
+    fn wrong(&self, source: IpAddr, refusal: ProxyError) -> ProxyError {
         match self.throttle.wrong(source, self.clock.now_ms()) {
-            Ok(()) => ProxyError::InvalidKey,
+            Ok(()) => refusal,
             Err(retry_after) => ProxyError::TooManyAttempts { retry_after },
         }
     }

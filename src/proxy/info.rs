@@ -53,13 +53,13 @@ pub(super) async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, 
     ))
 }
 
-/// GET `/event/{id}`: an event as anybody may see it. One that is switched off
-/// is not there yet, or no longer.
+/// GET `/event/{id}`: an event as anybody may see it. Whoever asks for ids that are none
+/// is slowed down like one who guesses keys.
 pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyError> {
     let plane = &call.worker.plane;
     let snapshot = plane.snapshot.load();
-    let event = snapshot.events.get(id).filter(|event| event.active);
-    let event = event.ok_or(ProxyError::EventNotFound)?;
+    let event = snapshot.events.get(id).filter(|event| !event.is_draft());
+    let event = event.ok_or_else(|| plane.keys.unknown_event(&call.head.headers, call.peer))?;
     let asked = plane.config.asked(call.peer, &call.head.uri, &call.head.headers);
     let base = BaseUrl::new(plane.config.public_url.as_ref(), asked);
     let mcp = endpoints(event, ResourceType::McpServer, &base);

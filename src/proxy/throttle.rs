@@ -1,7 +1,7 @@
 //! Guessing keys is slowed down by source address; knowing one is not.
 //!
-//! Thirty unknown keys or wrong codes a minute from one address, and further
-//! unknown ones are refused. A known key never meets this: a whole room shares
+//! Thirty unknown keys, wrong codes or unknown events a minute from one address, and
+//! further unknown ones are refused. A known key never meets this: a whole room shares
 //! one address.
 
 use std::net::{IpAddr, Ipv6Addr};

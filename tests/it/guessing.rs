@@ -165,6 +165,32 @@ async fn unknown_keys_are_throttled_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unknown_events_count_as_unknown_keys() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().open().await;
+    proxy.start().await;
+    let ask = |id: &str| proxy.ask("GET", &format!("/api/v1/event/{id}"));
+    // More than there can be in two minutes, so the minute may turn once meanwhile.
+    for n in 0..61 {
+        let answer = ask(&format!("0000-{n:04}")).await;
+        if answer.status == 429 {
+            assert!(n >= 30, "throttled at attempt {n}");
+            assert_eq!(answer.code(), "too_many_attempts");
+            assert!(answer.header("retry-after").is_some());
+            let guess = proxy.ask("POST", DEMO).json(PING).header("api-key", "unknown").await;
+            // The minute may have turned.
+            assert!(matches!(guess.status, 429 | 401), "{guess:?}");
+            assert_eq!(ask(&event.id).await.status, 200, "one that is known is shown");
+            return;
+        }
+        assert_eq!((answer.status, answer.code().as_str()), (404, "event_not_found"));
+    }
+    panic!("61 unknown ids were not throttled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forwarded_addresses_are_not_believed_from_just_anybody() {
     let backend = Backend::start().await;
     let (_proxy, ada) = Proxy::serving(&backend).await;

@@ -1,14 +1,15 @@
 //! What the proxy says of itself, of events and of the caller.
 
+use ai_proxy::catalog::event::Draft as Fields;
 use ai_proxy::catalog::resource::{Draft, ResourceType};
 use serde_json::json;
 
-use crate::harness::CALL;
 use crate::harness::attendee::Attendee;
 use crate::harness::backend::Backend;
 use crate::harness::event::Event;
 use crate::harness::proxy::Proxy;
 use crate::harness::refusal::plain;
+use crate::harness::{CALL, CHANGE, within};
 
 /// An event with two MCP servers, a model, and one that is switched off.
 async fn event(proxy: &Proxy, backend: &Backend) -> (Event, Attendee) {
@@ -93,6 +94,49 @@ async fn an_event_is_shown_to_everybody() {
     plain(&proxy.ask("GET", "/api/v1/event/0000-0000").await, 404, "event_not_found");
     plain(&proxy.ask("GET", "/api/v1/event/").await, 404, "route_not_found");
     plain(&proxy.ask("GET", "/api/v1/event/x/y").await, 404, "route_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_known_once_it_was_switched_on_or_has_started() {
+    let mut proxy = Proxy::new().await;
+    let later = |draft: &mut Fields| draft.start = "2998-07-01T09:00".into();
+    let off = |draft: &mut Fields| draft.active = false;
+    let mut draft = proxy.event().with(later).with(off).open().await;
+    let scheduled = proxy.event().with(later).open().await;
+    let paused = proxy.event().with(off).open().await;
+    let ended = proxy.event().with(|draft| draft.end = "2001-01-01T00:00".into()).open().await;
+    proxy.start().await;
+    let ask = |event: &Event| proxy.ask("GET", &format!("/api/v1/event/{}", event.id));
+    for known in [&scheduled, &paused, &ended] {
+        assert_eq!(ask(known).await.json()["event_id"], known.id);
+    }
+    let unknown = proxy.ask("GET", "/api/v1/event/0000-0000").await;
+    plain(&unknown, 404, "event_not_found");
+    let hidden = ask(&draft).await;
+    assert_eq!((hidden.status, hidden.text()), (404, unknown.text()), "as if there were none");
+    draft.change(|draft| draft.active = true).await;
+    within(CHANGE, "it is switched on", async || ask(&draft).await.status == 200).await;
+}
+
+/// Whoever hosts a front end elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_an_allowed_origin_reads_an_event_and_the_callers_usage() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    let (event, ada) = event(&proxy, &backend).await;
+    let page = "https://lab.example";
+    proxy.start_with(|config| config.allowed_origins = vec![page.to_owned()]).await;
+    let path = format!("/api/v1/event/{}", event.id);
+    for (answer, status) in [
+        (proxy.ask("GET", &path).header("origin", page).await, 200),
+        (proxy.ask("GET", "/api/v1/event/0000-0000").header("origin", page).await, 404),
+        (ada.ask("GET", "/api/v1/usage").header("origin", page).await, 200),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(answer.header("access-control-allow-origin"), Some(page));
+    }
+    let elsewhere = proxy.ask("GET", &path).header("origin", "https://evil.example").await;
+    plain(&elsewhere, 403, "origin_not_allowed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

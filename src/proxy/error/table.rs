@@ -160,7 +160,7 @@ table! {
         [Number("limit", (*limit).into())];
     TooManyAttempts { retry_after } =>
         TOO_MANY_REQUESTS, "too_many_attempts", Some(*retry_after),
-        ("Too many unknown keys or wrong codes came from your address. Check your key and try \
+        ("Too many unknown keys, codes or event ids came from your address. Check yours and try \
           again in {retry_after} s."),
         [];
     DailyCapReached { used, limit, resets_at, retry_after } =>
