@@ -35,7 +35,7 @@ Bring a laptop with **VS Code**. We start at nine with tools, and end with an ag
 | 9:00 | tools |
 | 13:00 | agents |
 """
-CODE_OF_THE_ROOM = "Tools2026"
+SHARED_CODE = "Tools2026"
 STAYS, GOES = "Astrid Sommer", "Frieda Winter"
 """Two who join with it; the second is deleted."""
 PASSPHRASE = "a dozen purple kites"
@@ -71,11 +71,15 @@ class Demo:
         self.token_id = self._token("A script for the register")
         self.restore_id = self._restore()
         self.held_id, self.held_cookies = self._held()
+        over = f"/admin/events/{self.events[OVER]}/attendees"
+        self.send(over, files={"count": (None, "1")}, names="")
+        self.ended_code = self.codes("new", over)[0]
+        self.person_cookies = self._person()
 
     def guests(self) -> None:
         """People who join with the shared code, one of whom is deleted; a client of theirs that sends an odd header."""
         for name in (STAYS, GOES):
-            answer = self._asks(f"{CODE_OF_THE_ROOM}/{name}", mcp_session_id="odd")
+            answer = self._asks(f"{SHARED_CODE}/{name}", mcp_session_id="odd")
             assert answer.status_code == 200, answer.text
         found = self._ids(f"{self.room}/attendees?q=Winter", f"{self.room}/attendees/")
         self.send(f"{self.room}/attendees/{found[GOES]}/delete")
@@ -121,7 +125,7 @@ class Demo:
             toml("resource", deployment="weather", name="Weather", region="Venue", **self.weather.resource()),
             toml("resource", deployment="documents", name="Handouts", region="West Europe", **self.documents.resource()),
             toml("resource", deployment="search", name="Library search", endpoint="http://127.0.0.1:9/mcp", key="none yet", active=False),
-            event(EVENT, -1, 7, resources=["weather", "documents"], daily_request_cap=200, shared_code=CODE_OF_THE_ROOM),
+            event(EVENT, -1, 7, resources=["weather", "documents"], daily_request_cap=200, shared_code=SHARED_CODE),
             event(NEXT, 51, 75, resources=["weather", "documents"], time_zone="Europe/Lisbon"),
             event(OVER, -24 * 60, -24 * 55, resources=["documents"]),
             event(QUIET, 24, 32, active=False),
@@ -147,13 +151,17 @@ class Demo:
         found = re.findall(rf'<th scope="row"><a href="{prefix}([0-9a-f-]+)">([^<]+)</a>', self.page(path))
         return {html.unescape(name): one for one, name in found}
 
-    def codes(self, whom: str = "new") -> list[str]:
+    def codes(self, whom: str = "new", attendees: str | None = None) -> list[str]:
         """The codes of cards that are made now."""
-        return CODE.findall(re.sub(r"<input[^>]*>", "", self.send(f"{self.room}/attendees/cards", whom=whom).text))
+        attendees = attendees or f"{self.room}/attendees"
+        return CODE.findall(re.sub(r"<input[^>]*>", "", self.send(f"{attendees}/cards", whom=whom).text))
 
-    def code_of(self, name: str) -> str:
-        [code] = self.codes(self.attendees[name])
-        return code
+    def _person(self) -> dict[str, str]:
+        """The cookie of a browser in which somebody has opened their page."""
+        origin = self.portal.origin
+        with httpx.Client(base_url=origin, trust_env=False, headers={"origin": origin}) as client:
+            assert client.post("/claim", data={"code": self.used_code}).status_code == 303
+            return {name: value for name, value in client.cookies.items() if name.startswith("ai-proxy-event-")}
 
     def claim(self, code: str) -> str:
         answer = self.send("/claim", code=code)

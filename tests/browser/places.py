@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from demo import EVENT, NEXT, PEOPLE, STAYS, Demo
+from demo import EVENT, NEXT, PEOPLE, SHARED_CODE, STAYS, Demo
 from playwright.sync_api import Page, Response
 from portal import ADA
 
@@ -74,7 +74,29 @@ def sends(button: str, **fields: str) -> Callable[[Page, Demo], None]:
 
 
 def claims(code: Callable[[Demo], str]) -> Callable[[Page, Demo], None]:
-    return lambda page, demo: sends("Show my key", code=code(demo))(page, demo)
+    return lambda page, demo: sends("Open my page", code=code(demo))(page, demo)
+
+
+def joins(name: str, code: str = SHARED_CODE, is_me: bool = False) -> Callable[[Page, Demo], None]:
+    """With the shared code, on the page of the event."""
+
+    def join(page: Page, demo: Demo) -> None:
+        sends("Join", code=code, name=name)(page, demo)
+        if is_me:
+            page.get_by_role("button", name="Yes, that is me").click()
+
+    return join
+
+
+def claimed(button: str | None = None) -> Callable[[Page, Demo], None]:
+    """Opens the page of somebody who has called, with their card."""
+
+    def claim(page: Page, demo: Demo) -> None:
+        sends("Open my page", card=demo.used_code)(page, demo)
+        if button:
+            page.get_by_text(button, exact=True).click()
+
+    return claim
 
 
 def asks_the_server(page: Page, _: Demo) -> None:
@@ -103,14 +125,27 @@ def signed_out(then: Callable[[Page, Demo], None]) -> Callable[[Page, Demo], Non
     return do
 
 
+ATTENDEES = "/event/{id}"
 RESOURCES, EVENTS, ONE = "/admin/resources", "/admin/events", "/admin/events/{id}"
 
 PLACES = [
-    Place("landing", "/", who=None),
+    Place("front", "/", who=None),
+    Place("front-wrong", "/", who=None, then=sends("Continue", given="AAAA-AAAA-AAAA"), status=422),
     Place("claim", "/claim", who=None),
     Place("claim-wrong", "/claim", who=None, then=claims(lambda _: "AAAA-AAAA-AAAA"), status=422),
-    Place("claim-used", "/claim", who=None, then=claims(lambda demo: demo.used_code), status=410),
-    Place("claim-done", "/claim", who=None, then=claims(lambda demo: demo.code_of(PEOPLE[-1]))),
+    Place("claim-ended", "/claim", who=None, then=claims(lambda demo: demo.ended_code), status=410),
+    Place("attendee-event", ATTENDEES, who=None, ids=event(EVENT)),
+    Place("attendee-event-wrong", ATTENDEES, who=None, ids=event(EVENT), then=joins(""), status=422),
+    Place("attendee-event-before", ATTENDEES, who=None, ids=event(NEXT)),
+    Place("attendee-event-unknown", ATTENDEES, who=None, ids=lambda _: {"id": "0000-0000"}, status=404),
+    Place("attendee-is-that-you", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS), status=409),
+    Place("attendee-named", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS, is_me=True)),
+    Place("person", ATTENDEES, who=None, ids=event(EVENT), then=claimed()),
+    Place("person-waiting", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Test my setup")),
+    Place("person-new-key", f"{ATTENDEES}/key", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
+    Place("person-sign-out", f"{ATTENDEES}/sign-out", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
+    Place("person-continue", f"{ATTENDEES}/continue", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
+    Place("person-continue-code", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Continue on your computer")),
     Place("sign-in", "/admin/sign-in", who=None),
     Place("sign-in-wrong", "/admin/sign-in", who=None, then=sends("Sign in", name="ada", password="?"), status=422),
     Place("set-up", "/admin/setup/{token}", who=None, ids=lambda demo: {"token": demo.invitation}),

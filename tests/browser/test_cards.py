@@ -5,12 +5,13 @@ import io
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from journeys import fares, told, open_event, visit
 from paper import Paper
 from playwright.sync_api import Page, expect
-from programs import SECONDS, Reach, environment, python
+from programs import HERE, SECONDS, Reach, environment, python
 
 NAMES = [
     "Zoë Özdemir",
@@ -121,10 +122,10 @@ def test_a_scanned_card_fills_the_code_in_and_leaves_no_trace_of_it(portal, ada,
     asked = []
     guest.context.on("request", lambda request: asked.append(f"{request.url} {request.all_headers()}"))
     guest.goto(f"{portal.origin}/claim#{code}")
-    field = guest.get_by_label("Claim code")
+    field = guest.get_by_label("Card code")
     expect(field).to_have_value(code)
     assert guest.url == f"{portal.origin}/claim"
-    expect(guest.get_by_role("button", name="Show my key")).to_be_focused()
+    expect(guest.get_by_role("button", name="Open my page")).to_be_focused()
 
     # The next one scans theirs into the page that is open.
     guest.evaluate("code => { location.hash = code }", other)
@@ -132,9 +133,9 @@ def test_a_scanned_card_fills_the_code_in_and_leaves_no_trace_of_it(portal, ada,
     assert guest.url == f"{portal.origin}/claim"
     guest.keyboard.press("Enter")
 
+    guest.wait_for_url("**/event/*")
     key = guest.locator("#key").inner_text()
     assert KEY.fullmatch(key)
-    assert guest.url == f"{portal.origin}/claim"
     assert not [one for one in asked if other in one or code in one]
     assert not [line for line in portal.out + portal.err if other in line or code in line]
     guest.go_back()
@@ -150,11 +151,13 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
     [code] = cards(ada, event, ["Zoë Özdemir"])
     guest = visitor(java_script_enabled=scripts)
     guest.goto("/claim")
-    guest.get_by_label("Claim code").fill(f" {code.lower().replace('-', ' ')} ")
-    with guest.expect_response("**/claim") as answer:
-        guest.get_by_role("button", name="Show my key").click()
+    guest.get_by_label("Card code").fill(f" {code.lower().replace('-', ' ')} ")
+    with guest.expect_response("**/event/*") as answer:
+        guest.get_by_role("button", name="Open my page").click()
     assert answer.value.headers["cache-control"] == "no-store"
-    expect(guest.get_by_role("heading", level=1)).to_have_text("Welcome, Zoë Özdemir")
+    expect(guest.get_by_text("You are Zoë Özdemir.")).to_be_visible()
+    expect(guest.locator("#key")).not_to_be_visible()
+    guest.get_by_text("Show the key").click()
     expect(guest.locator("#key")).to_be_visible()
     key = guest.locator("#key").inner_text()
     assert fares(portal, key, echo) == "ok"
@@ -178,8 +181,12 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
         [entry] = json.loads(shown(title))[entries].values()
         facts = fastmcp.do("tools", Reach(None, entry["url"], entry["headers"]), message="Hällo ☕")
         assert facts["echo"] == "Hällo ☕"
-    program = shown("Python, with FastMCP")
-    assert run([python("fastmcp4"), "-"], program).strip() == "['echo', 'get_current_utc_time']"
+    tools = "['echo', 'get_current_utc_time']\nget_current_utc_time "
+    assert run([python("fastmcp4"), "-"], shown("Python, with FastMCP")).startswith(tools)
+    assert run([python("fastmcp2"), "-"], shown("Python, with the MCP SDK")).startswith(tools)
+    program = shown("TypeScript, with the MCP SDK")
+    listed = run(["node", "--input-type=module", "-"], program, folder=HERE / "typescript")
+    assert listed.startswith("[ 'echo', 'get_current_utc_time' ]\nget_current_utc_time {"), listed
     curl = f"{shown('curl: open a session')}\n{shown('curl: then list the tools')}"
     assert '"get_current_utc_time"' in run(["bash", "-euo", "pipefail", "-c", curl])
     bridge = json.loads(shown("Claude Desktop, for versions that only start programs"))
@@ -188,12 +195,30 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
 
     again = visitor(java_script_enabled=scripts)
     again.goto("/claim")
-    again.get_by_label("Claim code").fill(code)
-    again.get_by_role("button", name="Show my key").click()
-    expect(again.get_by_role("heading", level=1)).to_have_text("This card was used")
-    expect(again.get_by_text("ask the organiser for a new card")).to_be_visible()
-    expect(again.get_by_role("link", name="ada@example.org")).to_have_attribute("href", "mailto:ada@example.org")
-    assert key not in again.content()
+    again.get_by_label("Card code").fill(code)
+    again.get_by_role("button", name="Open my page").click()
+    expect(again.locator("#key")).to_have_text(key)
+    guest.reload()
+    expect(guest.locator("#key")).to_have_text(key)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_card_that_works_once(portal, ada, visitor, echo, scripts):
+    event = f"Once {scripts}"
+    open_event(portal, event, echo, cards_work_once=True)
+    [code] = cards(ada, event, ["Zoë Özdemir"])
+    for n in range(2):
+        guest = visitor(java_script_enabled=scripts)
+        guest.goto("/claim")
+        guest.get_by_label("Card code").fill(code)
+        guest.get_by_role("button", name="Open my page").click()
+        if n == 0:
+            key = guest.locator("#key").inner_text()
+            assert fares(portal, key, echo) == "ok"
+    expect(guest.get_by_role("heading", level=1)).to_have_text("This card was used")
+    expect(guest.get_by_text("ask the organiser for a new card")).to_be_visible()
+    expect(guest.get_by_role("link", name="ada@example.org")).to_have_attribute("href", "mailto:ada@example.org")
+    assert key not in guest.content()
 
 
 def test_a_new_card_voids_the_one_that_was_lost(portal, organiser, visitor, echo, request):
@@ -208,10 +233,10 @@ def test_a_new_card_voids_the_one_that_was_lost(portal, organiser, visitor, echo
     code = organiser.locator(".claim-code").inner_text()
     guest = visitor()
     guest.goto(f"/claim#{lost}")
-    guest.get_by_role("button", name="Show my key").click()
-    expect(guest.get_by_text("A newer card voids an older one")).to_be_visible()
-    guest.get_by_label("Claim code").fill(code)
-    guest.get_by_role("button", name="Show my key").click()
+    guest.get_by_role("button", name="Open my page").click()
+    expect(guest.get_by_text("a newer card voids an older one")).to_be_visible()
+    guest.get_by_label("Card code").fill(code)
+    guest.get_by_role("button", name="Open my page").click()
     assert fares(portal, guest.locator("#key").inner_text(), echo) == "ok"
     visit(organiser, event, "Attendees")
     expect(organiser.get_by_role("row", name="Ada")).to_contain_text("card claimed")
@@ -224,16 +249,16 @@ def test_who_guesses_is_told_to_wait_and_who_has_a_card_is_not(portal, ada, visi
     [code] = cards(ada, event, ["Ada"])
     guest = visitor(java_script_enabled=scripts)
     guest.goto("/claim")
-    guest.get_by_label("Claim code").fill("0000-0000-0000")
-    guest.get_by_role("button", name="Show my key").click()
-    field = guest.get_by_label("Claim code")
+    guest.get_by_label("Card code").fill("0000-0000-0000")
+    guest.get_by_role("button", name="Open my page").click()
+    field = guest.get_by_label("Card code")
     expect(field).to_have_attribute("aria-invalid", "true")
     problem = guest.locator("#code-problem")
-    expect(problem).to_contain_text("This code is none that we know")
+    expect(problem).to_contain_text("This code is not one that we recognise")
     # More than thirty a minute, even if a minute ends in between.
     for _ in range(62):
         with guest.expect_response("**/claim") as answer:
-            guest.get_by_role("button", name="Show my key").click()
+            guest.get_by_role("button", name="Open my page").click()
         if answer.value.status == 429:
             break
     assert answer.value.status == 429
@@ -241,13 +266,20 @@ def test_who_guesses_is_told_to_wait_and_who_has_a_card_is_not(portal, ada, visi
     expect(field).to_have_value("0000-0000-0000")
 
     field.fill(code)
-    guest.get_by_role("button", name="Show my key").click()
-    expect(guest.get_by_role("heading", level=1)).to_have_text("Welcome, Ada")
+    guest.get_by_role("button", name="Open my page").click()
+    expect(guest.get_by_text("You are Ada.")).to_be_visible()
 
 
-def run(command: list[str], standard_input: str = "") -> str:
+def run(command: list[str], standard_input: str = "", folder: Path | None = None) -> str:
     done = subprocess.run(
-        command, input=standard_input, env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+        command,
+        input=standard_input,
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     return done.stdout

@@ -28,6 +28,9 @@ ELSEWHERE = {
     "/admin/sign-in/entra/callback": "where Microsoft sends it back",
     "/admin/events/{id}/metrics/{table}": "a file",
     "/admin/reports/events.csv": "a file",
+    "/event/{id}/env": "a file",
+    "/event/{id}/mcp.json": "a file",
+    "/event/{id}/live": "a part of a page, for its script",
 }
 
 every_page = pytest.mark.parametrize("place", PLACES, ids=[place.name for place in PLACES])

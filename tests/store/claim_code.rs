@@ -19,7 +19,7 @@ on_both![
     the_browser_that_opened_the_form_can_ask_again_for_ten_minutes,
     a_new_card_voids_the_one_before,
     cards_are_printed_again_with_the_codes_that_they_have,
-    codes_of_deactivated_people_and_ended_events_are_left_unused,
+    codes_of_people_and_events_that_are_not_ready_are_left_unused,
     cards_are_made_for_those_who_wait_for_one,
     another_owner_makes_no_cards_and_lists_nobody,
     attendees_are_found_by_any_part_of_their_name,
@@ -191,10 +191,13 @@ async fn cards_are_printed_again_with_the_codes_that_they_have(store: Store) {
     assert_eq!((theirs.len(), there), (0, Printable::default()));
 }
 
-async fn codes_of_deactivated_people_and_ended_events_are_left_unused(store: Store) {
-    let event = store.event().await;
+async fn codes_of_people_and_events_that_are_not_ready_are_left_unused(store: Store) {
+    let draft = event::Draft { active: false, ..event_draft() };
+    let event = store.save_event(&draft).await.unwrap();
     store.issue(&event, 1).await;
     let (id, code) = cards(&store, &event, For::New).await.remove(0);
+    assert!(matches!(claim(&store, &code).await, Claim::NotReady { .. }));
+    event::control::set_active(&store.db, &store.by, &event.id, true).await.unwrap();
     attendee::set_active(&store.db, &store.by, &id, false).await.unwrap();
     assert!(matches!(claim(&store, &code).await, Claim::Deactivated { .. }));
     attendee::set_active(&store.db, &store.by, &id, true).await.unwrap();

@@ -79,6 +79,11 @@ pub enum Claim {
         event_id: String,
         owner_id: String,
     },
+    /// Its event was never switched on; it was left unused.
+    NotReady {
+        event_id: String,
+        owner_id: String,
+    },
     /// Its attendee is switched off; it was left unused.
     Deactivated {
         event_id: String,
@@ -240,6 +245,7 @@ struct Card {
     claimed_at: Option<i64>,
     form_digest: Option<String>,
     works_once: bool,
+    is_draft: bool,
     ends_at: i64,
 }
 
@@ -252,6 +258,9 @@ impl Card {
         }
         if self.ends_at < now_ms {
             return Some(Claim::Ended { event_id, owner_id });
+        }
+        if self.is_draft {
+            return Some(Claim::NotReady { event_id, owner_id });
         }
         (!self.attendee.active).then_some(Claim::Deactivated { event_id, owner_id })
     }
@@ -271,7 +280,8 @@ async fn find(
 ) -> Result<Option<Card>> {
     let hex = |digest: Option<Digest>| digest.as_ref().map(Digest::hex);
     let row = sqlx::query(select(
-        ", digest, claimed_at, form_digest, event.owner_id, event.ends_at, event.cards_work_once
+        ", digest, claimed_at, form_digest, event.owner_id, event.ends_at, event.cards_work_once,
+            event.first_active_at
          from claim_code join attendee on attendee.id = attendee_id
          join event on event.id = attendee.event_id
          where digest in ($1, $2) and event.purge_at is null",
@@ -288,6 +298,7 @@ async fn find(
         claimed_at: row.try_get("claimed_at")?,
         form_digest: row.try_get("form_digest")?,
         works_once: row.flag("cards_work_once")?,
+        is_draft: row.try_get::<Option<i64>, _>("first_active_at")?.is_none(),
         ends_at: row.int("ends_at")?,
     }))
 }

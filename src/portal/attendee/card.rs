@@ -94,6 +94,11 @@ pub async fn open<P: Template>(
             );
             refuse("The event has ended", text, event)
         }
+        Claim::NotReady { event_id, owner_id } => {
+            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let text = "The organiser is still preparing it. Your card is not used up: try again later.";
+            refuse("The event is not ready yet", text.to_owned(), event)
+        }
         Claim::Deactivated { event_id, owner_id } => {
             let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
             let text = "The organiser switched it off. It works again once they switch it on.";
