@@ -27,6 +27,7 @@ pub mod keep_alive;
 pub mod mcp;
 mod meter;
 mod origin;
+mod own_usage;
 pub mod plane;
 mod rate_headers;
 mod relay;
@@ -42,5 +43,6 @@ pub mod upkeep;
 pub mod worker;
 
 pub use self::entry::{serve, serve_synthetic};
+pub use self::own_usage::{OwnUsage, own_usage};
 pub use self::route::logged;
 pub use self::worker::REQUEST_ID;

@@ -8,12 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::AnyRow;
+use super::new_id;
+use crate::clock::millis;
 
-use super::{Result, new_id};
-use crate::clock::{DAY_MS, millis};
-use crate::db::{Columns, Db};
-
+mod attendee_day;
 pub(crate) mod backup;
 pub mod breakdown;
 mod flush;
@@ -24,6 +22,7 @@ mod rows;
 pub mod series;
 mod totals;
 
+pub use attendee_day::{AttendeeDay, OperationUsage, Refusal, attendee_day, of_attendee};
 pub use flush::{flush, forget_batches};
 pub use latency::Latency;
 pub use live::{LiveFigures, live};
@@ -165,52 +164,4 @@ impl Batch {
             && self.seen.is_empty()
             && self.refusals.is_empty()
     }
-}
-
-/// An attendee's figures by resource and by operation and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperationUsage {
-    /// The resource's deployment name.
-    pub deployment: String,
-    pub operation: String,
-    pub name: String,
-    pub requests: u64,
-    pub errors: u64,
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-}
-
-impl OperationUsage {
-    fn read(row: &AnyRow) -> Result<Self> {
-        Ok(Self {
-            deployment: row.text("deployment")?,
-            operation: row.text("operation")?,
-            name: row.text("name")?,
-            requests: row.int("requests")?.unsigned_abs(),
-            errors: row.int("errors")?.unsigned_abs(),
-            prompt_tokens: row.int("prompt_tokens")?.unsigned_abs(),
-            completion_tokens: row.int("completion_tokens")?.unsigned_abs(),
-        })
-    }
-}
-
-/// An attendee's figures of one UTC day (days since 1970).
-pub async fn of_attendee(db: &Db, attendee_id: &str, day: u32) -> Result<Vec<OperationUsage>> {
-    let start = i64::from(day) * DAY_MS;
-    let rows = sqlx::query(
-        "select coalesce(resource.deployment, '(deleted)') as deployment, operation, usage.name,
-            cast(sum(requests) as bigint) as requests,
-            cast(sum(errors) as bigint) as errors,
-            cast(sum(prompt_tokens) as bigint) as prompt_tokens,
-            cast(sum(completion_tokens) as bigint) as completion_tokens
-         from usage left join resource on resource.id = usage.resource_id
-         where attendee_id = $1 and minute >= $2 and minute < $3
-         group by 1, 2, 3 order by 1, 2, 3",
-    )
-    .bind(attendee_id)
-    .bind(start)
-    .bind(start + DAY_MS)
-    .fetch_all(db.pool())
-    .await?;
-    rows.iter().map(OperationUsage::read).collect()
 }

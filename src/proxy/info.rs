@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::error::ProxyError;
+use super::own_usage::own_usage;
 use super::plane::DataPlane;
 use super::response_body::Body;
-use super::upkeep;
 use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
-use crate::catalog::{quota, usage};
 use crate::clock;
 use crate::net::base_url::BaseUrl;
 
@@ -83,24 +82,18 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
     ))
 }
 
-/// GET `/usage`: what the caller has used of today's cap, and for what.
+/// GET `/usage`: what the caller has used of today's cap, and for what. It asks the store,
+/// so it takes a place and a turn like a call; it uses up nothing of the cap.
 pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
     let caller = call.authenticate().await?;
     let _open = caller.open()?;
     call.await_turn(&caller, 1).await?;
     let plane = call.worker.plane.clone();
-    let day = plane.clock.today(plane.clock.now_ms());
     let attendee_id = caller.live.attendee_id.clone();
-    let written = async move {
-        upkeep::flush(&plane).await?;
-        let db = &plane.control.db;
-        let spent = quota::used(db, &attendee_id, day).await?;
-        Ok((spent, usage::of_attendee(db, &attendee_id, day).await?))
-    };
-    let (spent, written) = call.worker.plane.control.ask(written).await?;
-    caller.live.learn_spent(day, spent);
-    let lines: Vec<Value> = written
-        .iter()
+    let read = async move { own_usage(&plane, &attendee_id).await };
+    let plane = &call.worker.plane;
+    let usage = plane.control.ask(read).await?.ok_or_else(|| plane.why_ended(&caller))?;
+    let lines: Vec<Value> = (usage.operations.iter())
         .map(|line| {
             json!({
                 "resource": line.deployment,
@@ -111,22 +104,15 @@ pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyEr
             })
         })
         .collect();
-    let used = caller.live.spent(day);
-    let refusals: Vec<Value> = caller
-        .live
-        .ledger
-        .lock()
-        .refusals()
-        .into_iter()
-        .map(|(code, at)| json!({"code": code, "at": clock::rfc3339(at)}))
+    let refusals: Vec<Value> = (usage.refusals.iter())
+        .map(|refusal| json!({"code": refusal.code, "at": clock::rfc3339(refusal.at)}))
         .collect();
-    let clock = &call.worker.plane.clock;
     Ok(answer(
         StatusCode::OK,
         &json!({
-            "used": used,
-            "limit": caller.daily_cap,
-            "resets_at": clock::rfc3339(clock.next_midnight(clock.now_ms())),
+            "used": usage.used,
+            "limit": usage.limit,
+            "resets_at": clock::rfc3339(usage.resets_at),
             "usage": lines,
             "last_refusals": refusals,
         }),

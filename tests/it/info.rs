@@ -1,8 +1,10 @@
 //! What the proxy says of itself, of events and of the caller.
 
+use ai_proxy::catalog::attendee;
 use ai_proxy::catalog::event::Draft as Fields;
 use ai_proxy::catalog::resource::{Draft, ResourceType};
-use serde_json::json;
+use ai_proxy::clock::now_ms;
+use serde_json::{Value, json};
 
 use crate::harness::attendee::Attendee;
 use crate::harness::backend::Backend;
@@ -199,6 +201,37 @@ async fn usage_is_the_callers_own() {
     assert_eq!((&line["resource"], &line["name"]), (&json!("mcp-demo"), &json!("echo")));
     let usage = bob.usage().await;
     assert_eq!((&usage["used"], &usage["usage"]), (&json!(0), &json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_nothing_left_sees_what_was_refused_and_pays_nothing_for_it() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let event = proxy.event().daily_cap(1).open().await;
+    let (ada, bob) = (event.attendee().await, event.attendee().await);
+    proxy.start().await;
+    assert_eq!(ada.call().await.status, 200);
+    assert_eq!(ada.ask("GET", "/api/v1/mcp/nobody").await.code(), "deployment_not_found");
+    assert_eq!(ada.call().await.code(), "daily_cap_reached");
+    let codes = |usage: &Value| -> Vec<String> {
+        let refusals = usage["last_refusals"].as_array().unwrap().iter();
+        refusals.map(|refusal| refusal["code"].as_str().unwrap().to_owned()).collect()
+    };
+    for _ in 0..2 {
+        let usage = ada.usage().await;
+        assert_eq!((&usage["used"], &usage["limit"]), (&json!(1), &json!(1)));
+        assert_eq!(codes(&usage), ["daily_cap_reached", "deployment_not_found"]);
+        let at: jiff::Timestamp =
+            usage["last_refusals"][0]["at"].as_str().unwrap().parse().unwrap();
+        assert!((now_ms() - at.as_millisecond()).abs() < 60_000, "{at}");
+    }
+    assert_eq!(codes(&bob.usage().await), Vec::<String>::new());
+    attendee::set_cap(&proxy.store.db, &proxy.store.by, &ada.id, Some(3)).await.unwrap();
+    assert_eq!(ada.usage().await["limit"], 3);
+    proxy.stop().await;
+    proxy.start().await;
+    assert_eq!(codes(&ada.usage().await), ["daily_cap_reached"], "the store has the last one");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,4 +114,5 @@ async fn what_does_not_count_is_held_by_the_rate_as_well() {
     }
     assert_eq!(ada.post(PING).await.code(), "rate_limited");
     assert_eq!(ada.get().await.code(), "rate_limited");
+    assert_eq!(ada.ask("GET", "/api/v1/usage").await.code(), "rate_limited");
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ai_proxy::catalog::usage::{self, Batch, Figures, LiveFigures, OperationUsage, UsageKey};
+use ai_proxy::catalog::usage::{
+    self, AttendeeDay, Batch, Figures, LiveFigures, OperationUsage, Refusal, UsageKey,
+};
 use ai_proxy::catalog::{attendee, event, quota};
 use ai_proxy::clock::now_ms;
 
@@ -12,6 +14,7 @@ use crate::harness::{Store, on_both};
 on_both![
     each_figure_is_added_to_its_own_column,
     an_attendee_sees_their_day_by_tool,
+    an_attendees_day_is_what_was_spent_of_their_cap,
     what_an_attendee_did_is_noted_and_never_set_back,
     figures_of_a_deleted_event_are_dropped_and_the_rest_is_kept,
     what_goes_back_can_be_leased_again,
@@ -113,6 +116,38 @@ async fn an_attendee_sees_their_day_by_tool(store: Store) {
     let lines = usage::of_attendee(&store.db, "ada", DAY).await.unwrap();
     assert_eq!(lines, [line("add", 1, 0), line("echo", 3, 2)]);
     assert!(usage::of_attendee(&store.db, "ada", DAY + 2).await.unwrap().is_empty());
+}
+
+async fn an_attendees_day_is_what_was_spent_of_their_cap(store: Store) {
+    let event = store.event().await;
+    let mut issued = store.issue(&event, 2).await;
+    let (ada, bob) = (issued.remove(0).attendee_id, issued.remove(0).attendee_id);
+    let of = async |id: &str, day| usage::attendee_day(&store.db, id, day).await.unwrap();
+    let fresh = AttendeeDay {
+        used: 0,
+        limit: event.daily_request_cap,
+        operations: Vec::new(),
+        last_refusal: None,
+    };
+    assert_eq!(of(&ada, DAY).await, Some(fresh.clone()));
+    quota::lease(&store.db, &ada, DAY, 5, 100).await.unwrap();
+    let mut batch = Batch::new();
+    batch.spent = [((ada.as_str().into(), DAY), 2)].into();
+    batch.refusals = [(ada.as_str().into(), ("rate_limited", 3000))].into();
+    batch.usage = [(key(&event.id, &ada, "echo", MIDNIGHT), calls(&[1, 2]))].into();
+    usage::flush(&store.db, &batch, now_ms()).await.unwrap();
+    attendee::set_cap(&store.db, &store.by, &ada, Some(7)).await.unwrap();
+    let day = of(&ada, DAY).await.unwrap();
+    assert_eq!((day.used, day.limit), (2, 7), "what is leased was not spent");
+    assert_eq!(day.operations, usage::of_attendee(&store.db, &ada, DAY).await.unwrap());
+    assert_eq!(day.operations[0].requests, 2);
+    assert_eq!(day.last_refusal, Some(Refusal { code: "rate_limited".into(), at: 3000 }));
+    let next = of(&ada, DAY + 1).await.unwrap();
+    assert_eq!((next.used, next.operations), (0, Vec::new()));
+    assert_eq!(of(&bob, DAY).await, Some(fresh));
+    assert_eq!(of("nobody", DAY).await, None);
+    event::delete(&store.db, &store.by, &event.id).await.unwrap();
+    assert_eq!(of(&ada, DAY).await, None, "the event was deleted");
 }
 
 async fn what_an_attendee_did_is_noted_and_never_set_back(store: Store) {

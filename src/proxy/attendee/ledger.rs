@@ -22,7 +22,7 @@ const DISTINCT_NAMES: usize = 200;
 const NAME_LENGTH: usize = 128;
 
 /// Refusals that an attendee is shown.
-const REFUSALS: usize = 10;
+pub(crate) const REFUSALS: usize = 10;
 
 const OTHER: &str = "(other)";
 

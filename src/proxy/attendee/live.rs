@@ -225,8 +225,8 @@ pub struct LiveAttendees {
 impl LiveAttendees {
     /// The attendee's state; `true` where it was made just now.
     pub fn enter(&self, attendee_id: &str, event_id: &str) -> (Arc<LiveAttendee>, bool) {
-        if let Some(live) = self.by_attendee.get(attendee_id) {
-            return (live.clone(), false);
+        if let Some(live) = self.get(attendee_id) {
+            return (live, false);
         }
         let mut made = false;
         let live = self
@@ -244,10 +244,15 @@ impl LiveAttendees {
         self.by_attendee.iter().map(|live| live.clone()).collect()
     }
 
+    /// The state of an attendee who is about.
+    pub fn get(&self, attendee_id: &str) -> Option<Arc<LiveAttendee>> {
+        self.by_attendee.get(attendee_id).map(|live| live.clone())
+    }
+
     /// Notes that the row of an attendee, who may be about, has changed.
     pub fn row_changed(&self, attendee_id: &str) -> Option<Arc<LiveAttendee>> {
         self.changes.fetch_add(1, Ordering::AcqRel);
-        let live = self.by_attendee.get(attendee_id).map(|live| live.clone())?;
+        let live = self.get(attendee_id)?;
         live.generation.fetch_add(1, Ordering::AcqRel);
         Some(live)
     }
