@@ -48,6 +48,7 @@ mod merge;
 mod page;
 mod route;
 mod routes;
+mod terms;
 mod times;
 mod upload;
 mod visitor;

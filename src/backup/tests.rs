@@ -111,7 +111,7 @@ fn event_copy() -> Value {
         "end": "2026-11-29T18:00", "time_zone": "UTC", "resources": [], "max_token_cap": 1,
         "daily_request_cap": 1, "requests_per_minute": 1, "burst": 1, "max_open_requests": 1,
         "shared_code": "welcome-1", "shared_code_limit": 1, "registration": "closed",
-        "cards_work_once": true, "registration_stopped": true, "first_active_at": 1, "active": true,
+        "cards_work_once": true, "terms": "Be kind.", "registration_stopped": true, "first_active_at": 1, "active": true,
     })
 }
 

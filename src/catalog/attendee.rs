@@ -30,6 +30,7 @@ pub mod listing;
 pub mod name;
 mod row;
 pub mod session;
+pub mod terms;
 mod typed;
 pub mod yours;
 

@@ -26,7 +26,7 @@ mod row;
 mod state;
 mod window;
 
-pub use draft::{MAX_CODE, MAX_DESCRIPTION, MAX_LINKED, MIN_NEW_CODE, propose_code};
+pub use draft::{MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
 pub use id::{Standing, id_in, standing};
 pub use registration::{Registration, Shut};

@@ -14,6 +14,9 @@ pub(crate) const OPTIONAL_LINE: &str = r"^[^\x00-\x1F\x7F-\x9F]*$";
 /// Several lines that are not blank: the description of an event.
 pub(crate) const TEXT: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 
+/// Several lines: terms of use.
+pub(crate) const OPTIONAL_TEXT: &str = r"^[^\x00]*$";
+
 pub(crate) const EMAIL: &str =
     r"^[^\s\x00-\x1F\x7F-\x9F]+@[^\s\x00-\x1F\x7F-\x9F@.]+(?:\.[^\s\x00-\x1F\x7F-\x9F@.]+)*$";
 

@@ -31,6 +31,7 @@ here_and_there![
     what_is_left_out_has_its_default_and_stays_what_it_became,
     registration_is_closed_by_the_file_and_stays_closed_without_a_word,
     how_cards_work_stays_where_the_file_does_not_say_it,
+    terms_stay_where_the_file_does_not_say_them,
     an_event_is_found_by_its_id_else_by_its_name,
     a_key_comes_from_the_environment_or_from_a_file_beside_the_workshop_file,
     what_is_wrong_is_told_with_its_line_and_nothing_is_written,
@@ -184,6 +185,19 @@ fn how_cards_work_stays_where_the_file_does_not_say_it(workshop: &Workshop) {
         (&with(true), "updated"),
         (&file, "unchanged"),
         (&with(true), "unchanged"),
+    ] {
+        assert_eq!(changes(&workshop.apply(file)), [change], "{file}");
+    }
+}
+
+fn terms_stay_where_the_file_does_not_say_them(workshop: &Workshop) {
+    let file = EVENT.replace("[\"mcp-demo\"]", "[]");
+    let with = |terms: &str| format!("{file}terms = \"{terms}\"\n");
+    for (file, change) in [
+        (&with("Be kind."), "created"),
+        (&file, "unchanged"),
+        (&with(""), "updated"),
+        (&file, "unchanged"),
     ] {
         assert_eq!(changes(&workshop.apply(file)), [change], "{file}");
     }

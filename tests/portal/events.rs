@@ -489,6 +489,7 @@ async fn saves_at_once_of_different_fields_are_all_kept() {
         ("daily_request_cap", "1001"),
         ("requests_per_minute", "601"),
         ("shared_code_limit", "501"),
+        ("terms", "Be kind."),
         ("cards_work_once", "on"),
     ];
     for saved in join_all(
@@ -508,6 +509,7 @@ async fn saves_at_once_of_different_fields_are_all_kept() {
         ("daily_request_cap", now.daily_request_cap.to_string()),
         ("requests_per_minute", now.requests_per_minute.to_string()),
         ("shared_code_limit", now.shared_code_limit.to_string()),
+        ("terms", now.terms),
         ("cards_work_once", if now.cards_work_once { "on" } else { "off" }.to_owned()),
     ];
     assert_eq!(stored.each_ref().map(|(field, value)| (*field, value.as_str())), typed);

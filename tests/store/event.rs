@@ -93,6 +93,7 @@ async fn saving_tells_created_updated_and_unchanged(store: Store) {
         Draft { shared_code_limit: 1, ..draft.clone() },
         Draft { registration: "closed".into(), ..draft.clone() },
         Draft { cards_work_once: true, ..draft.clone() },
+        Draft { terms: "Be kind.".into(), ..draft.clone() },
         Draft { active: false, ..draft.clone() },
     ] {
         assert_eq!(save(changed).await.outcome, Outcome::Updated);
@@ -218,6 +219,8 @@ async fn fields_are_checked_by_the_rules_of_the_form(store: Store) {
         (Draft { shared_code: code("abc-def"), ..valid() }, "shared_code"),
         (Draft { shared_code_limit: 0, ..valid() }, "shared_code_limit"),
         (Draft { registration: "open".into(), ..valid() }, "registration"),
+        (Draft { terms: "x".repeat(8193), ..valid() }, "terms"),
+        (Draft { terms: "\0".into(), ..valid() }, "terms"),
         (Draft { registration: "github".into(), ..valid() }, "registration"),
     ] {
         assert_eq!(field(&store.save_event(&draft).await.unwrap_err()), expected);

@@ -43,6 +43,7 @@ fn from_1_to_2(archive: &mut Value) {
         let is_used = event["id"].as_str().is_some_and(|id| used.contains(id));
         let was_on = is_used || event["active"] == json!(true);
         set(event, "cards_work_once", json!(true));
+        set(event, "terms", json!(""));
         set(event, "first_active_at", if was_on { made_at.clone() } else { Value::Null });
     }
 }

@@ -12,8 +12,8 @@ use crate::catalog::limits::{CAP, NAME, PERSON};
 use crate::catalog::validate::{invalid, line, number};
 use crate::catalog::{Error, Result, seal};
 
-/// Maximum number of characters in a description.
-pub const MAX_DESCRIPTION: usize = 8192;
+/// Maximum number of characters in a description, and in terms of use.
+pub const MAX_MARKDOWN: usize = 8192;
 
 /// Resources that an event can have: as many as a backup takes.
 pub const MAX_LINKED: usize = 1000;
@@ -63,6 +63,7 @@ impl Draft {
         let rest = [
             self.code().map(drop),
             Registration::parse(&self.registration).map(drop),
+            check_markdown("terms", &self.terms),
             self.check_resources(),
         ];
         rules.into_iter().chain(numbers).chain(rest).filter_map(Result::err).collect()
@@ -172,12 +173,15 @@ fn check_description(text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(invalid("description", "is required"));
     }
-    if text.chars().count() > MAX_DESCRIPTION {
-        let reason = format!("has more than {MAX_DESCRIPTION} characters");
-        return Err(invalid("description", reason));
+    check_markdown("description", text)
+}
+
+fn check_markdown(field: &'static str, text: &str) -> Result<()> {
+    if text.chars().count() > MAX_MARKDOWN {
+        return Err(invalid(field, format!("has more than {MAX_MARKDOWN} characters")));
     }
     if text.contains('\0') {
-        return Err(invalid("description", "holds a NUL character"));
+        return Err(invalid(field, "holds a NUL character"));
     }
     Ok(())
 }

@@ -116,4 +116,7 @@ fields! {
     registration: String = Registration::SHARED_CODE.as_str().to_owned(),
     /// Whether a card's code works once. Otherwise it opens its person's page until the event ends.
     cards_work_once: bool = false,
+    /// Markdown: the terms of use that attendees agree to. Empty: a short text that names the
+    /// organiser.
+    terms: String = String::new(),
 }

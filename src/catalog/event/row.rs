@@ -51,6 +51,8 @@ pub struct Event {
     pub is_registration_stopped: bool,
     /// Whether a card's code works once, or until the event ends.
     pub cards_work_once: bool,
+    /// Markdown, as it was entered: empty for the usual text.
+    pub terms: String,
     pub active: bool,
     /// When it was first switched on, in UTC milliseconds; `None`: it is a draft.
     pub first_active_at: Option<i64>,
@@ -62,7 +64,7 @@ pub struct Event {
 
 /// The columns that saving writes, in the order in which it binds them; id, owner and
 /// times are beside them.
-const WRITTEN: [&str; 19] = [
+const WRITTEN: [&str; 20] = [
     "name",
     "description",
     "organizer_name",
@@ -81,6 +83,7 @@ const WRITTEN: [&str; 19] = [
     "shared_code_limit",
     "registration",
     "cards_work_once",
+    "terms",
     "active",
 ];
 
@@ -133,6 +136,7 @@ pub(super) async fn write(
         .bind(i64::from(draft.shared_code_limit))
         .bind(valid.registration.as_str())
         .bind(i64::from(draft.cards_work_once))
+        .bind(&draft.terms)
         .bind(i64::from(draft.active))
         .bind(by.at)
         .execute(&mut **tx)
@@ -178,6 +182,7 @@ impl Event {
             registration: Registration::stored(&row.text("registration")?),
             is_registration_stopped: row.int("stopped")? > 0,
             cards_work_once: row.flag("cards_work_once")?,
+            terms: row.text("terms")?,
             active: row.flag("active")?,
             first_active_at: row.try_get("first_active_at")?,
             resources: Vec::new(),
@@ -228,6 +233,7 @@ impl Event {
             && self.shared_code_limit == draft.shared_code_limit
             && self.registration == valid.registration
             && self.cards_work_once == draft.cards_work_once
+            && self.terms == draft.terms
             && self.active == draft.active
             && self.links == draft.resources
     }
@@ -255,6 +261,7 @@ impl From<&Event> for Draft {
             shared_code_limit: event.shared_code_limit,
             registration: event.registration.as_str().into(),
             cards_work_once: event.cards_work_once,
+            terms: event.terms.clone(),
             active: event.active,
         }
     }

@@ -206,7 +206,8 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. So does what it leaves out of that which is
 /// changed in the room: the window, the caps, whether registration is closed, and whether the
-/// event is switched on; and how cards work, which earlier files do not say.
+/// event is switched on; and how cards work and the terms of
+/// use, which earlier files do not say.
 fn planned_event(
     entry: &workshop::Event,
     stored: Option<&StoredEvent>,
@@ -228,6 +229,7 @@ fn planned_event(
         shared_code: Some(Some(entry.shared_code.clone().into())),
         registration: entry.registration.clone(),
         cards_work_once: entry.cards_work_once,
+        terms: entry.terms.clone(),
         active: entry.active,
         ..event::Changes::default()
     };

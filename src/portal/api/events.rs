@@ -41,6 +41,7 @@ pub struct Event {
     shared_code_limit: u32,
     registration: String,
     cards_work_once: bool,
+    terms: String,
     active: bool,
 }
 
@@ -67,6 +68,7 @@ impl From<&event::Event> for Event {
             shared_code_limit: event.shared_code_limit,
             registration: event.registration.as_str().to_owned(),
             cards_work_once: event.cards_work_once,
+            terms: event.terms.clone(),
             active: event.active,
         }
     }

@@ -55,6 +55,8 @@ pub struct Typed {
     pub shared_code_limit: String,
     pub registration: String,
     pub cards_work_once: Option<String>,
+    #[serde(default)]
+    pub terms: String,
     pub active: Option<String>,
 }
 
@@ -82,6 +84,7 @@ impl From<&Draft> for Typed {
             shared_code_limit: draft.shared_code_limit.to_string(),
             registration: draft.registration.clone(),
             cards_work_once: draft.cards_work_once.then(|| "on".to_owned()),
+            terms: draft.terms.clone(),
             active: draft.active.then(|| "on".to_owned()),
         }
     }
@@ -147,6 +150,7 @@ impl Typed {
             shared_code_limit: number("shared_code_limit", &self.shared_code_limit),
             registration: Some(self.registration.clone()),
             cards_work_once: Some(self.cards_work_once.is_some()),
+            terms: Some(self.terms.replace("\r\n", "\n")),
             active: Some(self.active.is_some()),
             // Not in the form: what is stored, or what a new one has.
             ..Changes::default()

@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use super::amend::{Result, add, object, operations};
 use crate::catalog::attendee::MAX_ISSUED;
-use crate::catalog::event::{
-    self, MAX_CODE, MAX_DESCRIPTION, MAX_LINKED, MIN_NEW_CODE, Registration,
-};
+use crate::catalog::event::{self, MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, Registration};
 use crate::catalog::limits::{CAP, NAME, PERSON};
 use crate::catalog::owner::Role;
 use crate::catalog::pattern;
@@ -61,13 +59,13 @@ fn registrations() -> [&'static str; 2] {
     [Registration::SHARED_CODE, Registration::CLOSED].map(Registration::as_str)
 }
 
-fn of_events() -> [(&'static str, Value); 17] {
+fn of_events() -> [(&'static str, Value); 18] {
     [
         ("id", json!({"pattern": pattern::EVENT_ID})),
         ("name", line(NAME)),
         (
             "description",
-            json!({"minLength": 1, "maxLength": MAX_DESCRIPTION, "pattern": pattern::TEXT}),
+            json!({"minLength": 1, "maxLength": MAX_MARKDOWN, "pattern": pattern::TEXT}),
         ),
         ("organizer_name", line(PERSON)),
         (
@@ -92,6 +90,7 @@ fn of_events() -> [(&'static str, Value); 17] {
         ),
         ("shared_code_limit", cap()),
         ("registration", one_of(registrations())),
+        ("terms", json!({"maxLength": MAX_MARKDOWN, "pattern": pattern::OPTIONAL_TEXT})),
     ]
 }
 
@@ -168,6 +167,8 @@ fn new_event(document: &mut Value) -> Result<()> {
     let draft = event::Draft::default();
     let mut defaults = serde_json::to_value(&draft)?;
     defaults["active"] = json!(draft.active);
+    // Empty, it is not required like the others that are.
+    defaults["terms"] = Value::Null;
     let about = "A new event. It must begin before it ends. A field that is `null` is left out.";
     new(document, "EventFields", "NewEvent", &defaults, about)
 }

@@ -41,5 +41,11 @@ pub(super) const GROUPS: &[&[Field<Typed>]] = &[
     }],
     &[text_field!(shared_code_limit, "Most people who may use it")],
     &[check_field!(cards_work_once, "Cards work once")],
+    &[Field {
+        name: "terms",
+        label: "Terms of use",
+        value: |form| form.terms.replace("\r\n", "\n"),
+        take: |form, from| form.terms.clone_from(&from.terms),
+    }],
     &[check_field!(active, "Active")],
 ];

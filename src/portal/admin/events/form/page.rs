@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::super::{PATH, Tab, Tabs};
 use super::Typed;
 use super::resources::Row;
-use crate::catalog::event::{self, Draft, Event, MAX_DESCRIPTION, Registration};
+use crate::catalog::event::{self, Draft, Event, MAX_MARKDOWN, Registration};
 use crate::catalog::resource;
 use crate::clock::rfc3339;
 use crate::portal::Site;
@@ -17,6 +17,7 @@ use crate::portal::form::Problems;
 use crate::portal::markdown;
 use crate::portal::merge::Conflict;
 use crate::portal::page::{Frame, Section};
+use crate::portal::terms;
 use crate::portal::visitor::SignedIn;
 
 /// All names of zones, sorted.
@@ -54,6 +55,8 @@ pub struct EventPage<'a> {
     window: Option<Opening>,
     /// The description as attendees would see it.
     preview: String,
+    /// The terms of use as attendees would see them.
+    terms: String,
     problems: Problems,
     conflicts: Vec<Conflict>,
 }
@@ -82,9 +85,10 @@ impl<'a> EventPage<'a> {
         };
         let last = if typed.id.is_empty() { "new" } else { &typed.id };
         let all = resource::all(&site.db, &site.vault, &me.owner.id).await?;
-        let window = typed.read(source.map(Draft::from).unwrap_or_default()).0.window().ok();
+        let draft = typed.read(source.map(Draft::from).unwrap_or_default()).0;
+        let window = draft.window().ok();
         // Longer ones are refused anyway.
-        let shown: String = typed.description.chars().take(MAX_DESCRIPTION).collect();
+        let shown: String = typed.description.chars().take(MAX_MARKDOWN).collect();
         Ok(Self {
             frame: me.frame(Section::Events),
             title,
@@ -103,6 +107,7 @@ impl<'a> EventPage<'a> {
                 notes: window.notes(),
             }),
             preview: markdown::to_html(&shown),
+            terms: terms::preview(&draft),
             problems,
             conflicts: Vec::new(),
         })
