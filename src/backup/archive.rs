@@ -111,7 +111,8 @@ impl Archive {
     }
 
     fn check_rows(&self, events: &HashSet<&str>, now_ms: i64) -> Result<(), Error> {
-        let (mut ids, mut people, mut keys) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let (mut ids, mut people) = (HashSet::new(), HashSet::new());
+        let (mut keys, mut codes) = (HashSet::new(), HashSet::new());
         for attendee in &self.attendees {
             let (user, event) = (quoted(&attendee.user_id), quoted(&attendee.event));
             let entry = || format!("attendee {user} of event {event}");
@@ -120,11 +121,14 @@ impl Archive {
                 return Err(Error::Invalid(format!("{}: the event is not in the file", entry())));
             }
             let key = attendee.api_key.as_ref().map(|key| normal_key(key.expose_secret()));
+            let code = attendee.card_code().map(secrecy::ExposeSecret::expose_secret);
             if !ids.insert(&attendee.id)
                 || !people.insert((&attendee.event, &attendee.user_id))
                 || key.is_some_and(|key| !keys.insert(key))
+                || code.is_some_and(|code| !codes.insert(code))
             {
-                return Err(Error::Invalid(format!("{} or their key is in it twice", entry())));
+                let reason = "or their key or card is in it twice";
+                return Err(Error::Invalid(format!("{} {reason}", entry())));
             }
         }
         for (at_row, usage) in self.usage.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::AnyConnection;
 
-use super::archive::{Archive, ResourceCopy};
+use super::archive::{Archive, AttendeeCopy, ResourceCopy};
 use crate::catalog::audit::Actor;
 use crate::catalog::event::{self, Standing};
 use crate::catalog::limits::NAME;
@@ -21,6 +21,8 @@ pub struct Plan {
     pub events: Vec<EventFate>,
     /// Attendees, by their place in the archive, who get a new key.
     pub new_keys: HashSet<usize>,
+    /// The same for those whose card does not come back, because another one here has its code.
+    pub lost_cards: HashSet<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +71,19 @@ impl Plan {
         }
         let keys = archive.attendees.iter().map(|copy| copy.api_key.as_ref());
         let new_keys = attendee::backup::not_free(connection, vault, keys).await?;
-        Ok(Self { resources, events, new_keys })
+        let codes = archive.attendees.iter().map(AttendeeCopy::card_code);
+        let lost_cards = attendee::backup::cards_taken(connection, vault, codes).await?;
+        Ok(Self { resources, events, new_keys, lost_cards })
     }
 
     /// By which a plan is told from another.
     pub fn mark(&self) -> String {
-        let mut new_keys: Vec<_> = self.new_keys.iter().collect();
-        new_keys.sort_unstable();
-        let text = format!("{:?} {:?} {new_keys:?}", self.resources, self.events);
+        let [new_keys, lost_cards] = [&self.new_keys, &self.lost_cards].map(|places| {
+            let mut places: Vec<_> = places.iter().collect();
+            places.sort_unstable();
+            places
+        });
+        let text = format!("{:?} {:?} {new_keys:?} {lost_cards:?}", self.resources, self.events);
         Digest::sha256(text.as_bytes()).hex()
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::Error;
 use super::archive::Archive;
 use super::plan::{EventFate, Plan, ResourceFate};
-use crate::catalog::attendee::backup::{self as attendees, RestoreEntry};
+use crate::catalog::attendee::backup::{self as attendees, RestoreEntry, RestoredCard};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::event::purge;
 use crate::catalog::seal::Vault;
@@ -208,7 +208,9 @@ async fn restore_attendees<'a>(
         let new = attendees::renewed(vault, event_id, copy.attendee(), key)?;
         ids.insert(&*copy.id, new.attendee.id.clone());
         let used = copy.used.filter(|used| used.day == today).map_or(0, |used| used.requests);
-        rows.push(RestoreEntry { new, used });
+        let card = copy.card.as_ref().filter(|_| !plan.lost_cards.contains(&at));
+        let card = card.map(|card| RestoredCard::new(vault, &new.attendee.id, &card.record()));
+        rows.push(RestoreEntry { new, used, card: card.transpose()? });
     }
     attendees::restore(db, &rows, today).await?;
     Ok(ids)

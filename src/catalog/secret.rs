@@ -17,6 +17,14 @@ pub(crate) fn exposed<S: Serializer>(
     secret.as_ref().map(SecretString::expose_secret).serialize(to)
 }
 
+/// The same for a secret that is always there.
+///
+/// # Errors
+/// Those of `to`.
+pub(crate) fn exposed_text<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+    secret.expose_secret().serialize(to)
+}
+
 /// The same for a secret that may be left out.
 ///
 /// # Errors

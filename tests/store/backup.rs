@@ -7,13 +7,14 @@ use ai_proxy::backup::archive::Archive;
 use ai_proxy::backup::plan::{EventFate, Plan, ResourceFate};
 use ai_proxy::backup::{self, Done, Error};
 use ai_proxy::catalog::attendee;
+use ai_proxy::catalog::attendee::claim::{self, CardReader, Claim, For};
 use ai_proxy::catalog::rekey;
 use ai_proxy::catalog::seal::Vault;
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{event, quota, resource};
 use ai_proxy::clock;
 use ai_proxy::clock::{Clock, day_of, now_ms};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::harness::{Store, event_draft, master_key, on_both, resource_draft};
@@ -60,6 +61,11 @@ async fn fill(store: &Store) {
     event::control::set_active(&store.db, &store.by, &event.id, false).await.unwrap();
     event::control::set_registration(&store.db, &store.by, &event.id, false).await.unwrap();
     let issued = store.issue(&event, 4).await;
+    claim::make_cards(&store.db, &store.vault, &store.by, &event.id, For::New).await.unwrap();
+    store.execute("update claim_code set claimed_at = 1777624200000 where attendee_id in (select id from attendee where user_id = 'issued:1')").await;
+    store
+        .execute("update attendee set terms_accepted_at = 1777624200001 where user_id = 'issued:1'")
+        .await;
     attendee::set_active(&store.db, &store.by, &issued[1].attendee_id, false).await.unwrap();
     attendee::set_cap(&store.db, &store.by, &issued[2].attendee_id, Some(9)).await.unwrap();
     let (ada, today) = (&issued[0].attendee_id, clock::day_of(clock::now_ms()));
@@ -83,6 +89,12 @@ async fn fill(store: &Store) {
     }
     usage::flush(&store.db, &batch, now_ms()).await.unwrap();
     attendee::delete(&store.db, &store.by, &issued[3].attendee_id, day_of(now_ms())).await.unwrap();
+}
+
+async fn use_card(store: &Store, code: &SecretString) -> Claim {
+    let reader = CardReader { agent: "", form: None, held: &[] };
+    let code = code.expose_secret();
+    claim::claim(&store.db, &store.vault, code, &reader, now_ms()).await.unwrap()
 }
 
 async fn wipe(store: &Store) {
@@ -134,7 +146,14 @@ async fn everything_comes_back_as_it_was(store: Store) {
         Done { resources: 2, events: 1, new_ids: 0, attendees: 3, new_keys: 0, usage: 2 };
     assert_eq!(done, expected);
     assert_eq!(content(&gather(&store).await), content(&archive));
-
+    // The cards as they were printed open the pages of the restored attendees.
+    let code = |user_id: &str| {
+        let copy = archive.attendees.iter().find(|copy| copy.user_id == user_id).unwrap();
+        copy.card_code().unwrap()
+    };
+    assert!(matches!(use_card(&store, code("issued:1")).await, Claim::Used { .. }));
+    assert!(matches!(use_card(&store, code("issued:2")).await, Claim::Deactivated { .. }));
+    assert!(matches!(use_card(&store, code("issued:3")).await, Claim::Open { .. }));
     assert!(archive.events[0].registration_stopped);
 
     // By the file as well, and the caps hold on.
@@ -161,6 +180,9 @@ async fn a_second_restore_adds_copies_and_uses_the_resources_there_are(store: St
         assert!(events.iter().all(|event| event.resources.len() == 2));
     }
     assert_eq!(store.number("select count(distinct key_digest) from attendee").await, 9);
+    assert_eq!(plan(&store, &archive).await.lost_cards.len(), 3);
+    let cards = "select count(*) from claim_code";
+    assert_eq!(store.number(cards).await, 3, "each code is that of one attendee");
 }
 
 async fn a_name_that_leads_elsewhere_is_not_taken_over(store: Store) {
@@ -257,6 +279,10 @@ async fn hostile_entries_are_refused_by_name(store: Store) {
         ("/attendees/0/api_key", json!("1a2b-0001@code5/somebody"), "attendee", "without an @"),
         ("/attendees/0/daily_request_cap", json!(0), "attendee", "daily_request_cap"),
         ("/attendees/0/created_at", json!(i64::MAX), "attendee", "created_at"),
+        ("/attendees/0/terms_accepted_at", json!(-1), "attendee", "terms_accepted_at"),
+        ("/attendees/0/card/code", json!("7QK4-M2XB-9TDO"), "attendee", "card: has a code"),
+        ("/attendees/0/card/code", json!("7QK4M2XB9TDH"), "attendee", "card: has a code"),
+        ("/attendees/0/card/created_at", json!(-1), "attendee", "created_at"),
         ("/attendees/0/display_name", json!(long), "attendee", "display_name"),
         ("/usage/0/event", json!("ffff-ffff"), "row 1", "event is not in the file"),
         ("/usage/0/requests", json!(u64::MAX), "row 1", "is above"),

@@ -1,14 +1,15 @@
 //! Attendees as an archive holds them.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Result;
 use crate::catalog::attendee::Attendee;
-use crate::catalog::attendee::backup::AttendeeRecord;
+use crate::catalog::attendee::backup::{AttendeeRecord, CardRecord};
+use crate::catalog::attendee::card;
 use crate::catalog::limits::LARGEST_CAP;
-use crate::catalog::secret::exposed;
-use crate::catalog::validate::number;
+use crate::catalog::secret::{exposed, exposed_text};
+use crate::catalog::validate::{instant, number};
 
 /// All that is known of one attendee.
 #[derive(Clone, Serialize, Deserialize)]
@@ -29,8 +30,21 @@ pub struct AttendeeCopy {
     pub last_seen_at: Option<i64>,
     pub last_error: Option<String>,
     pub last_error_at: Option<i64>,
+    pub terms_accepted_at: Option<i64>,
     /// What they have used of the cap on the day of the backup.
     pub used: Option<Used>,
+    pub card: Option<CardCopy>,
+}
+
+/// A card and its code.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardCopy {
+    #[serde(serialize_with = "exposed_text")]
+    pub code: SecretString,
+    /// UTC milliseconds, as is the next.
+    pub created_at: i64,
+    pub claimed_at: Option<i64>,
 }
 
 /// Requests of a UTC day (days since 1970).
@@ -44,9 +58,14 @@ pub struct Used {
 impl AttendeeCopy {
     /// From a record of the store, whose `used` is that of `day`.
     pub fn of(record: AttendeeRecord, day: u32) -> Self {
-        let AttendeeRecord { attendee, api_key, used } = record;
+        let AttendeeRecord { attendee, api_key, used, card } = record;
         let used = (used > 0).then_some(Used { day, requests: used });
-        Self::new(attendee, api_key, used)
+        let card = card.map(|CardRecord { code, created_at, claimed_at }| CardCopy {
+            code,
+            created_at,
+            claimed_at,
+        });
+        Self { card, ..Self::new(attendee, api_key, used) }
     }
 
     pub fn new(attendee: Attendee, api_key: Option<SecretString>, used: Option<Used>) -> Self {
@@ -62,7 +81,9 @@ impl AttendeeCopy {
             last_seen_at: attendee.last_seen_at,
             last_error: attendee.last_error,
             last_error_at: attendee.last_error_at,
+            terms_accepted_at: attendee.terms_accepted_at,
             used,
+            card: None,
         }
     }
 
@@ -79,6 +100,7 @@ impl AttendeeCopy {
             last_seen_at: self.last_seen_at,
             last_error: self.last_error.clone(),
             last_error_at: self.last_error_at,
+            terms_accepted_at: self.terms_accepted_at,
         }
     }
 
@@ -89,6 +111,26 @@ impl AttendeeCopy {
     pub fn check(&self) -> Result<()> {
         self.attendee().check(self.api_key.as_ref())?;
         let used = self.used.map_or(0, |used| used.requests);
-        number("used", used, 0..=LARGEST_CAP)
+        number("used", used, 0..=LARGEST_CAP)?;
+        self.card.as_ref().map_or(Ok(()), CardCopy::check)
+    }
+
+    /// The code of their card.
+    pub fn card_code(&self) -> Option<&SecretString> {
+        self.card.as_ref().map(|card| &card.code)
+    }
+}
+
+impl CardCopy {
+    fn check(&self) -> Result<()> {
+        card::check_code(self.code.expose_secret())?;
+        instant("created_at", self.created_at)?;
+        self.claimed_at.map_or(Ok(()), |at| instant("claimed_at", at))
+    }
+
+    /// As a record of the store.
+    pub fn record(&self) -> CardRecord {
+        let Self { code, created_at, claimed_at } = self.clone();
+        CardRecord { code, created_at, claimed_at }
     }
 }

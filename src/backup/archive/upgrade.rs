@@ -32,7 +32,7 @@ pub(super) fn upgraded(text: &[u8], format: u32, upgrades: &[Upgrade]) -> Result
     Ok(value)
 }
 
-/// Cards worked once. When an event was first switched on was not stored: whether it ever was
+/// Cards worked once, and their codes were not in the file. When an event was first switched on was not stored: whether it ever was
 /// is known by its figures.
 fn from_1_to_2(archive: &mut Value) {
     let made_at = archive["made_at"].clone();
@@ -45,6 +45,10 @@ fn from_1_to_2(archive: &mut Value) {
         set(event, "cards_work_once", json!(true));
         set(event, "terms", json!(""));
         set(event, "first_active_at", if was_on { made_at.clone() } else { Value::Null });
+    }
+    for attendee in entries(archive, "attendees") {
+        set(attendee, "terms_accepted_at", Value::Null);
+        set(attendee, "card", Value::Null);
     }
 }
 

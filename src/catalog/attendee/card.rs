@@ -8,8 +8,10 @@
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::claim::MAX_CARDS;
+use super::claim::{LENGTH, MAX_CARDS};
+use super::typed;
 use crate::catalog::seal::{Place, Vault};
+use crate::catalog::validate::invalid;
 use crate::catalog::{Digest, Result};
 use crate::db::{Columns, Db};
 
@@ -120,6 +122,20 @@ pub async fn stored(
     Ok(cards)
 }
 
+/// Whether a card can have this code, for one that comes from a file.
+///
+/// # Errors
+/// [`Error::Invalid`](crate::catalog::Error::Invalid).
+pub fn check_code(code: &str) -> Result<()> {
+    let plain = code.replace('-', "");
+    let is_code = typed::leading(&plain, LENGTH).is_some_and(|meant| meant == plain);
+    let is_grouped = || code.len() == LENGTH + 2 && code.split('-').all(|group| group.len() == 4);
+    if is_code && is_grouped() {
+        return Ok(());
+    }
+    Err(invalid("card", "has a code that is not of the form 7QK4-M2XB-9TDH"))
+}
+
 /// The code of an attendee's card.
 ///
 /// # Errors
@@ -131,6 +147,11 @@ pub(super) fn open(vault: &Vault, attendee_id: &str, sealed: &str) -> Result<Sec
 /// The digest by which a card is found.
 pub(in crate::catalog) fn digest(vault: &Vault, code: &str) -> Digest {
     vault.digest(&digested(code))
+}
+
+/// The same under the old master key, for rows that `rekey` has not reached.
+pub(super) fn old_digest(vault: &Vault, code: &str) -> Option<Digest> {
+    vault.old_digest(&digested(code))
 }
 
 /// What of a code is digested, however its groups are written. Never the digest of an API key.

@@ -20,7 +20,7 @@ use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db, Parameters};
 
 /// Of five bits each: 60 bits.
-const LENGTH: usize = 12;
+pub(super) const LENGTH: usize = 12;
 
 /// Characters that are looked at: a card's link, and what was pasted with it.
 const LONGEST_TYPED: usize = 1000;

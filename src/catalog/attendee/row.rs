@@ -33,10 +33,12 @@ pub struct Attendee {
     /// Code of the last refusal.
     pub last_error: Option<String>,
     pub last_error_at: Option<i64>,
+    /// When they last agreed to the terms of use.
+    pub terms_accepted_at: Option<i64>,
 }
 
 /// The columns of an [`Attendee`], in the order of its fields.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "id",
     "event_id",
     "user_id",
@@ -47,6 +49,7 @@ const COLUMNS: [&str; 10] = [
     "last_seen_at",
     "last_error",
     "last_error_at",
+    "terms_accepted_at",
 ];
 
 /// The columns of the API key, which are written with the others and read only where the
@@ -80,6 +83,7 @@ impl Attendee {
             last_seen_at: None,
             last_error: None,
             last_error_at: None,
+            terms_accepted_at: None,
         }
     }
 
@@ -96,6 +100,7 @@ impl Attendee {
             last_seen_at: row.try_get("last_seen_at")?,
             last_error: row.try_get("last_error")?,
             last_error_at: row.try_get("last_error_at")?,
+            terms_accepted_at: row.try_get("terms_accepted_at")?,
         })
     }
 
@@ -123,6 +128,7 @@ impl Attendee {
             ("created_at", Some(self.created_at)),
             ("last_seen_at", self.last_seen_at),
             ("last_error_at", self.last_error_at),
+            ("terms_accepted_at", self.terms_accepted_at),
         ] {
             at.map_or(Ok(()), |at| instant(field, at))?;
         }
@@ -195,6 +201,7 @@ pub(super) async fn insert<'a>(
                 .bind(attendee.last_seen_at)
                 .bind(attendee.last_error.as_deref())
                 .bind(attendee.last_error_at)
+                .bind(attendee.terms_accepted_at)
                 .bind(sealed)
                 .bind(digest);
         }

@@ -111,6 +111,8 @@ struct Preview {
     holds: String,
     /// Attendees who get a new key, in words; empty where all keep theirs.
     new_keys: String,
+    /// Cards that do not come back, in words; empty where all do.
+    lost_cards: String,
     notes: Vec<String>,
     note_count: usize,
     /// Whether another plan was shown before, which does not hold any more.
@@ -161,6 +163,10 @@ impl Preview {
             new_keys: match plan.new_keys.len() {
                 0 => String::new(),
                 count => counted(count, "attendee gets", "attendees get"),
+            },
+            lost_cards: match plan.lost_cards.len() {
+                0 => String::new(),
+                count => counted(count, "card stays", "cards stay"),
             },
             notes: notes.map(|note| note.chars().take(400).collect()).collect(),
             note_count: archive.notes.len(),
