@@ -134,7 +134,7 @@ def test_a_scanned_card_fills_the_code_in_and_leaves_no_trace_of_it(portal, ada,
     guest.keyboard.press("Enter")
 
     guest.wait_for_url("**/event/*")
-    key = guest.locator("#key").inner_text()
+    key = guest.locator("#key").text_content()
     assert KEY.fullmatch(key)
     assert not [one for one in asked if other in one or code in one]
     assert not [line for line in portal.out + portal.err if other in line or code in line]
@@ -159,7 +159,7 @@ def test_a_typed_code_shows_the_key_and_what_to_paste(portal, ada, visitor, echo
     expect(guest.locator("#key")).not_to_be_visible()
     guest.get_by_text("Show the key").click()
     expect(guest.locator("#key")).to_be_visible()
-    key = guest.locator("#key").inner_text()
+    key = guest.locator("#key").text_content()
     assert fares(portal, key, echo) == "ok"
     if scripts:
         guest.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -213,7 +213,7 @@ def test_a_card_that_works_once(portal, ada, visitor, echo, scripts):
         guest.get_by_label("Card code").fill(code)
         guest.get_by_role("button", name="Open my page").click()
         if n == 0:
-            key = guest.locator("#key").inner_text()
+            key = guest.locator("#key").text_content()
             assert fares(portal, key, echo) == "ok"
     expect(guest.get_by_role("heading", level=1)).to_have_text("This card was used")
     expect(guest.get_by_text("ask the organiser for a new card")).to_be_visible()
@@ -237,7 +237,7 @@ def test_a_new_card_voids_the_one_that_was_lost(portal, organiser, visitor, echo
     expect(guest.get_by_text("a newer card voids an older one")).to_be_visible()
     guest.get_by_label("Card code").fill(code)
     guest.get_by_role("button", name="Open my page").click()
-    assert fares(portal, guest.locator("#key").inner_text(), echo) == "ok"
+    assert fares(portal, guest.locator("#key").text_content(), echo) == "ok"
     visit(organiser, event, "Attendees")
     expect(organiser.get_by_role("row", name="Ada")).to_contain_text("card claimed")
 
