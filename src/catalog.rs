@@ -15,6 +15,7 @@ pub mod event;
 pub(crate) mod given;
 pub(crate) mod limits;
 pub mod mcp_session;
+pub mod oauth;
 pub mod owner;
 pub(crate) mod pattern;
 pub mod quota;

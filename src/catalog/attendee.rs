@@ -15,7 +15,7 @@ use super::limits::CAP;
 use super::seal::Vault;
 use super::validate::number;
 use super::whole::given_whole;
-use super::{Digest, Error, Noun, Result, change};
+use super::{Digest, Error, Noun, Result, change, oauth};
 use crate::db::{Columns, Db, Tx};
 
 pub(crate) mod backup;
@@ -60,6 +60,22 @@ pub async fn find_by_digest(db: &Db, digests: &[Digest]) -> Result<Option<Attend
     let row = sqlx::query(select("from attendee where key_digest in ($1, $2)"))
         .bind(current.hex())
         .bind(old.hex())
+        .fetch_optional(db.pool())
+        .await?;
+    row.as_ref().map(Attendee::read).transpose()
+}
+
+/// Who has this key, in any of its spellings.
+pub async fn find_by_key(db: &Db, vault: &Vault, key: &str) -> Result<Option<Attendee>> {
+    let old = key::old_digest(vault, key);
+    let digests: Vec<_> = std::iter::once(key_digest(vault, key)).chain(old).collect();
+    find_by_digest(db, &digests).await
+}
+
+/// The attendee with this id, whosever event it is.
+pub async fn find(db: &Db, id: &str) -> Result<Option<Attendee>> {
+    let row = sqlx::query(select("from attendee where attendee.id = $1"))
+        .bind(id)
         .fetch_optional(db.pool())
         .await?;
     row.as_ref().map(Attendee::read).transpose()
@@ -225,6 +241,8 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
         .bind(key_digest(vault, key.expose_secret()).hex())
         .execute(&mut **tx)
         .await?;
+    // Who had the old key may have signed clients in by it.
+    oauth::end_all_in(tx, id).await?;
     Ok(key)
 }
 

@@ -25,7 +25,7 @@ use crate::catalog::owner::held_form;
 use crate::catalog::owner::sign_in;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
-use crate::catalog::{self, attendee, mcp_session, usage};
+use crate::catalog::{self, attendee, mcp_session, oauth, usage};
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -133,6 +133,7 @@ async fn expiring(plane: &Arc<DataPlane>) {
             mcp_session::expire(&plane.control.db, plane.clock.now_ms()).await?;
             sign_in::expire(&plane.control.db, plane.clock.now_ms()).await?;
             held_form::expire(&plane.control.db, plane.clock.now_ms()).await?;
+            oauth::expire(&plane.control.db, plane.clock.now_ms()).await?;
             Ok(usage::forget_batches(&plane.control.db, plane.clock.now_ms()).await?)
         };
         part.turn(expire).await;

@@ -13,6 +13,7 @@ mod event_control;
 pub(crate) mod harness;
 mod master_key;
 mod mcp_session;
+mod oauth;
 mod open;
 mod outage;
 mod owner;

@@ -23,6 +23,8 @@ const MAX_SESSIONS: i64 = 20;
 pub enum Way {
     /// By their card.
     Card,
+    /// By their API key.
+    Key,
     /// By the shared code and a name under which nobody was there: in this browser they joined.
     Joined,
     /// By the shared code and a name that was there already: this proves nothing.
@@ -30,12 +32,13 @@ pub enum Way {
 }
 
 impl Way {
-    const ALL: [Way; 3] = [Way::Card, Way::Joined, Way::Named];
+    const ALL: [Way; 4] = [Way::Card, Way::Key, Way::Joined, Way::Named];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Way::Card => "card",
+            Way::Key => "key",
             Way::Joined => "joined",
             Way::Named => "named",
         }
@@ -50,6 +53,11 @@ impl Way {
     pub fn is_proof(self) -> bool {
         self != Way::Named
     }
+
+    /// Whether it took the event's shared code: another code ends what it allowed.
+    pub fn is_by_code(self) -> bool {
+        matches!(self, Way::Joined | Way::Named)
+    }
 }
 
 /// An attendee who is signed in to the page of their event in some browser.
@@ -59,6 +67,8 @@ pub struct AttendeeSession {
     /// The owner of the event.
     pub owner_id: String,
     pub way: Way,
+    /// UTC milliseconds.
+    pub created_at: i64,
     digest: String,
     last_seen_at: i64,
 }
@@ -164,7 +174,8 @@ pub async fn find(
     now_ms: i64,
 ) -> Result<Option<AttendeeSession>> {
     let row = sqlx::query(select(
-        ", event.owner_id, s.digest as session, s.way, s.last_seen_at as visited_at
+        ", event.owner_id, s.digest as session, s.way, s.created_at as begun_at,
+            s.last_seen_at as visited_at
          from attendee_session s join attendee on attendee.id = s.attendee_id
          join event on event.id = attendee.event_id
          where s.digest = $1 and event.id = $2 and event.purge_at is null and event.ends_at >= $3",
@@ -179,6 +190,7 @@ pub async fn find(
         attendee: Attendee::read(&row)?,
         owner_id: row.text("owner_id")?,
         way: Way::stored(&row.text("way")?),
+        created_at: row.int("begun_at")?,
         digest: row.text("session")?,
         last_seen_at: row.int("visited_at")?,
     };

@@ -11,7 +11,7 @@ use super::session::{self, AttendeeSession};
 use super::{not_found, replace_key};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::Vault;
-use crate::catalog::{Error, Noun, Result, change};
+use crate::catalog::{Error, Noun, Result, change, oauth};
 use crate::db::{Columns, Db, Tx};
 
 /// Whether something that was done made the attendee's card void as well.
@@ -87,6 +87,19 @@ pub async fn sign_out_of(db: &Db, session: &AttendeeSession, id: &str) -> Result
         .bind(&session.attendee.id)
         .execute(&mut *tx)
         .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends what the attendee allowed an app.
+///
+/// # Errors
+/// [`Error::Conflict`] where the session does not show who they are, or has ended.
+pub async fn disconnect(db: &Db, session: &AttendeeSession, grant_id: &str) -> Result<()> {
+    require_proof(session)?;
+    let mut tx = change::write(db).await?;
+    session::require_in(&mut tx, session).await?;
+    oauth::end_in(&mut tx, &session.attendee.id, grant_id).await?;
     tx.commit().await?;
     Ok(())
 }
