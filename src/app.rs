@@ -15,6 +15,7 @@ use crate::db::Db;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::identity::entra::Entra;
+use crate::oauth::Oauth;
 use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
 
@@ -24,6 +25,7 @@ pub struct App {
     pub db: Arc<Db>,
     pub vault: Arc<Vault>,
     pub identity: Identity,
+    pub oauth: Oauth,
     pub backups: Backups,
     pub plane: Arc<DataPlane>,
     pub health: Arc<Health>,
@@ -49,6 +51,7 @@ impl App {
         let (plane, preflights) = (Arc::new(plane), Preflights::default());
         let (health, backups) = (Arc::default(), Backups::default());
         let clock = plane.clock.clone();
+        let oauth = Oauth::new(db.clone(), vault.clone(), plane.snapshot.clone(), clock.clone());
         let identity = Identity::new(db.clone(), vault.clone(), entra, clock.clone());
         Ok(Arc::new(Self {
             config,
@@ -56,6 +59,7 @@ impl App {
             db,
             vault,
             identity,
+            oauth,
             backups,
             health,
             plane,

@@ -7,6 +7,7 @@
 
 mod entra;
 pub(crate) mod https;
+mod oauth;
 #[cfg(test)]
 mod tests;
 pub(crate) mod values;
@@ -19,6 +20,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 pub use entra::{EntraArgs, EntraSettings};
+pub use oauth::OauthMode;
 pub use values::Seconds;
 
 use crate::db::sqlite_url;
@@ -189,6 +191,11 @@ pub struct Config {
         value_parser = values::number::<u32>(0..=63_072_000), value_name = "SECONDS"
     )]
     pub hsts: u32,
+
+    /// Whether MCP clients can sign in without a key: `auto` where the public URL has HTTPS or is this
+    /// machine's own, `on` over plain HTTP too.
+    #[arg(long, env = "AI_PROXY_OAUTH", default_value = "auto", value_name = "WHEN")]
+    pub oauth: OauthMode,
 
     #[command(flatten)]
     pub entra: EntraArgs,

@@ -53,4 +53,12 @@ impl Identity {
     pub fn wrong_card(&self, source: IpAddr) -> Result<(), Wait> {
         self.throttle.attempt(&[Bucket::card(source)], self.clock.now_ms())
     }
+
+    /// Counts a code or refresh token of an MCP client that nobody has.
+    ///
+    /// # Errors
+    /// Too many came from there, so the next wrong one should wait.
+    pub fn wrong_grant(&self, source: IpAddr) -> Result<(), Wait> {
+        self.throttle.attempt(&[Bucket::grant(source)], self.clock.now_ms())
+    }
 }

@@ -6,7 +6,7 @@
 //! [`http1`] reads HTTP/1.1 for both legs, and [`net`] is the way out. [`probe`] asks
 //! from outside the data plane whether a backend can be used; [`health`] does so now and
 //! then. `preflight` asks through the data plane. [`portal`] has the pages of owners, who
-//! sign in by `identity`. `ARCHITECTURE.md` describes how they work together.
+//! sign in by `identity`; MCP clients sign in by [`oauth`]. `ARCHITECTURE.md` describes how they work together.
 //!
 //! Imports point down only: `server → portal → app → proxy → catalog → db`,
 //! `app → identity → catalog` and `portal → backup → catalog`. `turns`, [`net`] and
@@ -28,6 +28,7 @@ pub mod health;
 pub mod http1;
 mod identity;
 pub mod net;
+pub mod oauth;
 pub mod portal;
 mod preflight;
 pub mod probe;

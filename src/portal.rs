@@ -45,6 +45,7 @@ mod html;
 mod intake;
 mod markdown;
 mod merge;
+mod oauth;
 mod page;
 mod route;
 mod routes;

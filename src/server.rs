@@ -85,7 +85,8 @@ pub async fn start(app: Arc<App>) -> anyhow::Result<Running> {
             .context("a worker's runtime could not be made")?;
         let worker = Arc::new(Worker::new(app.plane.clone()));
         let strict_transport = app.config.strict_transport();
-        let dispatch = Arc::new(Dispatch { worker, portal: portal.clone(), strict_transport });
+        let (portal, has_oauth) = (portal.clone(), app.config.has_oauth());
+        let dispatch = Arc::new(Dispatch { worker, portal, has_oauth, strict_transport });
         let (connections, stop) = (connections.clone(), stop.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{n}")).spawn(move || {
             runtime.block_on(connections.serve(listener, dispatch, stop));

@@ -24,7 +24,7 @@ impl Config {
 
     /// What a request says of the address at which its client reaches this proxy, for where no public
     /// URL is set.
-    pub(crate) fn asked<'a>(
+    pub(super) fn asked<'a>(
         &self,
         peer: IpAddr,
         uri: &'a Uri,
@@ -49,7 +49,7 @@ impl Config {
 }
 
 /// The host that the client asked for.
-fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(super) fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let header = || headers.get(HOST).and_then(|value| value.to_str().ok());
     uri.authority().map(Authority::as_str).or_else(header)
 }

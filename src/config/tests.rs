@@ -93,6 +93,7 @@ fn what_could_never_take_effect_is_refused_with_its_mend() {
         ("--metrics-listen", &["9090"], "--metrics-listen"),
         ("--log-format", &["xml"], "text, json"),
         ("--endpoint-policy", &["private"], "any, public"),
+        ("--oauth", &["yes", "true", ""], "auto, on, off"),
         ("--log-requests", &["maybe"], "true, false"),
         ("--tls-cert", &["chain.pem"], "--tls-key"),
         ("--tls-key", &["key.pem"], "--tls-cert"),
@@ -143,6 +144,9 @@ fn what_takes_effect_is_taken() {
         "--listen=127.0.0.1:9090 --metrics-listen=127.0.0.2:9090",
         "--tls-cert=chain.pem --tls-key=key.pem",
         "--log-requests --log-format=json",
+        "--oauth=auto",
+        "--oauth=on --public-url=http://192.0.2.5:8910",
+        "--oauth=off --public-url=https://proxy.example",
     ] {
         assert_eq!(refusal(line), None, "{line}");
     }

@@ -152,7 +152,7 @@ pub(crate) fn is_confidential(url: &Url) -> bool {
 }
 
 /// Whether nothing but scheme, host and port is given.
-fn is_address_alone(url: &Url) -> bool {
+pub(super) fn is_address_alone(url: &Url) -> bool {
     matches!(url.path(), "" | "/")
         && url.query().is_none()
         && url.fragment().is_none()

@@ -34,6 +34,8 @@ pub(super) enum Bucket {
     Token(IpAddr),
     /// An address that sends codes of cards.
     Card(IpAddr),
+    /// An address from which MCP clients send codes and refresh tokens.
+    Grant(IpAddr),
 }
 
 impl Bucket {
@@ -57,6 +59,10 @@ impl Bucket {
     pub(super) fn card(source: IpAddr) -> Self {
         Bucket::Card(source_network(source))
     }
+
+    pub(super) fn grant(source: IpAddr) -> Self {
+        Bucket::Grant(source_network(source))
+    }
 }
 
 /// Attempts at passwords, tokens and card codes, counted by who makes them.
@@ -73,6 +79,7 @@ struct Tables {
     microsoft: Counters,
     tokens: Counters,
     cards: Counters,
+    grants: Counters,
 }
 
 const WINDOW_MS: i64 = 10 * 60_000;
@@ -90,6 +97,8 @@ impl Default for AttemptThrottle {
                 microsoft: of(60),
                 tokens: of(60),
                 cards: Counters::new(30, 60_000),
+                // A store that was lost has the clients of a whole room send old ones at once.
+                grants: Counters::new(300, 60_000),
             }),
         }
     }
@@ -106,6 +115,7 @@ impl Tables {
             Bucket::Microsoft(_) => &mut self.microsoft,
             Bucket::Token(_) => &mut self.tokens,
             Bucket::Card(_) => &mut self.cards,
+            Bucket::Grant(_) => &mut self.grants,
         };
         let at = match bucket {
             Bucket::Account(text) | Bucket::Owner(text) => table.place(text.as_bytes()),
@@ -113,7 +123,8 @@ impl Tables {
             Bucket::Address(address)
             | Bucket::Microsoft(address)
             | Bucket::Token(address)
-            | Bucket::Card(address) => table.place(address),
+            | Bucket::Card(address)
+            | Bucket::Grant(address) => table.place(address),
         };
         (table, at)
     }

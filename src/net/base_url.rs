@@ -67,6 +67,16 @@ impl BaseUrl {
     }
 }
 
+/// Whether a URL leads to the machine on which it is opened.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// A host, with its port, that can be believed: `Host` says what the client's user typed or followed.
 fn believed(host: &str) -> Option<String> {
     let (name, port) = match host.rsplit_once(':') {

@@ -4,6 +4,7 @@
 //! An attendee is signed in by a cookie of their event ([`Visitor::attendee_token`]), found again in
 //! the store at each request. To add a way in, prove who somebody is, then call [`Here::let_in`].
 
+pub mod authorize;
 pub mod card;
 pub mod continued;
 pub mod event;

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use super::error::PageError;
@@ -136,6 +136,10 @@ impl Frame {
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The same but for where forms lead.
+const POLICY_THAT_LEADS: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
 /// Not `no-referrer`: a form of ours would then be sent with `Origin: null`.
 const REFERRER: &str = "same-origin";
 
@@ -148,6 +152,12 @@ const HEADERS: [(&str, &str); 6] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
+/// Marks an answer that leads to another origin: by itself, or by its form and a redirect, to every hop
+/// of which browsers apply `form-action`. A page of another origin that opened it in a window stays in
+/// touch with that window, in which the last hop is its own.
+#[derive(Clone, Copy)]
+pub struct LeadsElsewhere;
+
 /// Gives every answer its headers and, where that is asked for, its log line:
 /// with the route's pattern, since a path may hold a one-time token.
 pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
@@ -156,7 +166,8 @@ pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> R
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request.headers().get("x-request-id").cloned();
     let mut response = next.run(request).await;
-    put_headers(response.headers_mut());
+    let leads_elsewhere = response.extensions().get::<LeadsElsewhere>().is_some();
+    put_headers(response.headers_mut(), leads_elsewhere);
     if site.config.log_requests {
         tracing::info!(
             request_id = id.as_ref().and_then(|id| id.to_str().ok()),
@@ -170,9 +181,13 @@ pub async fn finish(State(site): State<Site>, request: Request, next: Next) -> R
     response
 }
 
-fn put_headers(headers: &mut HeaderMap) {
+fn put_headers(headers: &mut HeaderMap, leads_elsewhere: bool) {
     for (name, value) in HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if leads_elsewhere {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY_THAT_LEADS));
+        headers.remove("cross-origin-opener-policy");
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -16,12 +16,14 @@ use super::admin::{
     sign_in, tokens,
 };
 use super::api::error::ApiError;
-use super::attendee::yours;
+use super::attendee::{authorize, yours};
 use super::confirmed::Guarded;
 use super::error::PageError;
 use super::intake::{self, Crowd, Door, Gate};
 use super::route::{self, Route, at};
-use super::{Site, api, assets, attendee, fallback, page};
+use super::{Site, api, assets, attendee, fallback, oauth, page};
+use crate::oauth as protocol;
+use crate::oauth::error::OauthError;
 
 /// For anybody.
 fn visitors() -> Vec<Route> {
@@ -40,6 +42,8 @@ fn visitors() -> Vec<Route> {
         at("/event/{id}/leave").post(yours::leave),
         at("/event/{id}/env").get(yours::env_file),
         at("/event/{id}/mcp.json").get(yours::mcp_json),
+        at("/event/{id}/apps").post(yours::disconnect),
+        at(protocol::AUTHORIZE).get(authorize::show).post(authorize::submit),
         // Who a person is
         at("/admin/sign-in").get(sign_in::show).post(sign_in::submit),
         at("/admin/sign-out").post(sign_in::sign_out),
@@ -47,6 +51,18 @@ fn visitors() -> Vec<Route> {
         at("/admin/sign-in/entra/callback").get(entra::callback),
         at("/admin/setup/{token}").get(setup::show).post(setup::submit),
         at("/admin/setup/{token}/entra").get(entra::begin_invited),
+    ]
+}
+
+/// For MCP clients that sign in, served where they may.
+fn clients() -> Vec<Route> {
+    vec![
+        at(protocol::SERVER_METADATA).get(oauth::server_metadata),
+        at(protocol::RESOURCE_METADATA).get(oauth::resource_metadata),
+        at("/.well-known/oauth-protected-resource/{*path}").get(oauth::resource_metadata),
+        at(protocol::REGISTER).post(oauth::register),
+        at(protocol::TOKEN).post(oauth::token),
+        at(protocol::REVOKE).post(oauth::revoke),
     ]
 }
 
@@ -153,7 +169,7 @@ fn beside_api() -> Vec<Route> {
 pub fn all() -> Vec<(Method, String)> {
     let calls =
         api::routes().into_iter().map(|(method, path)| (method, api::BASE.to_owned() + &path));
-    let pages = [visitors(), owners(), beside_api()].into_iter().flatten();
+    let pages = [visitors(), clients(), owners(), beside_api()].into_iter().flatten();
     pages.flat_map(Route::list).chain(calls).collect()
 }
 
@@ -167,6 +183,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
     let gate = Arc::new(Gate::default());
     let door = |crowd| Door::new(&site, &gate, crowd);
     let visitors_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<PageError>);
+    let clients_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<OauthError>);
     let owners_door = from_fn_with_state(door(Crowd::Owners), intake::admit::<PageError>);
     let programs_door = from_fn_with_state(door(Crowd::Programs), intake::admit::<ApiError>);
     let holder = from_fn_with_state(held::Holder::new(&site, &owners()), held::hold_or_send);
@@ -179,7 +196,8 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         .layer(map_response(fallback::framed))
         .layer(CatchPanicLayer::custom(fallback::panicked))
         .layer(same_site)
-        // After what guards cookies: it takes none.
+        // After what guards cookies: they take none.
+        .merge(oauth::for_any_origin(route::router(clients()).route_layer(clients_door)))
         .nest(api::BASE, api::router()?.route_layer(programs_door))
         .merge(route::router(beside_api()))
         .layer(axum::middleware::from_fn(fallback::without_nul))

@@ -95,6 +95,13 @@ impl Visitor {
         tokens.take(MAX_EVENTS).map(|cookie| SecretString::from(cookie.value())).collect()
     }
 
+    /// The ids of the events to which attendees are signed in, or were.
+    pub fn attendee_events(&self) -> Vec<String> {
+        let prefix = self.name(Kept::Attendee("")).into_owned();
+        let ids = self.jar.iter().filter_map(|cookie| cookie.name().strip_prefix(&*prefix));
+        ids.take(MAX_EVENTS).map(str::to_owned).collect()
+    }
+
     /// Signs an attendee in here, for so many seconds.
     pub fn keep_attendee(&mut self, event_id: &str, token: &SecretString, seconds: i64) {
         let value = token.expose_secret().to_owned();
@@ -211,10 +218,9 @@ where
         let peer = parts.extensions.get::<Peer>();
         let Peer(peer) = *peer.ok_or_else(|| PageError::internal("a request without a peer"))?;
         let is_https = site.config.is_https(peer, &parts.uri, &parts.headers);
-        let fallback = site.config.asked(peer, &parts.uri, &parts.headers);
         Ok(Self {
             source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
-            base_url: BaseUrl::new(site.config.public_url.as_ref(), fallback),
+            base_url: site.config.base_url(peer, &parts.uri, &parts.headers),
             agent: agent::in_words(&parts.headers),
             is_https,
             jar: CookieJar::from_headers(&parts.headers),

@@ -5,19 +5,24 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use url::{Host, Url};
+use url::Url;
 
 use super::board::{Mark, Tick};
 use crate::catalog::event::Event;
 use crate::catalog::new_id;
 use crate::config::Config;
+use crate::config::values::is_confidential;
 use crate::net::EndpointPolicy;
-use crate::net::base_url::BaseUrl;
+use crate::net::base_url::{BaseUrl, is_loopback};
 use crate::net::client::ClientError;
 use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport};
 use crate::proxy::REQUEST_ID;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is added where clients can sign in without a key over plain HTTP.
+const PLAIN_SIGN_IN: &str = ". Clients can sign in without a key, but over plain http Claude and ChatGPT on \
+                             the web and the MCP TypeScript SDK from 2.0 on refuse to: give their people keys";
 
 pub(super) async fn check(config: &Config, event: &Event) -> Tick {
     let Some(public) = &config.public_url else {
@@ -44,7 +49,10 @@ pub(super) async fn check(config: &Config, event: &Event) -> Tick {
     }
     match target.ask(Method::GET, headers, None).await {
         Ok(answer) => {
-            let (mark, said) = judge(public, event, &answer, &id);
+            let (mark, mut said) = judge(public, event, &answer, &id);
+            if config.has_oauth() && !is_confidential(public) {
+                said.push_str(PLAIN_SIGN_IN);
+            }
             let took = answer.connected_in + answer.answered_in;
             Tick { ms: u64::try_from(took.as_millis()).ok(), ..Tick::found("", mark, said) }
         }
@@ -90,14 +98,5 @@ fn reason(public: &Url, failure: &Failure) -> String {
             status.as_u16()
         ),
         other => format!("{public} cannot be reached from this machine: {other}"),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => true,
     }
 }

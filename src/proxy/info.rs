@@ -37,7 +37,7 @@ pub(super) fn ready(plane: &DataPlane) -> Result<Response<Body>, ProxyError> {
 
 /// POST `/eventinfo`: the caller's event.
 pub(super) async fn caller_event(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
-    let caller = call.authenticate().await?;
+    let caller = call.authenticate(None).await?;
     let event = &caller.event;
     Ok(answer(
         StatusCode::OK,
@@ -59,8 +59,7 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
     let snapshot = plane.snapshot.load();
     let event = snapshot.events.get(id).filter(|event| !event.is_draft());
     let event = event.ok_or_else(|| plane.keys.unknown_event(&call.head.headers, call.peer))?;
-    let asked = plane.config.asked(call.peer, &call.head.uri, &call.head.headers);
-    let base = BaseUrl::new(plane.config.public_url.as_ref(), asked);
+    let base = plane.config.base_url(call.peer, &call.head.uri, &call.head.headers);
     let mcp = endpoints(event, ResourceType::McpServer, &base);
     let toolkit = endpoints(event, ResourceType::FoundryToolkit, &base);
     Ok(answer(
@@ -85,7 +84,7 @@ pub(super) fn event(call: &Call<'_>, id: &str) -> Result<Response<Body>, ProxyEr
 /// GET `/usage`: what the caller has used of today's cap, and for what. It asks the store,
 /// so it takes a place and a turn like a call; it uses up nothing of the cap.
 pub(super) async fn usage(call: &mut Call<'_>) -> Result<Response<Body>, ProxyError> {
-    let caller = call.authenticate().await?;
+    let caller = call.authenticate(None).await?;
     let _open = caller.open()?;
     call.await_turn(&caller, 1).await?;
     let plane = call.worker.plane.clone();

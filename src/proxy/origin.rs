@@ -14,9 +14,10 @@ use url::{Host, Url};
 
 use super::error::ProxyError;
 use super::response_body::Body;
+use crate::net::base_url::is_loopback;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "mcp-session-id, mcp-protocol-version, x-request-id, x-error-source, retry-after, \
+    "mcp-session-id, mcp-protocol-version, www-authenticate, x-request-id, x-error-source, retry-after, \
      x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, \
      x-proxy-ratelimit-limit-requests, x-proxy-ratelimit-remaining-requests, \
      x-proxy-ratelimit-reset-requests",
@@ -69,15 +70,6 @@ impl Origins {
 
 fn serialised(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Whether a browser asks for leave before it sends the real request.

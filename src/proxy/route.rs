@@ -10,7 +10,7 @@ use super::tally::Family;
 pub fn is_of_data_plane(path: &str) -> bool {
     let Some(("", rest)) = path.split_once('/') else { return true };
     match rest.split_once('/').unwrap_or((rest, "")) {
-        ("healthz" | "readyz" | "register" | "authorize" | "token", "") => true,
+        ("healthz" | "readyz" | "register" | "authorize" | "token" | "revoke", "") => true,
         ("api", rest) => rest != "admin" && !rest.starts_with("admin/"),
         ("mcp" | ".well-known", _) => true,
         _ => false,
@@ -21,7 +21,7 @@ pub fn is_of_data_plane(path: &str) -> bool {
 /// server: RFC 9728 and RFC 8414 put `.well-known` before or behind the path of the
 /// server, RFC 7591 has `/register`. People are shown what the answer says.
 fn is_sign_in_probe(path: &str) -> bool {
-    if matches!(path.trim_end_matches('/'), "/register" | "/authorize" | "/token") {
+    if matches!(path.trim_end_matches('/'), "/register" | "/authorize" | "/token" | "/revoke") {
         return true;
     }
     // The dot is looked for first: that is far faster, and few paths have one.
@@ -81,6 +81,14 @@ impl<'path> Route<'path> {
                 Some(id) if !id.is_empty() && !id.contains('/') => Route::Event { id },
                 _ => Route::Unknown,
             },
+        }
+    }
+
+    /// The deployment, as it was sent, of a route on which access tokens are taken.
+    pub fn deployment(self) -> Option<&'path str> {
+        match self {
+            Route::Mcp { deployment, .. } => Some(deployment),
+            _ => None,
         }
     }
 

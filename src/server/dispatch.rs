@@ -8,6 +8,7 @@ use http::header::{CONNECTION, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response, Version};
 
 use super::connection::Serve;
+use crate::oauth;
 use crate::portal::Portal;
 use crate::proxy;
 use crate::proxy::client_body::ClientBody;
@@ -20,6 +21,8 @@ use crate::proxy::worker::Worker;
 pub(super) struct Dispatch {
     pub worker: Arc<Worker>,
     pub portal: Portal,
+    /// Whether MCP clients can sign in.
+    pub has_oauth: bool,
     /// What browsers are told about HTTPS; `None` where no client uses it.
     pub strict_transport: Option<HeaderValue>,
 }
@@ -32,7 +35,7 @@ impl Serve for Dispatch {
         request: Request<ClientBody>,
     ) -> Response<Body> {
         let strict_transport = self.strict_transport(peer, &request);
-        let mut response = if is_ambiguous || route::is_of_data_plane(request.uri().path()) {
+        let mut response = if is_ambiguous || self.is_call(request.uri().path()) {
             proxy::serve(&self.worker, peer, is_ambiguous, request).await
         } else {
             // Boxed: what a page needs would weigh on every call.
@@ -50,6 +53,12 @@ impl Serve for Dispatch {
 }
 
 impl Dispatch {
+    /// Whether the data plane answers at this path. Where clients cannot sign in, it also tells those
+    /// that look for it so.
+    fn is_call(&self, path: &str) -> bool {
+        route::is_of_data_plane(path) && !(self.has_oauth && oauth::is_served(path))
+    }
+
     fn strict_transport(&self, peer: IpAddr, request: &Request<ClientBody>) -> Option<HeaderValue> {
         let value = self.strict_transport.as_ref()?;
         let config = &self.worker.plane.config;

@@ -69,14 +69,16 @@ async fn assets_are_kept_for_good_and_named_by_what_they_hold() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_a_page_here_and_json_where_clients_probe() {
-    let portal = Portal::start().await;
+    let portal = Portal::with(&["--oauth", "off"]).await;
     let visitor = portal.visitor();
     let page = visitor.get("/admin/nowhere").await;
     assert_eq!((page.status, page.text("h1")), (StatusCode::NOT_FOUND, "Not found".to_owned()));
     is_guarded(&page);
     assert_eq!(visitor.get("/admin/sign-out").await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(visitor.post("/admin/sign-in", &[]).await.status, StatusCode::BAD_REQUEST);
-    for path in ["/.well-known/oauth-authorization-server", "/register", "/api/v1/nowhere"] {
+    for path in
+        ["/.well-known/oauth-authorization-server", "/register", "/revoke", "/api/v1/nowhere"]
+    {
         let answer = visitor.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answer.headers[CONTENT_TYPE], "application/json", "{path}");

@@ -24,8 +24,13 @@ const FILE: &[u8] = include_bytes!("backup/version1.backup");
 const PASSPHRASE: &str = "a dozen purple kites";
 
 /// Whose ids are no owner's rows: assets and one-time links.
-const NOBODYS: [&str; 4] =
-    ["/assets/{name}", "/admin/setup/{token}", "/admin/setup/{token}/entra", "/api/admin/{*rest}"];
+const NOBODYS: [&str; 5] = [
+    "/assets/{name}",
+    "/admin/setup/{token}",
+    "/admin/setup/{token}/entra",
+    "/api/admin/{*rest}",
+    "/.well-known/oauth-protected-resource/{*path}",
+];
 
 /// What attendees see of an event; the suite of their pages tries each of these.
 const ATTENDEES: &str = "/event/{id}";

@@ -22,6 +22,7 @@ mod joining;
 pub(crate) mod mcp;
 mod metrics;
 pub(crate) mod microsoft;
+mod oauth;
 mod owners;
 mod person;
 #[path = "../postgres.rs"]

@@ -6,7 +6,7 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 use secrecy::{ExposeSecret, SecretString};
@@ -58,6 +58,18 @@ pub async fn submit(
     open(&site, visitor, typed, ask).await
 }
 
+/// What a typed code of a card leads to.
+pub enum Read {
+    /// Its attendee is signed in to this event with this token.
+    Open {
+        event: Box<Event>,
+        token: SecretString,
+    },
+    /// It is a card's, and this page says why it opens nothing now.
+    Refused(Response),
+    Unknown,
+}
+
 /// Opens the page of whoever has the card with the code that was `typed`. `ask` is the page with the
 /// form and the name of its field, for a code that is wrong.
 pub async fn open<P: Template>(
@@ -66,17 +78,26 @@ pub async fn open<P: Template>(
     typed: &str,
     ask: impl Fn(Problems) -> (P, &'static str),
 ) -> Answer {
+    match read(site, &visitor, typed).await? {
+        Read::Open { event, token } => Ok(welcome(visitor, &event, &token, site.clock.now_ms())),
+        Read::Refused(page) => Ok(page),
+        Read::Unknown => unknown(site, &visitor, ask),
+    }
+}
+
+/// Signs the attendee in who has the card with the code that was `typed`.
+pub async fn read(site: &Site, visitor: &Visitor, typed: &str) -> Result<Read, PageError> {
     let (form, held) = (visitor.form_token(), visitor.attendee_tokens());
     let reader = CardReader { agent: &visitor.agent, form: form.as_ref(), held: &held };
-    let now = site.clock.now_ms();
-    match claim::claim(&site.db, &site.vault, typed, &reader, now).await? {
+    let of = async |owner: &str, id: &str| event::get(&site.db, &site.vault, owner, id).await;
+    match claim::claim(&site.db, &site.vault, typed, &reader, site.clock.now_ms()).await? {
         Claim::Open { attendee, token } => {
             let event = event::anyones(&site.db, &site.vault, &attendee.event_id).await?;
-            let event = event.ok_or(PageError::NotFound)?;
-            Ok(welcome(visitor, &event, &token, now))
+            let event = Box::new(event.ok_or(PageError::NotFound)?);
+            Ok(Read::Open { event, token })
         }
         Claim::Used { event_id, owner_id, at } => {
-            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let event = of(&owner_id, &event_id).await?;
             let text = format!(
                 "It was used on {} ({}), and this card works only once. If that was not you, or you no \
                  longer have your key, ask the organiser for a new card.",
@@ -86,7 +107,7 @@ pub async fn open<P: Template>(
             refuse("This card was used", text, event)
         }
         Claim::Ended { event_id, owner_id } => {
-            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let event = of(&owner_id, &event_id).await?;
             let text = format!(
                 "It ended on {} ({}). Its keys no longer work.",
                 times::moment(event.ends_at, &event.time_zone),
@@ -100,16 +121,16 @@ pub async fn open<P: Template>(
             refuse("The event is not ready yet", text.to_owned(), event)
         }
         Claim::Deactivated { event_id, owner_id } => {
-            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let event = of(&owner_id, &event_id).await?;
             let text = "The organiser switched it off. It works again once they switch it on.";
             refuse("This card is switched off", text.to_owned(), event)
         }
-        Claim::Unknown => unknown(site, &visitor, ask),
+        Claim::Unknown => Ok(Read::Unknown),
     }
 }
 
-fn refuse(title: &'static str, text: String, event: Event) -> Answer {
-    page::with_status(StatusCode::GONE, &Refused { title, text, event })
+fn refuse(title: &'static str, text: String, event: Event) -> Result<Read, PageError> {
+    page::with_status(StatusCode::GONE, &Refused { title, text, event }).map(Read::Refused)
 }
 
 fn unknown<P: Template>(

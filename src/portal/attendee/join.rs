@@ -43,6 +43,23 @@ struct Known<'a> {
     code: &'a str,
 }
 
+/// What came of a code and a name.
+pub enum Entered {
+    In {
+        attendee_id: String,
+        way: Way,
+    },
+    /// This browser is signed in under the name already.
+    Theirs,
+    /// Somebody is here under this name.
+    Known(String),
+    Refused(Problems),
+    /// Too many wrong codes came from there: the seconds to wait.
+    TooMany(Problems, u64),
+    /// The event is not open.
+    NotOpen,
+}
+
 pub async fn submit(
     State(site): State<Site>,
     visitor: Visitor,
@@ -50,14 +67,37 @@ pub async fn submit(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let here = Here::find(&site, visitor, &id).await?;
-    if here.state != EventState::Open {
-        // It says why.
-        return event::page(here, Ways::default());
-    }
     let code = typed.code.expose_secret().trim();
-    let name = typed.name.trim();
+    match enter(&site, &here, code, typed.name.trim(), typed.is_me.is_some()).await? {
+        Entered::In { attendee_id, way } => here.let_in(&site, &attendee_id, way).await,
+        Entered::Theirs => Ok(Redirect::to(&path(&here.event.id)).into_response()),
+        Entered::Known(name) => page::with_status(
+            StatusCode::CONFLICT,
+            &Known { event: &here.event, back: path(&here.event.id), name: &name, code },
+        ),
+        Entered::Refused(problems) => refused(here, &typed, problems),
+        Entered::TooMany(problems, seconds) => {
+            Ok(too_many(refused(here, &typed, problems)?, seconds))
+        }
+        // It says why.
+        Entered::NotOpen => event::page(here, Ways::default()),
+    }
+}
+
+/// Lets somebody into the event by its shared code, as the person of this name. `is_me`: they said that
+/// they are the one who is here under it.
+pub async fn enter(
+    site: &Site,
+    here: &Here,
+    code: &str,
+    name: &str,
+    is_me: bool,
+) -> Result<Entered, PageError> {
+    if here.state != EventState::Open {
+        return Ok(Entered::NotOpen);
+    }
     if let Some(problems) = missing(code, name) {
-        return refused(here, &typed, problems);
+        return Ok(Entered::Refused(problems));
     }
     // As in a key, where a percent sign would begin an encoded character.
     let sent = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
@@ -69,60 +109,47 @@ pub async fn submit(
                 "was not compared: too many wrong codes came from your network. Wait {retry_after} s, then try \
                  again"
             );
-            let answer = refused(here, &typed, Problems::one("code", reason))?;
-            return Ok(too_many(answer, retry_after));
+            return Ok(Entered::TooMany(Problems::one("code", reason), retry_after));
         }
         Err(ProxyError::StoreUnavailable) => return Err(PageError::Unavailable),
         Err(_) => {
             let reason =
                 "is not this event's. Check it with the organiser; capital letters do not matter";
-            return refused(here, &typed, Problems::one("code", reason));
+            return Ok(Entered::Refused(Problems::one("code", reason)));
         }
     }
     let (db, vault) = (&site.db, &site.vault);
     let joined =
         attendee::join_by_shared_code(db, vault, &here.event, sent.as_bytes(), here.now).await;
-    match joined? {
-        Joined::New(attendee) => here.let_in(&site, &attendee.id, Way::Joined).await,
+    let (field, reason) = match joined? {
+        Joined::New(attendee) => {
+            return Ok(Entered::In { attendee_id: attendee.id, way: Way::Joined });
+        }
         Joined::Known(attendee) => {
             let session = here.session.as_ref();
             let is_theirs = session.is_some_and(|session| session.attendee.id == attendee.id);
-            if is_theirs {
-                return Ok(Redirect::to(&path(&here.event.id)).into_response());
-            }
-            if typed.is_me.is_some() {
-                return here.let_in(&site, &attendee.id, Way::Named).await;
-            }
-            page::with_status(
-                StatusCode::CONFLICT,
-                &Known {
-                    event: &here.event,
-                    back: path(&here.event.id),
-                    name: &attendee.display_name,
-                    code,
-                },
-            )
+            return Ok(match (is_theirs, is_me) {
+                (true, _) => Entered::Theirs,
+                (false, true) => Entered::In { attendee_id: attendee.id, way: Way::Named },
+                (false, false) => Entered::Known(attendee.display_name),
+            });
         }
         Joined::Deleted(_) => {
-            let reason =
-                "was removed from this event by the organiser. Ask them to let you in again";
-            refused(here, &typed, Problems::one("name", reason))
+            ("name", "was removed from this event by the organiser. Ask them to let you in again")
         }
         Joined::Full => {
             let reason = "is right, but the event is full: no more people can join with it. Ask the \
                           organiser";
-            refused(here, &typed, Problems::one("code", reason))
+            ("code", reason)
         }
         Joined::Shut(Shut::Closed | Shut::Stopped) => {
             let reason =
                 "is right, but registration is closed. Ask the organiser to open it, or for a card";
-            refused(here, &typed, Problems::one("code", reason))
+            ("code", reason)
         }
-        Joined::NameNotUsable => {
-            let reason = "must have 2 to 64 characters and no control characters";
-            refused(here, &typed, Problems::one("name", reason))
-        }
-    }
+        Joined::NameNotUsable => ("name", "must have 2 to 64 characters and no control characters"),
+    };
+    Ok(Entered::Refused(Problems::one(field, reason)))
 }
 
 fn missing(code: &str, name: &str) -> Option<Problems> {

@@ -16,6 +16,7 @@ use super::{Here, path};
 use crate::catalog::attendee::session::{self, AttendeeSession, SignedInBrowser};
 use crate::catalog::attendee::{Attendee, yours};
 use crate::catalog::event::{Event, EventState};
+use crate::catalog::oauth::{self, ConnectedApp};
 use crate::catalog::quota;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer};
@@ -85,6 +86,8 @@ struct Person {
     /// Whether the URLs are sure to lead here.
     is_confirmed: bool,
     browsers: Vec<SignedInBrowser>,
+    /// Only for whoever showed who they are.
+    apps: Vec<ConnectedApp>,
     /// This browser's among them.
     here: String,
     path: String,
@@ -116,6 +119,10 @@ struct Live {
 pub async fn show(site: &Site, here: Here, session: AttendeeSession, since: Option<i64>) -> Answer {
     let Here { event, state, visitor, .. } = here;
     let attendee = &session.attendee;
+    let apps = match session.way.is_proof() {
+        true => oauth::connected(&site.db, &attendee.id).await?,
+        false => Vec::new(),
+    };
     let key = if session.way.is_proof() {
         let key = yours::key(&site.db, &site.vault, &session).await?;
         let text = key.expose_secret().to_owned();
@@ -137,6 +144,7 @@ pub async fn show(site: &Site, here: Here, session: AttendeeSession, since: Opti
         servers,
         is_confirmed: visitor.base_url.is_confirmed(),
         browsers: session::list(&site.db, &attendee.id).await?,
+        apps,
         here: session.id().to_owned(),
         path: path(&event.id),
         event,

@@ -131,6 +131,24 @@ pub async fn leave(
     to_page(&here.event.id)
 }
 
+#[derive(Deserialize)]
+pub struct App {
+    /// The id of the grant.
+    app: String,
+}
+
+/// Ends what an app was allowed.
+pub async fn disconnect(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(typed): Form<App>,
+) -> Answer {
+    let (here, session) = mine(&site, visitor, &id).await?;
+    yours::disconnect(&site.db, &session, &typed.app).await.map_err(failed)?;
+    to_page(&here.event.id)
+}
+
 /// `event-<id>.env`
 pub async fn env_file(
     State(site): State<Site>,
