@@ -7,6 +7,7 @@
 //! all calls share, `attendee` what is kept of one person. `error` is the only map from a
 //! refusal to a response; `mcp` holds what is special to MCP.
 
+mod access_token;
 mod admit;
 pub mod attendee;
 pub mod authenticate;

@@ -1,8 +1,11 @@
-//! Who is calling: an API key becomes a [`Caller`], the proof that attendee and
-//! event are active and the event is open at this instant.
+//! Who is calling: an API key or an access token becomes a [`Caller`], the proof that attendee
+//! and event are active and the event is open at this instant.
 //!
 //! [`Keys`] caches what was read of keys, so that only one that has not been seen before,
 //! or whose row has changed, costs a query; and it slows guessing down.
+
+mod look_up;
+mod shared_code;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,17 +16,17 @@ use ipnet::IpNet;
 use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
+use super::access_token::{self, CachedToken};
 use super::attendee::live::{Endings, LiveAttendee, LiveAttendees};
 use super::caller::{Caller, is_open};
 use super::control::Control;
 use super::error::{Organizer, ProxyError};
-use super::guessing::{self, Comparison, Guesses};
-use super::shared_key::{Key, SharedKey, is_same_code};
+use super::guessing::Guesses;
+use super::shared_key::{Key, is_same_code};
 use super::throttle::SourceThrottle;
-use crate::catalog::attendee::{self, Joined};
+use crate::catalog::Digest;
 use crate::catalog::event::Event;
 use crate::catalog::snapshot::Snapshot;
-use crate::catalog::{self, Digest, quota};
 use crate::clock::Clock;
 use crate::net;
 
@@ -39,6 +42,30 @@ pub struct CachedKey {
     pub generation: u64,
     pub active: bool,
     pub daily_cap: Option<u32>,
+    /// Of an access token. It has no place among keys, and no key among tokens.
+    pub token: Option<CachedToken>,
+}
+
+/// What a request shows to say who is calling.
+enum Credential<'sent> {
+    Key(Key<'sent>),
+    /// An access token, for the deployment that the request names.
+    Token {
+        token: &'sent str,
+        deployment: &'sent str,
+        /// Whether no key is beside it, which may be right.
+        is_alone: bool,
+    },
+}
+
+impl Credential<'_> {
+    /// The text whose digest it is cached under; `None`: it cannot be cached.
+    fn normal(&self) -> Option<&str> {
+        match self {
+            Credential::Key(key) => key.normal(),
+            Credential::Token { token, .. } => Some(token),
+        }
+    }
 }
 
 /// The keys that are known here, and what slows the guessing of others down.
@@ -54,21 +81,22 @@ pub struct Keys {
     clock: Clock,
 }
 
-/// The key a request carries: `api-key` decides, else a bearer token.
+/// The key a request carries: `api-key` decides, else a bearer token. An empty one is none.
 pub fn presented_key(headers: &HeaderMap) -> Result<Key<'_>, ProxyError> {
-    let value = match headers.get(API_KEY) {
-        Some(value) => value.as_bytes(),
-        None => match headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())) {
-            Some(token) => token,
-            None => return Err(ProxyError::MissingKey),
-        },
-    };
+    let value = key_header(headers)
+        .or_else(|| headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes())))
+        .ok_or(ProxyError::MissingKey)?;
     Key::read(value).ok_or(ProxyError::InvalidKey)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+fn key_header(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(API_KEY).map(|value| value.as_bytes()).filter(|key| !key.is_empty())
+}
+
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
+    Some(token.trim_ascii()).filter(|token| is_bearer && !token.is_empty())
 }
 
 impl Keys {
@@ -90,26 +118,60 @@ impl Keys {
         Self { cache, throttle, guesses, trusted_proxies, snapshot, lives, control, clock }
     }
 
-    /// Proves who is calling, or says what stands against it.
+    /// Proves who is calling, or says what stands against it. Access tokens are taken for the
+    /// `deployment` that is called, where there is one. A live one decides, whatever key is beside
+    /// it: editors that had a wrong key sign in, and then send both.
     pub async fn authenticate(
         self: &Arc<Self>,
         headers: &HeaderMap,
         peer: IpAddr,
+        deployment: Option<&str>,
     ) -> Result<Caller, ProxyError> {
-        let key = presented_key(headers)?;
         let source = || net::source(peer, headers, &self.trusted_proxies);
-        let digest = key.normal().map(|normal| self.control.vault.digest(normal));
+        let token = deployment.and_then(|name| Some((access_token::presented(headers)?, name)));
+        let Some((token, deployment)) = token else {
+            let key = presented_key(headers)?;
+            return self.prove_who(&Credential::Key(key), source).await;
+        };
+        let key = key_header(headers);
+        let token = Credential::Token { token, deployment, is_alone: key.is_none() };
+        let refusal = match self.prove_who(&token, source).await {
+            Err(refusal) if refusal.is_of_dead_token() => refusal,
+            proof => return proof,
+        };
+        let Some(key) = key.and_then(Key::read) else { return Err(refusal) };
+        match self.prove_who(&Credential::Key(key), source).await {
+            Err(ProxyError::InvalidKey) => Err(refusal),
+            proof => proof,
+        }
+    }
+
+    /// From the cache, or else from the store.
+    async fn prove_who(
+        self: &Arc<Self>,
+        credential: &Credential<'_>,
+        source: impl Fn() -> IpAddr,
+    ) -> Result<Caller, ProxyError> {
+        let digest = credential.normal().map(|normal| self.control.vault.digest(normal));
         let mut known = digest.and_then(|digest| self.cache.get(&digest));
         loop {
             if let Some(known) = known
-                && let Some(proof) = self.prove(&known, &key)
+                && let Some(proof) = self.prove(&known, credential)
             {
                 return proof;
             }
-            let learned = match (&key, digest) {
-                (Key::Issued(key), Some(digest)) => self.look_up(key, digest, source()).await?,
-                (Key::Shared(shared), _) => self.join_by_code(shared, source()).await?,
-                (Key::Issued(_), None) => return Err(ProxyError::InvalidKey),
+            let learned = match (credential, digest) {
+                (Credential::Token { token, is_alone, .. }, Some(digest)) => {
+                    let found = self.look_up_token(token, digest).await?;
+                    found.ok_or_else(|| self.wrong_token(is_alone.then(&source)))?
+                }
+                (Credential::Key(Key::Issued(key)), Some(digest)) => {
+                    self.look_up(key, digest, source()).await?
+                }
+                (Credential::Key(Key::Shared(shared)), _) => {
+                    self.join_by_code(shared, source()).await?
+                }
+                (_, None) => return Err(ProxyError::InvalidKey),
             };
             if let Some(digest) = digest {
                 self.cache.insert(digest, learned.clone());
@@ -118,172 +180,62 @@ impl Keys {
         }
     }
 
-    /// Checks what may have changed since the key was cached. `None`: the
+    /// Checks what may have changed since the credential was cached. `None`: the
     /// attendee's row has, so it must be read again.
-    fn prove(&self, known: &CachedKey, key: &Key<'_>) -> Option<Result<Caller, ProxyError>> {
+    fn prove(
+        &self,
+        known: &CachedKey,
+        credential: &Credential<'_>,
+    ) -> Option<Result<Caller, ProxyError>> {
         let endings = known.live.endings_of(known.generation)?;
-        Some(self.admit_known(known, endings, key))
+        let proof = self.admit_known(known, endings, credential);
+        Some(match credential {
+            Credential::Key(_) => proof,
+            Credential::Token { .. } => proof.map_err(ProxyError::for_token),
+        })
     }
 
     fn admit_known(
         &self,
         known: &CachedKey,
         endings: Arc<Endings>,
-        key: &Key<'_>,
+        credential: &Credential<'_>,
     ) -> Result<Caller, ProxyError> {
         let snapshot = self.snapshot.load();
         let event = snapshot.events.get(&*known.live.event_id).ok_or(ProxyError::InvalidKey)?;
-        if let Key::Shared(shared) = key {
-            // A changed code ends the keys that carry the old one.
-            if !code_matches(event, shared.code) {
-                return Err(ProxyError::InvalidKey);
-            }
-        }
         let now_ms = self.clock.now_ms();
+        let stands = match (credential, &known.token) {
+            // A changed code ends the keys and tokens that came with the old one.
+            (Credential::Key(Key::Shared(shared)), None) => code_matches(event, shared.code),
+            (Credential::Key(Key::Issued(_)), None) => true,
+            (Credential::Token { deployment, .. }, Some(token)) => {
+                let code = token.shared_code.as_ref().map(ExposeSecret::expose_secret);
+                token.is_good_for(deployment, now_ms)
+                    && code.is_none_or(|code| code_matches(event, code))
+            }
+            (Credential::Key(_), Some(_)) | (Credential::Token { .. }, None) => false,
+        };
+        if !stands {
+            return Err(ProxyError::InvalidKey);
+        }
         known.live.seen(now_ms);
+        let is_by_token = known.token.is_some();
         let checked = if known.active {
             is_open(event, now_ms)
         } else {
-            Err(ProxyError::AttendeeDisabled(Organizer::from(&**event)))
+            match is_open(event, now_ms) {
+                // Nothing else ends what somebody signed in for.
+                Err(ended @ ProxyError::EventEnded(..)) if is_by_token => Err(ended),
+                _ => Err(ProxyError::AttendeeDisabled(Organizer::from(&**event))),
+            }
         };
         if let Err(refusal) = checked {
             known.live.ledger.lock().refuse(refusal.code(), now_ms);
             return Err(refusal);
         }
         let daily_cap = known.daily_cap.unwrap_or(event.daily_request_cap);
-        Ok(Caller { live: known.live.clone(), endings, event: event.clone(), daily_cap })
-    }
-
-    /// Right keys are never delayed: nobody can guess one, so a wrong one costs no more than
-    /// its look-up.
-    async fn look_up(
-        self: &Arc<Self>,
-        key: &str,
-        digest: Digest,
-        source: IpAddr,
-    ) -> Result<Arc<CachedKey>, ProxyError> {
-        let mut digests = vec![digest];
-        digests.extend(self.control.vault.old_digest(key));
-        let keys = self.clone();
-        let found = self
-            .control
-            .ask(async move {
-                let changes = keys.lives.changes();
-                let Some(found) = attendee::find_by_digest(&keys.control.db, &digests).await?
-                else {
-                    return Ok(None);
-                };
-                keys.learn(&found, changes).await.map(Some)
-            })
-            .await?;
-        found.ok_or_else(|| self.wrong_key(source))
-    }
-
-    async fn join_by_code(
-        self: &Arc<Self>,
-        shared: &SharedKey<'_>,
-        source: IpAddr,
-    ) -> Result<Arc<CachedKey>, ProxyError> {
-        self.check_code(shared, source).await?;
-        let snapshot = self.snapshot.load_full();
-        let event = snapshot.events.get(shared.event_id).ok_or(ProxyError::InvalidKey)?;
-        if shared.normal.is_none() {
-            return Err(ProxyError::NameNotUsable);
-        }
-        is_open(event, self.clock.now_ms())?;
-        let (keys, event, name) = (self.clone(), event.clone(), shared.name.to_owned());
-        self.control
-            .ask(async move {
-                let changes = keys.lives.changes();
-                let (db, vault) = (&keys.control.db, &keys.control.vault);
-                let organizer = || Organizer::from(&*event);
-                match attendee::join_by_shared_code(db, vault, &event, &name, keys.clock.now_ms())
-                    .await
-                {
-                    Ok(Joined::New(joined) | Joined::Known(joined)) => {
-                        keys.learn(&joined, changes).await.map(Ok)
-                    }
-                    // Kept like an attendee who is switched off, so that calls with the key
-                    // cost no query; by the user id, since there is no other.
-                    Ok(Joined::Deleted(user_id)) => {
-                        let (live, _) = keys.lives.enter(&user_id, &event.id);
-                        Ok(Ok(keys.known(live, changes, false, None)))
-                    }
-                    Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(organizer()))),
-                    Ok(Joined::Shut(why)) => {
-                        Ok(Err(ProxyError::RegistrationClosed(organizer(), why)))
-                    }
-                    Ok(Joined::NameNotUsable) => Ok(Err(ProxyError::NameNotUsable)),
-                    // Deleted an instant ago, which the snapshot does not show yet.
-                    Err(catalog::Error::NotFound { .. }) => Ok(Err(ProxyError::InvalidKey)),
-                    Err(error) => Err(error),
-                }
-            })
-            .await?
-    }
-
-    /// Compares the code with the event's, as it is in force.
-    async fn check_code(
-        self: &Arc<Self>,
-        shared: &SharedKey<'_>,
-        source: IpAddr,
-    ) -> Result<(), ProxyError> {
-        let id = shared.event_id;
-        if !self.snapshot.load().events.contains_key(id) {
-            return Err(self.wrong_key(source));
-        }
-        let is_right = || {
-            let snapshot = self.snapshot.load();
-            snapshot.events.get(id).is_some_and(|event| code_matches(event, shared.code))
-        };
-        self.compare_code(id, shared.name, source, is_right).await
-    }
-
-    /// Compares a code at once or, where its source has presented too many wrong ones, when its turn
-    /// comes.
-    async fn compare_code(
-        self: &Arc<Self>,
-        event_id: &str,
-        name: &[u8],
-        source: IpAddr,
-        is_right: impl Fn() -> bool,
-    ) -> Result<(), ProxyError> {
-        let door = match self.guesses.compare(source, event_id, self.clock.now_ms(), &is_right) {
-            Comparison::Right => return Ok(()),
-            Comparison::Wrong => return Err(self.wrong_key(source)),
-            Comparison::Wait(door) => door,
-        };
-        let has_turn = door.has_place() && {
-            let (db, id, name) = (self.control.db.clone(), event_id.to_owned(), name.to_owned());
-            let search = async move { attendee::has_joined(&db, &id, &name).await };
-            let has_joined = self.control.ask(search).await?;
-            door.turn(self.control.runtime(), has_joined).await
-        };
-        if has_turn && is_right() {
-            return Ok(());
-        }
-        self.guesses.warn(event_id, self.clock.now_ms());
-        if has_turn {
-            door.was_wrong(self.clock.now_ms());
-            return Err(self.wrong_key(source));
-        }
-        Err(ProxyError::TooManyAttempts { retry_after: guessing::RETRY_AFTER })
-    }
-
-    /// Compares a shared code that somebody typed, with the name they join under, with that of the
-    /// event as its page was just read.
-    ///
-    /// # Errors
-    /// [`ProxyError::InvalidKey`]: it is not the event's. [`ProxyError::TooManyAttempts`]: too many
-    /// from this source were wrong.
-    pub async fn check_typed_code(
-        self: &Arc<Self>,
-        event: &Event,
-        code: &str,
-        name: &[u8],
-        source: IpAddr,
-    ) -> Result<(), ProxyError> {
-        self.compare_code(&event.id, name, source, || code_matches(event, code)).await
+        let (live, event) = (known.live.clone(), event.clone());
+        Ok(Caller { live, endings, event, daily_cap, is_by_token })
     }
 
     /// Counts something from this source that is unknown here, such as the id of an event.
@@ -292,6 +244,12 @@ impl Keys {
     /// There were too many: the seconds to wait.
     pub fn count_unknown(&self, source: IpAddr) -> Result<(), u64> {
         self.throttle.wrong(source, self.clock.now_ms())
+    }
+
+    /// The refusal of a token that nobody has; the key beside it is counted instead, if there is one.
+    fn wrong_token(&self, source: Option<IpAddr>) -> ProxyError {
+        source
+            .map_or(ProxyError::InvalidToken, |source| self.wrong(source, ProxyError::InvalidToken))
     }
 
     fn wrong_key(&self, source: IpAddr) -> ProxyError {
@@ -311,34 +269,6 @@ impl Keys {
             Ok(()) => refusal,
             Err(retry_after) => ProxyError::TooManyAttempts { retry_after },
         }
-    }
-
-    /// What is kept in memory of an attendee's row, with today's usage where
-    /// the attendee is new here.
-    async fn learn(
-        &self,
-        attendee: &attendee::Attendee,
-        changes: u64,
-    ) -> Result<Arc<CachedKey>, catalog::Error> {
-        let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
-        if is_new {
-            let day = self.clock.today(self.clock.now_ms());
-            let used = quota::used(&self.control.db, &attendee.id, day).await?;
-            live.learn_spent(day, used);
-        }
-        Ok(self.known(live, changes, attendee.active, attendee.daily_request_cap))
-    }
-
-    /// `changes`: how many there were when the row began to be read.
-    fn known(
-        &self,
-        live: Arc<LiveAttendee>,
-        changes: u64,
-        active: bool,
-        daily_cap: Option<u32>,
-    ) -> Arc<CachedKey> {
-        let generation = self.lives.generation_of_row(&live, changes);
-        Arc::new(CachedKey { live, generation, active, daily_cap })
     }
 }
 
@@ -365,8 +295,12 @@ mod tests {
         assert_eq!(key(&[("authorization", "Bearer abc"), ("api-key", "xyz")]), Ok("xyz".into()));
         assert_eq!(
             key(&[("authorization", "Bearer abc"), ("api-key", "")]),
-            Err(ProxyError::InvalidKey)
+            Ok("abc".into()),
+            "an empty one is none"
         );
+        for none in [&[("api-key", "")][..], &[("authorization", "Bearer ")]] {
+            assert_eq!(key(none), Err(ProxyError::MissingKey));
+        }
         assert_eq!(key(&[("authorization", "Basic abc")]), Err(ProxyError::MissingKey));
         assert_eq!(key(&[]), Err(ProxyError::MissingKey));
     }

@@ -66,6 +66,10 @@ pub trait Protocol: Sync {
 
     type Hold: Hold;
 
+    /// The deployment, as the path names it, for which an access token may be. `None`: no token is
+    /// taken.
+    fn deployment(&self) -> Option<&str>;
+
     /// The backend that the request names: by its path, or by its body, which is then read.
     ///
     /// # Errors
@@ -245,11 +249,18 @@ impl<'w> Call<'w> {
         Ok(Clearance { caller, target, demand, place, permit, hold })
     }
 
-    /// Proves who is calling.
-    pub(super) async fn authenticate(&mut self) -> Result<Caller, ProxyError> {
+    /// Proves who is calling: by a key, or by an access token for this deployment, where there is
+    /// one.
+    pub(super) async fn authenticate(
+        &mut self,
+        deployment: Option<&str>,
+    ) -> Result<Caller, ProxyError> {
         let plane = &self.worker.plane;
         let caller = match &self.synthetic {
-            None => plane.keys.authenticate(&self.head.headers, self.peer).await?,
+            None => {
+                let deployment = deployment.filter(|_| plane.config.has_oauth());
+                plane.keys.authenticate(&self.head.headers, self.peer, deployment).await?
+            }
             Some(synthetic) => synthetic.caller(plane.clock.today(plane.clock.now_ms())),
         };
         self.caller = Some(caller.clone());
@@ -261,7 +272,7 @@ impl<'w> Call<'w> {
         &mut self,
         protocol: &P,
     ) -> Result<(Caller, CallTarget), ProxyError> {
-        let caller = self.authenticate().await?;
+        let caller = self.authenticate(protocol.deployment()).await?;
         let target = protocol.resolve(self, &caller).await?;
         self.resource = Some(target.resource.clone());
         Ok((caller, target))

@@ -17,17 +17,19 @@ pub struct Caller {
     pub event: Arc<Event>,
     /// Requests a UTC day.
     pub daily_cap: u32,
+    /// Whether they signed in: what stands against them later is told in another way.
+    pub is_by_token: bool,
 }
 
 /// Whether the event is active and the instant within its window, ends included.
 pub fn is_open(event: &Event, now_ms: i64) -> Result<(), ProxyError> {
     let organizer = || Organizer::from(event);
-    if !event.active {
+    if now_ms > event.ends_at {
+        Err(ProxyError::EventEnded(organizer(), event.ends_at))
+    } else if !event.active {
         Err(ProxyError::EventInactive(organizer()))
     } else if now_ms < event.starts_at {
         Err(ProxyError::EventNotStarted(organizer(), event.starts_at))
-    } else if now_ms > event.ends_at {
-        Err(ProxyError::EventEnded(organizer(), event.ends_at))
     } else {
         Ok(())
     }

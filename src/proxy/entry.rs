@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode, Version};
 
 use super::call::Call;
@@ -20,7 +20,7 @@ use super::response_body::Body;
 use super::route::{Route, logged};
 use super::synthetic::Synthetic;
 use super::worker::{REQUEST_ID, Worker};
-use super::{info, origin, rate_headers};
+use super::{access_token, info, origin, rate_headers};
 use crate::clock::millis;
 
 /// Serves one request of a client.
@@ -49,7 +49,13 @@ pub async fn serve(
         Err(error) => {
             let shape = shape(&mut call, route).await;
             note_refusal(&call, &error);
-            error.into_response(shape)
+            let challenge = route
+                .deployment()
+                .filter(|_| worker.plane.config.has_oauth())
+                .and_then(|_| access_token::challenge(&call, &error));
+            let mut response = error.into_response(shape);
+            response.headers_mut().extend(challenge.map(|value| (WWW_AUTHENTICATE, value)));
+            response
         }
     };
 
@@ -136,6 +142,8 @@ async fn answer(
     }
     match route {
         Route::Unknown => return Err(ProxyError::RouteNotFound),
+        // Where people can sign in, it is at other paths.
+        Route::SignIn if plane.config.has_oauth() => return Err(ProxyError::RouteNotFound),
         Route::SignIn => return Err(ProxyError::NoSignIn),
         _ => {}
     }

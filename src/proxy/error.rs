@@ -42,6 +42,12 @@ pub enum ProxyError {
     EventNotStarted(Organizer, i64),
     /// With the end, in UTC milliseconds since 1970.
     EventEnded(Organizer, i64),
+    /// Nobody has this access token, or no longer, or it is for another deployment.
+    InvalidToken,
+    /// The same as [`EventEnded`](Self::EventEnded), to somebody who signed in.
+    TokenEnded(Organizer, i64),
+    /// Somebody who signed in has to wait, and stays signed in.
+    Held(Organizer, Held),
     OriginNotAllowed,
     RouteNotFound,
     /// For what clients probe to find a sign-in.
@@ -108,6 +114,15 @@ pub enum ProxyError {
     },
     StoreUnavailable,
     ShuttingDown,
+}
+
+/// Why somebody who signed in has to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    Disabled,
+    Inactive,
+    /// Until the start, in UTC milliseconds since 1970.
+    NotStarted(i64),
 }
 
 /// Whom an attendee asks, and about which event.

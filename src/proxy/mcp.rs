@@ -62,6 +62,10 @@ impl Protocol for Mcp<'_> {
     type Found = NamedSession;
     type Hold = McpHold;
 
+    fn deployment(&self) -> Option<&str> {
+        Some(self.deployment)
+    }
+
     async fn resolve(
         &self,
         call: &mut Call<'_>,

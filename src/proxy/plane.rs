@@ -113,8 +113,9 @@ impl DataPlane {
         let snapshot = self.snapshot.load();
         let event = snapshot.events.get(&caller.event.id).unwrap_or(&caller.event);
         let organizer = || Organizer::from(&**event);
-        is_open(event, self.clock.now_ms())
+        let why = is_open(event, self.clock.now_ms())
             .err()
-            .unwrap_or_else(|| ProxyError::AttendeeDisabled(organizer()))
+            .unwrap_or_else(|| ProxyError::AttendeeDisabled(organizer()));
+        if caller.is_by_token { why.for_token() } else { why }
     }
 }

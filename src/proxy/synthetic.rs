@@ -59,6 +59,6 @@ impl Synthetic {
         debug_assert!(returned.is_none(), "the lease was empty");
         let endings = live.endings();
         let daily_cap = self.event.daily_request_cap;
-        Caller { live, endings, event: self.event.clone(), daily_cap }
+        Caller { live, endings, event: self.event.clone(), daily_cap, is_by_token: false }
     }
 }

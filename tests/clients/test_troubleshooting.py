@@ -112,7 +112,7 @@ def test_no_attendee_key(trouble):
 
     assert answer.status_code == 401
     assert answer.json()["error"]["data"]["code"] == "missing_api_key"
-    assert "www-authenticate" not in answer.headers, "editors answer it with a sign-in dialogue"
+    assert answer.headers["www-authenticate"].startswith("Bearer resource_metadata="), "or sign in"
 
 
 # 404 Not Found from proxy

@@ -144,7 +144,7 @@ async fn a_refill_under_another_cap_refuses_nobody() {
         HeaderName::from_static("api-key"),
         HeaderValue::from_str(&ada.key).unwrap(),
     )]);
-    let before = plane.keys.authenticate(&headers, Ipv4Addr::LOCALHOST.into()).await.unwrap();
+    let before = plane.keys.authenticate(&headers, Ipv4Addr::LOCALHOST.into(), None).await.unwrap();
     let raised = Caller { daily_cap: 2, ..before.clone() };
     // In this order: the second call finds the refill of the first under way.
     let (before, after) = tokio::join!(

@@ -88,7 +88,7 @@ async fn every_route_of_the_data_plane_checks_the_origin() {
         ("GET", "/api/v1/usage"),
         ("POST", "/api/v1/eventinfo"),
         ("GET", "/api/v1/event/a1b2-c3d4"),
-        ("GET", "/.well-known/oauth-protected-resource"),
+        ("GET", "/.well-known/openid-configuration"),
     ] {
         let answer = ada.ask(method, path).header("origin", "https://evil.example").await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "origin_not_allowed"), "{path}");

@@ -4,6 +4,7 @@ use ai_proxy::catalog::attendee;
 use ai_proxy::catalog::event::Draft as Fields;
 use ai_proxy::catalog::resource::{Draft, ResourceType};
 use ai_proxy::clock::now_ms;
+use ai_proxy::config::OauthMode;
 use serde_json::{Value, json};
 
 use crate::harness::attendee::Attendee;
@@ -255,9 +256,9 @@ async fn what_was_used_is_remembered_by_the_next_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_editors_probe_is_a_plain_404_without_a_key() {
+async fn what_editors_probe_is_a_plain_404_where_nobody_can_sign_in() {
     let backend = Backend::start().await;
-    let (proxy, ada) = Proxy::serving(&backend).await;
+    let (proxy, ada) = Proxy::serving_with(&backend, |config| config.oauth = OauthMode::Off).await;
     for path in [
         "/.well-known/oauth-protected-resource",
         "/.well-known/oauth-protected-resource/api/v1/mcp/demo/mcp",
@@ -269,6 +270,7 @@ async fn what_editors_probe_is_a_plain_404_without_a_key() {
         "/register",
         "/authorize",
         "/token",
+        "/revoke",
     ] {
         for method in ["GET", "POST"] {
             for ask in [proxy.ask(method, path).json("{}"), ada.ask(method, path)] {

@@ -1,6 +1,7 @@
 //! Integration tests of the whole proxy: real router, real store, a fake backend on loopback.
 //! The tests that need PostgreSQL are in `it_postgres`.
 
+mod access_tokens;
 mod admission;
 mod adversary;
 mod affinity;

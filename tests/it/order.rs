@@ -54,7 +54,7 @@ async fn each_refusal_hides_those_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_attendee_comes_before_the_event_and_that_before_its_window() {
+async fn the_attendee_comes_before_the_event_and_its_end_before_its_pause() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new().await;
     proxy.resource("demo", &backend.url()).await;
@@ -67,7 +67,7 @@ async fn the_attendee_comes_before_the_event_and_that_before_its_window() {
     bob.set_active(false).await;
     proxy.start().await;
     assert_eq!(bob.call().await.code(), "attendee_disabled");
-    assert_eq!(ada.call().await.code(), "event_inactive");
+    assert_eq!(ada.call().await.code(), "event_ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

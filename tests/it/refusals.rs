@@ -1,5 +1,6 @@
 //! Every row of the table of refusals: status, code, facts and shape.
 
+use ai_proxy::config::OauthMode;
 use serde_json::json;
 
 use crate::harness::attendee::DEMO;
@@ -12,7 +13,7 @@ use crate::harness::{CALL, PING};
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_api_key() {
     let backend = Backend::start().await;
-    let (proxy, _) = Proxy::serving(&backend).await;
+    let (proxy, _) = Proxy::serving_with(&backend, |config| config.oauth = OauthMode::Off).await;
     rpc(&proxy.ask("POST", DEMO).json(CALL).await, 401, "missing_api_key", json!(7));
     rpc(&proxy.ask("GET", DEMO).await, 401, "missing_api_key", json!(null));
     plain(&proxy.ask("GET", "/api/v1/usage").await, 401, "missing_api_key");

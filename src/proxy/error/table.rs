@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::{Organizer, ProxyError};
+use super::{Held as Wait, Organizer, ProxyError};
 use crate::catalog::event::Shut;
 use crate::clock;
 
@@ -93,6 +93,21 @@ table! {
     EventEnded(of, at) => UNAUTHORIZED, "event_ended", None,
         ("\"{}\" ended at {}. {}", of.event, clock::rfc3339(*at), of.ask()),
         [Contact(of), Time("ended_at", *at)];
+    InvalidToken => UNAUTHORIZED, "invalid_token", None,
+        ("Your sign-in is not known here, has expired or is for another server. Sign in again."),
+        [];
+    TokenEnded(of, at) => UNAUTHORIZED, "event_ended", None,
+        ("\"{}\" ended at {}. {}", of.event, clock::rfc3339(*at), of.ask()),
+        [Contact(of), Time("ended_at", *at)];
+    Held(of, Wait::Disabled) => FORBIDDEN, "attendee_disabled", None,
+        ("Your access to \"{}\" is switched off. {} You stay signed in.", of.event, of.ask()),
+        [Contact(of)];
+    Held(of, Wait::Inactive) => FORBIDDEN, "event_inactive", None,
+        ("\"{}\" is paused at the moment. {} You stay signed in.", of.event, of.ask()),
+        [Contact(of)];
+    Held(of, Wait::NotStarted(at)) => FORBIDDEN, "event_not_started", None,
+        ("\"{}\" starts at {}. {} You stay signed in.", of.event, clock::rfc3339(*at), of.ask()),
+        [Contact(of), Time("starts_at", *at)];
     OriginNotAllowed => FORBIDDEN, "origin_not_allowed", None,
         ("Pages of this origin may not call the proxy. The operator can allow it with \
           --allowed-origins."),
