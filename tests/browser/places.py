@@ -1,7 +1,10 @@
 """Every page there is, and how somebody comes to it."""
 
+import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from demo import EVENT, NEXT, PEOPLE, SHARED_CODE, STAYS, Demo
 from playwright.sync_api import Page, Response
@@ -99,6 +102,26 @@ def claimed(button: str | None = None) -> Callable[[Page, Demo], None]:
     return claim
 
 
+def authorizes() -> str:
+    """The query with which an editor sends its person here."""
+    held = json.dumps({"n": "Editor", "r": ["http://localhost/callback"]}, separators=(",", ":"))
+    client = "aipx_c_" + base64.urlsafe_b64encode(held.encode()).decode().rstrip("=")
+    challenge = base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=")
+    return "?" + urlencode(
+        {
+            "response_type": "code",
+            "client_id": client,
+            "redirect_uri": "http://localhost:33418/callback",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+    )
+
+
+def with_a_key(page: Page, demo: Demo) -> None:
+    sends("Continue", given=demo.keys[0])(page, demo)
+
+
 def asks_the_server(page: Page, _: Demo) -> None:
     page.get_by_role("button", name="Test connection").click()
     page.locator("#outcome section").wait_for()
@@ -146,6 +169,10 @@ PLACES = [
     Place("person-sign-out", f"{ATTENDEES}/sign-out", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-continue", f"{ATTENDEES}/continue", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-continue-code", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Continue on your computer")),
+    Place("authorize", "/authorize", who=None, query=authorizes()),
+    Place("authorize-wrong", "/authorize", who=None, query=authorizes(), then=sends("Continue", given="?"), status=422),
+    Place("authorize-allow", "/authorize", who=None, query=authorizes(), then=with_a_key),
+    Place("authorize-unknown", "/authorize", who=None, query="?client_id=x", status=400),
     Place("sign-in", "/admin/sign-in", who=None),
     Place("sign-in-wrong", "/admin/sign-in", who=None, then=sends("Sign in", name="ada", password="?"), status=422),
     Place("set-up", "/admin/setup/{token}", who=None, ids=lambda demo: {"token": demo.invitation}),

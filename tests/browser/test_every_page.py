@@ -22,6 +22,9 @@ BYTES = 50_000
 BYTES_WITH_ASSETS = 80_000
 ELSEWHERE = {
     "/assets/{name}": "the sheet and the script, which every page brings",
+    "/.well-known/oauth-authorization-server": "for programs",
+    "/.well-known/oauth-protected-resource": "for programs",
+    "/.well-known/oauth-protected-resource/{*path}": "for programs",
     "/admin/sign-in/entra": "sends the browser to Microsoft",
     "/admin/confirm": "sends the browser to Microsoft",
     "/admin/setup/{token}/entra": "sends the browser to Microsoft",

@@ -116,7 +116,7 @@ pub async fn read(site: &Site, visitor: &Visitor, typed: &str) -> Result<Read, P
             refuse("The event has ended", text, event)
         }
         Claim::NotReady { event_id, owner_id } => {
-            let event = event::get(&site.db, &site.vault, &owner_id, &event_id).await?;
+            let event = of(&owner_id, &event_id).await?;
             let text =
                 "The organiser is still preparing it. Your card is not used up: try again later.";
             refuse("The event is not ready yet", text.to_owned(), event)
