@@ -125,10 +125,11 @@ impl Archive {
             if !ids.insert(&attendee.id)
                 || !people.insert((&attendee.event, &attendee.user_id))
                 || key.is_some_and(|key| !keys.insert(key))
-                || code.is_some_and(|code| !codes.insert(code))
             {
-                let reason = "or their key or card is in it twice";
-                return Err(Error::Invalid(format!("{} {reason}", entry())));
+                return Err(Error::Invalid(format!("{} or their key is in it twice", entry())));
+            }
+            if code.is_some_and(|code| !codes.insert(code)) {
+                return Err(Error::Invalid(format!("{}: their card is in it twice", entry())));
             }
         }
         for (at_row, usage) in self.usage.iter().enumerate() {
