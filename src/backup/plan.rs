@@ -23,6 +23,9 @@ pub struct Plan {
     pub new_keys: HashSet<usize>,
     /// The same for those whose card does not come back, because another one here has its code.
     pub lost_cards: HashSet<usize>,
+    /// Events, by their place in the archive, whose personal data was removed here and is in the
+    /// archive still.
+    pub names_back: HashSet<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,17 +76,27 @@ impl Plan {
         let new_keys = attendee::backup::not_free(connection, vault, keys).await?;
         let codes = archive.attendees.iter().map(AttendeeCopy::card_code);
         let lost_cards = attendee::backup::cards_taken(connection, vault, codes).await?;
-        Ok(Self { resources, events, new_keys, lost_cards })
+        let mut names_back = HashSet::new();
+        for (at, copy) in archive.events.iter().enumerate() {
+            let mut people = archive.attendees.iter().filter(|one| one.event == copy.id);
+            if people.any(|one| !one.is_anonymous())
+                && event::forget::was_done(connection, &by.owner_id, &copy.id).await?
+            {
+                names_back.insert(at);
+            }
+        }
+        Ok(Self { resources, events, new_keys, lost_cards, names_back })
     }
 
     /// By which a plan is told from another.
     pub fn mark(&self) -> String {
-        let [new_keys, lost_cards] = [&self.new_keys, &self.lost_cards].map(|places| {
+        let sets = [&self.new_keys, &self.lost_cards, &self.names_back];
+        let sets = sets.map(|places| {
             let mut places: Vec<_> = places.iter().collect();
             places.sort_unstable();
             places
         });
-        let text = format!("{:?} {:?} {new_keys:?} {lost_cards:?}", self.resources, self.events);
+        let text = format!("{:?} {:?} {sets:?}", self.resources, self.events);
         Digest::sha256(text.as_bytes()).hex()
     }
 }

@@ -18,6 +18,7 @@ use crate::db::{Columns, Db, Tx};
 pub mod control;
 mod draft;
 mod fields;
+pub mod forget;
 pub mod guesses;
 mod id;
 pub mod purge;
@@ -28,6 +29,7 @@ mod window;
 
 pub use draft::{MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
+pub use forget::{FORGET_AFTER_DAYS, days_rule};
 pub use id::{Standing, id_in, standing};
 pub use registration::{Registration, Shut};
 pub use row::Event;

@@ -62,6 +62,8 @@ pub(super) struct Event {
     pub registration: Option<String>,
     pub cards_work_once: Option<bool>,
     pub terms: Option<String>,
+    /// 0: never.
+    pub forget_after_days: Option<u32>,
     pub active: Option<bool>,
 }
 
@@ -270,7 +272,7 @@ mod tests {
     fn an_unknown_key_is_named_with_its_place() {
         insta::assert_snapshot!(
             wrong("[[resource]]\ndeployment = 'd'\nendpoint = 'http://h'\n  colour = 'red'\n"), @"w.toml, line 4, column 3: unknown field `colour`, expected one of `deployment`, `name`, `type`, `endpoint`, `auth`, `key`, `region`, `active`");
-        insta::assert_snapshot!(wrong("[[event]]\nname = 'E'\nkey = 'k'\n"), @"w.toml, line 3, column 1: unknown field `key`, expected one of `id`, `name`, `description`, `organizer_name`, `organizer_email`, `start`, `end`, `time_zone`, `resources`, `max_token_cap`, `daily_request_cap`, `requests_per_minute`, `shared_code`, `registration`, `cards_work_once`, `terms`, `active`");
+        insta::assert_snapshot!(wrong("[[event]]\nname = 'E'\nkey = 'k'\n"), @"w.toml, line 3, column 1: unknown field `key`, expected one of `id`, `name`, `description`, `organizer_name`, `organizer_email`, `start`, `end`, `time_zone`, `resources`, `max_token_cap`, `daily_request_cap`, `requests_per_minute`, `shared_code`, `registration`, `cards_work_once`, `terms`, `forget_after_days`, `active`");
         insta::assert_snapshot!(wrong("\n[[events]]\nname = 'E'\n"), @"w.toml, line 2, column 3: unknown field `events`, expected `resource` or `event`");
     }
 

@@ -20,7 +20,7 @@ use super::guessing;
 use super::mcp;
 use super::plane::DataPlane;
 use crate::catalog::change::{self, Changes, Noun};
-use crate::catalog::event::purge;
+use crate::catalog::event::{forget, purge};
 use crate::catalog::owner::held_form;
 use crate::catalog::owner::sign_in;
 use crate::catalog::snapshot::Snapshot;
@@ -45,6 +45,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of each second may be spent on removing the rows of deleted events.
 const PURGE_BUDGET: Duration = Duration::from_millis(250);
 
+/// Time between two looks for events whose personal data is due to be removed.
+const FORGETTING: Duration = Duration::from_secs(10);
+
 /// Why a part's turn failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -64,6 +67,7 @@ pub async fn run(plane: Arc<DataPlane>) {
         writing(&plane),
         warning(&plane),
         purging(&plane),
+        forgetting(&plane),
         expiring(&plane)
     );
 }
@@ -119,6 +123,19 @@ async fn purging(plane: &Arc<DataPlane>) {
         ticks.tick().await;
         part.turn(async {
             purge::run(&plane.control.db, plane.clock.now_ms(), PURGE_BUDGET).await?;
+            Ok(())
+        })
+        .await;
+    }
+}
+
+async fn forgetting(plane: &Arc<DataPlane>) {
+    let (mut ticks, mut part) = (ticks(FORGETTING), Part::new("personal data of ended events"));
+    loop {
+        ticks.tick().await;
+        part.turn(async {
+            let (db, vault) = (&plane.control.db, &plane.control.vault);
+            forget::run(db, vault, plane.clock.now_ms(), PURGE_BUDGET).await?;
             Ok(())
         })
         .await;

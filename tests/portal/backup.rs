@@ -22,7 +22,7 @@ const PASSPHRASE: &str = "a dozen purple kites";
 const VERSION_1: &[u8] = include_bytes!("backup/version1.backup");
 const LITE: &[u8] = include_bytes!("backup/lite.backup");
 
-async fn download(visitor: &Visitor) -> Vec<u8> {
+pub async fn download(visitor: &Visitor) -> Vec<u8> {
     let fields = [("passphrase", PASSPHRASE), ("again", PASSPHRASE), ("figures", "on")];
     let request = visitor.client.post(format!("{}{FILE}", visitor.url));
     let answer = request.header(ORIGIN, &visitor.url).form(&fields).send().await.unwrap();
@@ -34,7 +34,7 @@ async fn download(visitor: &Visitor) -> Vec<u8> {
 }
 
 /// Sends the form of an upload, as a browser does.
-async fn upload(visitor: &Visitor, file: &[u8], passphrase: &str) -> Page {
+pub async fn upload(visitor: &Visitor, file: &[u8], passphrase: &str) -> Page {
     let fields = [("file_passphrase", passphrase)];
     visitor.upload(&format!("{BACKUP}/restore"), &fields, file).await
 }

@@ -490,6 +490,7 @@ async fn saves_at_once_of_different_fields_are_all_kept() {
         ("requests_per_minute", "601"),
         ("shared_code_limit", "501"),
         ("terms", "Be kind."),
+        ("forget_after_days", "30"),
         ("cards_work_once", "on"),
     ];
     for saved in join_all(
@@ -510,6 +511,7 @@ async fn saves_at_once_of_different_fields_are_all_kept() {
         ("requests_per_minute", now.requests_per_minute.to_string()),
         ("shared_code_limit", now.shared_code_limit.to_string()),
         ("terms", now.terms),
+        ("forget_after_days", now.forget_after_days.unwrap_or_default().to_string()),
         ("cards_work_once", if now.cards_work_once { "on" } else { "off" }.to_owned()),
     ];
     assert_eq!(stored.each_ref().map(|(field, value)| (*field, value.as_str())), typed);

@@ -13,6 +13,7 @@ pub(crate) mod confirm;
 mod entra;
 mod entra_refused;
 mod events;
+mod forget;
 mod frame;
 pub(crate) mod harness;
 mod held;

@@ -57,6 +57,7 @@ async fn fill(store: &Store) {
     draft.shared_code = Some("spring2026".into());
     draft.cards_work_once = true;
     draft.terms = "Be *kind*.".into();
+    draft.forget_after_days = Some(30);
     let event = store.save_event(&draft).await.unwrap();
     event::control::set_active(&store.db, &store.by, &event.id, false).await.unwrap();
     event::control::set_registration(&store.db, &store.by, &event.id, false).await.unwrap();
@@ -262,6 +263,7 @@ async fn hostile_entries_are_refused_by_name(store: Store) {
         ("/events/0/shared_code", json!("a b"), "event", "shared_code"),
         ("/events/0/registration", json!("everybody"), "event", "registration"),
         ("/events/0/first_active_at", json!(-1), "event", "first_active_at"),
+        ("/events/0/forget_after_days", json!(0), "event", "forget_after_days: must be"),
         ("/events/0/terms", json!(long), "event", "terms: has more than 8192"),
         ("/events/0/resources/0", json!("another's"), "event", "links a resource"),
         ("/resources/0/deployment", json!(".."), "resource", "deployment: may hold"),

@@ -94,6 +94,7 @@ async fn saving_tells_created_updated_and_unchanged(store: Store) {
         Draft { registration: "closed".into(), ..draft.clone() },
         Draft { cards_work_once: true, ..draft.clone() },
         Draft { terms: "Be kind.".into(), ..draft.clone() },
+        Draft { forget_after_days: Some(30), ..draft.clone() },
         Draft { active: false, ..draft.clone() },
     ] {
         assert_eq!(save(changed).await.outcome, Outcome::Updated);

@@ -10,6 +10,7 @@ mod claim_code;
 mod entra_account;
 mod event;
 mod event_control;
+mod forget;
 pub(crate) mod harness;
 mod master_key;
 mod mcp_session;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::Result;
 use crate::catalog::attendee::Attendee;
+use crate::catalog::attendee::anonymous;
 use crate::catalog::attendee::backup::{AttendeeRecord, CardRecord};
 use crate::catalog::attendee::card;
 use crate::catalog::limits::LARGEST_CAP;
@@ -113,6 +114,11 @@ impl AttendeeCopy {
         let used = self.used.map_or(0, |used| used.requests);
         number("used", used, 0..=LARGEST_CAP)?;
         self.card.as_ref().map_or(Ok(()), CardCopy::check)
+    }
+
+    /// Whether nothing in it tells who they were.
+    pub fn is_anonymous(&self) -> bool {
+        self.display_name.is_empty() && self.user_id.starts_with(anonymous::PREFIX)
     }
 
     /// The code of their card.

@@ -44,6 +44,7 @@ fn from_1_to_2(archive: &mut Value) {
         let was_on = is_used || event["active"] == json!(true);
         set(event, "cards_work_once", json!(true));
         set(event, "terms", json!(""));
+        set(event, "forget_after_days", Value::Null);
         set(event, "first_active_at", if was_on { made_at.clone() } else { Value::Null });
     }
     for attendee in entries(archive, "attendees") {

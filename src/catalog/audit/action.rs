@@ -15,6 +15,7 @@ pub enum Action {
     ClosedRegistration,
     ReopenedRegistration,
     RanPreflight,
+    Forgot,
     IssuedKeys,
 
     SwitchedOn,
@@ -58,6 +59,7 @@ impl Action {
             Action::RaisedCap => "raised the cap",
             Action::ClosedRegistration => "closed registration",
             Action::ReopenedRegistration => "reopened registration",
+            Action::Forgot => "forgot",
             Action::RanPreflight => "ran the pre-flight of",
             Action::IssuedKeys => "issued",
             Action::SwitchedOn => "switched on",

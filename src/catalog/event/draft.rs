@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fields::Draft;
+use super::forget::FORGET_AFTER_DAYS;
 use super::registration::Registration;
 use super::window::Window;
 use crate::catalog::digest::hex;
@@ -64,6 +65,7 @@ impl Draft {
             self.code().map(drop),
             Registration::parse(&self.registration).map(drop),
             check_markdown("terms", &self.terms),
+            self.check_forget_after_days(),
             self.check_resources(),
         ];
         rules.into_iter().chain(numbers).chain(rest).filter_map(Result::err).collect()
@@ -128,6 +130,11 @@ impl Draft {
             return Err(wrong_code());
         }
         Ok(code)
+    }
+
+    fn check_forget_after_days(&self) -> Result<()> {
+        let days = self.forget_after_days;
+        days.map_or(Ok(()), |days| number("forget_after_days", days, FORGET_AFTER_DAYS))
     }
 
     fn check_resources(&self) -> Result<()> {

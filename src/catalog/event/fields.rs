@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::registration::Registration;
 use crate::catalog::given::given;
 use crate::catalog::secret::{exposed, exposed_if_given};
-use crate::catalog::whole::whole_or_null;
+use crate::catalog::whole::{given_whole, whole_or_null};
 
 /// Each field is written as `name: type = value of a new event`. Attributes apply to both
 /// types; one after `@draft` or `@changes` applies to that type only.
@@ -45,7 +45,7 @@ macro_rules! fields {
         }
 
         /// Changes to an event. A field that is left out keeps its value, and so does one that is
-        /// `null`, save for `shared_code`. The event must begin before it ends.
+        /// `null`, save for `shared_code` and `forget_after_days`. The event must begin before it ends.
         #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         #[schema(as = EventFields)]
@@ -119,4 +119,9 @@ fields! {
     /// Markdown: the terms of use that attendees agree to. Empty: a short text that names the
     /// organiser.
     terms: String = String::new(),
+    /// How many days after the end names, keys and other personal data of attendees are removed;
+    /// `null`: never.
+    @changes #[serde(default, deserialize_with = "given_whole")]
+    @changes #[schema(value_type = Option<u32>)]
+    forget_after_days: Option<u32> = None,
 }

@@ -53,9 +53,13 @@ pub struct Event {
     pub cards_work_once: bool,
     /// Markdown, as it was entered: empty for the usual text.
     pub terms: String,
+    /// Days after the end on which the personal data of attendees is removed; `None`: never.
+    pub forget_after_days: Option<u32>,
     pub active: bool,
     /// When it was first switched on, in UTC milliseconds; `None`: it is a draft.
     pub first_active_at: Option<i64>,
+    /// When personal data of attendees was last removed, in UTC milliseconds.
+    pub forgotten_at: Option<i64>,
     /// In the owner's order, inactive ones included; without those that cannot be read.
     pub resources: Vec<Arc<Resource>>,
     /// Ids of all linked resources, in the owner's order.
@@ -64,7 +68,7 @@ pub struct Event {
 
 /// The columns that saving writes, in the order in which it binds them; id, owner and
 /// times are beside them.
-const WRITTEN: [&str; 20] = [
+const WRITTEN: [&str; 21] = [
     "name",
     "description",
     "organizer_name",
@@ -84,6 +88,7 @@ const WRITTEN: [&str; 20] = [
     "registration",
     "cards_work_once",
     "terms",
+    "forget_after_days",
     "active",
 ];
 
@@ -97,7 +102,7 @@ fn place(id: &str) -> Place<'_> {
 /// A statement that selects what [`Event::open`] reads; `rest` follows the table.
 pub(super) fn select(rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
-        "select id, owner_id, {}, first_active_at,
+        "select id, owner_id, {}, first_active_at, forgotten_at,
             (select count(*) from registration_stop where event_id = event.id) as stopped
          from event {rest}",
         WRITTEN.join(", ")
@@ -137,6 +142,7 @@ pub(super) async fn write(
         .bind(valid.registration.as_str())
         .bind(i64::from(draft.cards_work_once))
         .bind(&draft.terms)
+        .bind(draft.forget_after_days.map(i64::from))
         .bind(i64::from(draft.active))
         .bind(by.at)
         .execute(&mut **tx)
@@ -157,6 +163,7 @@ pub(super) async fn note_active(tx: &mut Tx, id: &str, at: i64) -> Result<()> {
 impl Event {
     pub(super) fn open(vault: &Vault, row: &AnyRow) -> Result<Self> {
         let id = row.text("id")?;
+        let forget_after: Option<i64> = row.try_get("forget_after_days")?;
         let shared_code = match row.try_get::<Option<String>, _>(SHARED_CODE)? {
             Some(sealed) => Some(vault.open(place(&id), &sealed)?),
             None => None,
@@ -183,8 +190,10 @@ impl Event {
             is_registration_stopped: row.int("stopped")? > 0,
             cards_work_once: row.flag("cards_work_once")?,
             terms: row.text("terms")?,
+            forget_after_days: forget_after.map(|_| row.count("forget_after_days")).transpose()?,
             active: row.flag("active")?,
             first_active_at: row.try_get("first_active_at")?,
+            forgotten_at: row.try_get("forgotten_at")?,
             resources: Vec::new(),
             links: Vec::new(),
             id,
@@ -234,6 +243,7 @@ impl Event {
             && self.registration == valid.registration
             && self.cards_work_once == draft.cards_work_once
             && self.terms == draft.terms
+            && self.forget_after_days == draft.forget_after_days
             && self.active == draft.active
             && self.links == draft.resources
     }
@@ -262,6 +272,7 @@ impl From<&Event> for Draft {
             registration: event.registration.as_str().into(),
             cards_work_once: event.cards_work_once,
             terms: event.terms.clone(),
+            forget_after_days: event.forget_after_days,
             active: event.active,
         }
     }

@@ -206,8 +206,8 @@ impl<'a> Namesakes<'a> {
 
 /// What the file cannot say stays as it is stored. So does what it leaves out of that which is
 /// changed in the room: the window, the caps, whether registration is closed, and whether the
-/// event is switched on; and how cards work and the terms of
-/// use, which earlier files do not say.
+/// event is switched on; and how cards work, the terms of
+/// use and when personal data is removed, which earlier files do not say.
 fn planned_event(
     entry: &workshop::Event,
     stored: Option<&StoredEvent>,
@@ -230,6 +230,7 @@ fn planned_event(
         registration: entry.registration.clone(),
         cards_work_once: entry.cards_work_once,
         terms: entry.terms.clone(),
+        forget_after_days: entry.forget_after_days.map(|days| (days > 0).then_some(days)),
         active: entry.active,
         ..event::Changes::default()
     };

@@ -42,6 +42,9 @@ pub struct Event {
     registration: String,
     cards_work_once: bool,
     terms: String,
+    forget_after_days: Option<u32>,
+    /// When personal data of attendees was last removed.
+    forgotten_at: Option<String>,
     active: bool,
 }
 
@@ -69,6 +72,8 @@ impl From<&event::Event> for Event {
             registration: event.registration.as_str().to_owned(),
             cards_work_once: event.cards_work_once,
             terms: event.terms.clone(),
+            forget_after_days: event.forget_after_days,
+            forgotten_at: event.forgotten_at.map(rfc3339),
             active: event.active,
         }
     }

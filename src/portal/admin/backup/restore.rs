@@ -113,6 +113,8 @@ struct Preview {
     new_keys: String,
     /// Cards that do not come back, in words; empty where all do.
     lost_cards: String,
+    /// Names of events whose personal data was removed here, and would come back.
+    names_back: Vec<String>,
     notes: Vec<String>,
     note_count: usize,
     /// Whether another plan was shown before, which does not hold any more.
@@ -168,6 +170,10 @@ impl Preview {
                 0 => String::new(),
                 count => counted(count, "card stays", "cards stay"),
             },
+            names_back: (archive.events.iter().enumerate())
+                .filter(|(at, _)| plan.names_back.contains(at))
+                .map(|(_, copy)| copy.fields.name.clone())
+                .collect(),
             notes: notes.map(|note| note.chars().take(400).collect()).collect(),
             note_count: archive.notes.len(),
             has_changed,

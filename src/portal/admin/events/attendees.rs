@@ -76,8 +76,8 @@ pub struct Asked {
     page: String,
 }
 
-fn tabs(event: &Event) -> Tabs {
-    Tabs::of(event, Tab::Attendees)
+fn tabs(site: &Site, event: &Event) -> Tabs {
+    Tabs::of(event, Tab::Attendees, site.clock.now_ms())
 }
 
 fn path(event_id: &str) -> String {
@@ -108,7 +108,7 @@ async fn list<'a>(
     let part = listing::page(&site.db, owner, id, today, &asked.q, rows).await?;
     Ok(Attendees {
         frame: me.frame(Section::Events),
-        tabs: tabs(&event),
+        tabs: tabs(site, &event),
         path: path(id),
         search: asked.q.trim(),
         is_empty: part.all == 0 && asked.q.trim().is_empty(),

@@ -57,6 +57,8 @@ pub struct Typed {
     pub cards_work_once: Option<String>,
     #[serde(default)]
     pub terms: String,
+    #[serde(default)]
+    pub forget_after_days: String,
     pub active: Option<String>,
 }
 
@@ -85,6 +87,9 @@ impl From<&Draft> for Typed {
             registration: draft.registration.clone(),
             cards_work_once: draft.cards_work_once.then(|| "on".to_owned()),
             terms: draft.terms.clone(),
+            forget_after_days: draft
+                .forget_after_days
+                .map_or(String::new(), |days| days.to_string()),
             active: draft.active.then(|| "on".to_owned()),
         }
     }
@@ -133,6 +138,10 @@ impl Typed {
             }
             number
         };
+        let days = match self.forget_after_days.trim() {
+            "" => Some(None),
+            text => text.parse().ok().map(Some),
+        };
         let typed = Changes {
             name: Some(self.name.clone()),
             // Browsers end lines in their own way.
@@ -151,10 +160,14 @@ impl Typed {
             registration: Some(self.registration.clone()),
             cards_work_once: Some(self.cards_work_once.is_some()),
             terms: Some(self.terms.replace("\r\n", "\n")),
+            forget_after_days: days,
             active: Some(self.active.is_some()),
             // Not in the form: what is stored, or what a new one has.
             ..Changes::default()
         };
+        if days.is_none() {
+            problems.add("forget_after_days", event::days_rule());
+        }
         let id = (!self.id.is_empty()).then(|| self.id.clone());
         let draft = typed.over(Draft { id, ..over });
         if let Err(reason) = self.numbered().in_order() {

@@ -77,9 +77,8 @@ impl Row {
 
     /// The event's other pages, with their addresses.
     fn others(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let tabs = super::Tabs::of(&self.event, Tab::Event);
         let others = Tab::ALL.iter().filter(|tab| **tab != Tab::Event);
-        others.map(move |tab| (tab.name(), tabs.path(*tab)))
+        others.map(|tab| (tab.name(), tab.path(&self.event.id)))
     }
 }
 

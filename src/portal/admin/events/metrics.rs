@@ -71,7 +71,7 @@ pub async fn show(
     points.truncate(MOMENTS);
     page::ok(&Metrics {
         frame: me.frame(Section::Events),
-        tabs: Tabs::of(&event, Tab::Metrics),
+        tabs: Tabs::of(&event, Tab::Metrics, site.clock.now_ms()),
         figures: figures(&site, &event, now).await?,
         charts,
         points,

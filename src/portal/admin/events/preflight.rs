@@ -67,11 +67,17 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
     let event = event::get(&site.db, &site.vault, &me.owner.id, &id).await?;
     let run = site.preflights.last(&event.owner_id, &event.id);
     let tries = tries(&event, run.as_ref());
-    page::ok(&preflight(&me, &event, run, tries))
+    page::ok(&preflight(&site, &me, &event, run, tries))
 }
 
-fn preflight(me: &SignedIn, event: &Event, run: Option<Run>, tries: Vec<Try>) -> Preflight {
-    let tabs = Tabs::of(event, Tab::PreFlight);
+fn preflight(
+    site: &Site,
+    me: &SignedIn,
+    event: &Event,
+    run: Option<Run>,
+    tries: Vec<Try>,
+) -> Preflight {
+    let tabs = Tabs::of(event, Tab::PreFlight, site.clock.now_ms());
     let frame = me.frame(Section::Events);
     Preflight { frame, tabs, time_zone: event.time_zone.clone(), run, tries }
 }
@@ -126,7 +132,7 @@ pub async fn start(
     let mut tries = tries(&event, run.as_ref());
     let calls = take(&mut tries, typed)?;
     if tries.iter().any(Try::is_wrong) {
-        return page::unprocessable(&preflight(&me, &event, run, tries));
+        return page::unprocessable(&preflight(&site, &me, &event, run, tries));
     }
     let names: Vec<_> = tries
         .iter()

@@ -99,7 +99,7 @@ pub async fn show(State(site): State<Site>, me: SignedIn, Path(id): Path<String>
     let now = site.clock.now_ms();
     page::ok(&Room {
         frame: me.frame(Section::Events),
-        tabs: Tabs::of(&event, Tab::Room),
+        tabs: Tabs::of(&event, Tab::Room, site.clock.now_ms()),
         state: RoomState::of(&event, now),
         until: until(&event, now),
         figures: figures(&site, &event, now).await?,

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::amend::{Result, add, object, operations};
 use crate::catalog::attendee::MAX_ISSUED;
-use crate::catalog::event::{self, MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, Registration};
+use crate::catalog::event::{
+    self, FORGET_AFTER_DAYS, MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, Registration,
+};
 use crate::catalog::limits::{CAP, NAME, PERSON};
 use crate::catalog::owner::Role;
 use crate::catalog::pattern;
@@ -59,7 +61,8 @@ fn registrations() -> [&'static str; 2] {
     [Registration::SHARED_CODE, Registration::CLOSED].map(Registration::as_str)
 }
 
-fn of_events() -> [(&'static str, Value); 18] {
+fn of_events() -> [(&'static str, Value); 19] {
+    let days = FORGET_AFTER_DAYS;
     [
         ("id", json!({"pattern": pattern::EVENT_ID})),
         ("name", line(NAME)),
@@ -91,6 +94,7 @@ fn of_events() -> [(&'static str, Value); 18] {
         ("shared_code_limit", cap()),
         ("registration", one_of(registrations())),
         ("terms", json!({"maxLength": MAX_MARKDOWN, "pattern": pattern::OPTIONAL_TEXT})),
+        ("forget_after_days", json!({"minimum": days.start(), "maximum": days.end()})),
     ]
 }
 
@@ -223,6 +227,7 @@ fn answers(document: &mut Value) -> Result<()> {
     let event = [
         ("starts_at", time.clone()),
         ("ends_at", time.clone()),
+        ("forgotten_at", time.clone()),
         ("registration", words(registrations().to_vec())),
     ];
     fields(document, "Event", &event)?;

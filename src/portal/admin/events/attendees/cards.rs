@@ -89,7 +89,7 @@ pub async fn make(
         id => For::One(id),
     };
     let made = claim::make_cards(&site.db, &site.vault, &me.actor(), &id, whom).await?;
-    sheet::page(&visitor, &me, event, made, true).await
+    sheet::page(&site, &visitor, &me, event, made, true).await
 }
 
 /// Cards that there are already: a part of all, or one attendee's.
@@ -131,7 +131,7 @@ pub async fn again(
         return Err(Error::Conflict { reason: reason.to_owned() }.into());
     }
     note(&site, &me, &event.id, &cards).await?;
-    sheet::page(&visitor, &me, event, cards, false).await
+    sheet::page(&site, &visitor, &me, event, cards, false).await
 }
 
 /// Notes that codes were handed out.

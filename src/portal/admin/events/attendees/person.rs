@@ -72,7 +72,7 @@ async fn person(site: &Site, me: &SignedIn, event: &str, id: &str) -> Result<Per
     let event = event::get(&site.db, &site.vault, &me.owner.id, event).await?;
     Ok(Person {
         frame: me.frame(Section::Events),
-        tabs: tabs(&event),
+        tabs: tabs(site, &event),
         list: path(&event.id),
         cap: who.attendee.daily_request_cap.map_or(String::new(), |cap| cap.to_string()),
         who,

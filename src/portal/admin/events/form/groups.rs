@@ -47,5 +47,6 @@ pub(super) const GROUPS: &[&[Field<Typed>]] = &[
         value: |form| form.terms.replace("\r\n", "\n"),
         take: |form, from| form.terms.clone_from(&from.terms),
     }],
+    &[text_field!(forget_after_days, "Remove personal data")],
     &[check_field!(active, "Active")],
 ];

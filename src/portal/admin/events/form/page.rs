@@ -93,7 +93,7 @@ impl<'a> EventPage<'a> {
             frame: me.frame(Section::Events),
             title,
             action: format!("{PATH}/{last}"),
-            tabs: stored.map(|event| Tabs::of(event, Tab::Event)),
+            tabs: stored.map(|event| Tabs::of(event, Tab::Event, site.clock.now_ms())),
             typed,
             shared_code: typed.shared_code.expose_secret(),
             code_hint: code_hint()?,

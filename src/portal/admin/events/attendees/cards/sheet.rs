@@ -8,6 +8,7 @@ use super::super::{path, tabs};
 use crate::catalog::attendee::card::PrintedCard;
 use crate::catalog::event::Event;
 use crate::clock;
+use crate::portal::Site;
 use crate::portal::admin::events::Tabs;
 use crate::portal::error::PageError;
 use crate::portal::page::{self, Answer, Frame, Section};
@@ -42,6 +43,7 @@ pub(super) fn claim_page(visitor: &Visitor) -> String {
 
 /// The sheet as a page.
 pub(super) async fn page(
+    site: &Site,
     visitor: &Visitor,
     me: &SignedIn,
     event: Event,
@@ -59,7 +61,7 @@ pub(super) async fn page(
     let cards = tokio::task::spawn_blocking(drawn).await.map_err(PageError::internal)??;
     page::ok(&Sheet {
         frame: me.frame(Section::Events),
-        tabs: tabs(&event),
+        tabs: tabs(site, &event),
         list: path(&event.id),
         event,
         claim_page,

@@ -1,0 +1,106 @@
+//! Attendees about whom nothing personal is stored any more. Their rows stay, because figures name
+//! them by their ids, but say neither who they were nor let anybody in.
+
+use secrecy::ExposeSecret;
+use sqlx::AssertSqlSafe;
+
+use super::key::{self, new_api_key, place};
+use crate::catalog::seal::Vault;
+use crate::catalog::{Noun, Result, change, new_id};
+use crate::db::{Columns, Tx};
+
+/// How their user ids begin.
+pub const PREFIX: &str = "gone:";
+
+/// Attendees of one transaction.
+const BATCH: u32 = 100;
+
+/// What belongs to an attendee and is removed as a whole.
+const ROWS: [&str; 3] = ["claim_code", "continue_code", "attendee_session"];
+
+/// Makes a batch of an event's attendees anonymous; `false` where all of them are.
+pub(in crate::catalog) async fn make_some(
+    tx: &mut Tx,
+    vault: &Vault,
+    event_id: &str,
+) -> Result<bool> {
+    let statement = format!(
+        "select id, user_id from attendee
+         where event_id = $1 and (user_id not like '{PREFIX}%' or display_name <> '')
+         order by id limit {BATCH}"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(event_id).fetch_all(&mut **tx).await?;
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id = row.text("id")?;
+        make(tx, vault, &id, &row.text("user_id")?).await?;
+        ids.push(id);
+    }
+    // Their keys are cached by replicas.
+    let changed: Vec<&str> = ids.iter().map(String::as_str).collect();
+    change::record_all(tx, Noun::Attendee, &changed).await?;
+    Ok(!ids.is_empty())
+}
+
+async fn make(tx: &mut Tx, vault: &Vault, id: &str, user_id: &str) -> Result<()> {
+    let (anonymous, key) = (format!("{PREFIX}{}", new_id()), new_api_key()?);
+    sqlx::query(
+        "update attendee set user_id = $2, display_name = '', api_key_sealed = $3, key_digest = $4,
+            last_error = null, last_error_at = null, terms_accepted_at = null
+         where id = $1",
+    )
+    .bind(id)
+    .bind(&anonymous)
+    .bind(vault.seal(place(id), key.expose_secret())?)
+    .bind(key::digest(vault, key.expose_secret()).hex())
+    .execute(&mut **tx)
+    .await?;
+    for table in ROWS {
+        let statement = format!("delete from {table} where attendee_id = $1");
+        sqlx::query(AssertSqlSafe(statement)).bind(id).execute(&mut **tx).await?;
+    }
+    // Ended sessions keep others out of their ids, whoever had them.
+    sqlx::query("update mcp_session set attendee_id = $2 where attendee_id = $1")
+        .bind(id)
+        .bind(&anonymous)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "update audit set actor = replace(actor, $2, $3), detail = replace(detail, $2, $3)
+         where noun = 'attendee' and noun_id = $1",
+    )
+    .bind(id)
+    .bind(user_id)
+    .bind(&anonymous)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes what is kept of those who were deleted from the event.
+pub(in crate::catalog) async fn remove_tombstones(
+    tx: &mut Tx,
+    owner_id: &str,
+    event_id: &str,
+) -> Result<()> {
+    let user_ids: Vec<String> =
+        sqlx::query_scalar("delete from deleted_attendee where event_id = $1 returning user_id")
+            .bind(event_id)
+            .fetch_all(&mut **tx)
+            .await?;
+    for user_id in &user_ids {
+        sqlx::query(
+            "update audit set detail = replace(detail, $2, $3)
+             where owner_id = $1 and noun = 'attendee' and detail like $4",
+        )
+        .bind(owner_id)
+        .bind(user_id)
+        .bind(format!("{PREFIX}{}", new_id()))
+        .bind(format!("{user_id} of %"))
+        .execute(&mut **tx)
+        .await?;
+    }
+    // Replicas remember by the user id that nobody is to be admitted.
+    let changed: Vec<&str> = user_ids.iter().map(String::as_str).collect();
+    change::record_all(tx, Noun::Attendee, &changed).await
+}
