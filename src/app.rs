@@ -2,6 +2,7 @@
 //! plane on top of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Handle;
@@ -18,6 +19,11 @@ use crate::identity::entra::Entra;
 use crate::oauth::Oauth;
 use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
+use crate::turns::{Bounds, Turns};
+
+/// Each holds a turn of the portal's visitors while a server is asked.
+const TRYOUTS: Bounds =
+    Bounds { at_once: 32, each: 1, waiting: 64, waiting_each: 1, patience: Duration::from_secs(5) };
 
 pub struct App {
     pub config: Config,
@@ -30,6 +36,8 @@ pub struct App {
     pub plane: Arc<DataPlane>,
     pub health: Arc<Health>,
     pub preflights: Preflights,
+    /// Calls that attendees make on their page, by attendee.
+    pub(crate) tryouts: Turns<String>,
 }
 
 impl App {
@@ -64,6 +72,7 @@ impl App {
             health,
             plane,
             preflights,
+            tryouts: Turns::new(TRYOUTS),
         }))
     }
 }

@@ -38,4 +38,5 @@ pub mod snippets;
 mod spreadsheet;
 mod sync;
 pub mod telemetry;
+mod through_proxy;
 mod turns;

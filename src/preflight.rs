@@ -13,7 +13,6 @@ mod lane;
 mod public_url;
 mod run;
 mod steps;
-mod through_proxy;
 
 use std::collections::HashMap;
 use std::sync::Arc;

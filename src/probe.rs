@@ -5,7 +5,7 @@
 //! sessions), lists the tools, compares its session with a second one and leaves. It reports the exact
 //! reason of a failure and never the backend key. The command line and *Test connection* use it;
 //! calls of attendees do not go through here, but the data plane calls [`constant_session`].
-//! A pre-flight has the same [`Conversation`] by another [`Transport`].
+//! A pre-flight and an attendee's page have the same [`Conversation`] by another [`Transport`].
 
 mod body;
 mod conversation;
@@ -20,7 +20,7 @@ mod transport;
 use url::Url;
 
 pub use self::body::read;
-pub use self::conversation::{Conversation, ToolResult, constant_session};
+pub use self::conversation::{Conversation, Tool, ToolResult, constant_session};
 pub use self::failure::Failure;
 pub use self::report::Report;
 pub use self::transport::{ProbeAnswer, ProbeTarget, Transport};

@@ -43,7 +43,8 @@ pub mod throttle;
 pub mod upkeep;
 pub mod worker;
 
-pub use self::entry::{serve, serve_synthetic};
+pub use self::authenticate::API_KEY;
+pub use self::entry::{serve, serve_inside};
 pub use self::own_usage::{OwnUsage, own_usage};
 pub use self::route::logged;
 pub use self::worker::REQUEST_ID;

@@ -11,6 +11,7 @@ pub mod event;
 pub mod front;
 pub mod join;
 pub mod person;
+pub mod tryout;
 pub mod yours;
 
 use axum::response::{IntoResponse, Redirect, Response};

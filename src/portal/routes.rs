@@ -37,6 +37,7 @@ fn visitors() -> Vec<Route> {
         at("/event/{id}/live").get(attendee::person::live),
         at("/event/{id}/key").get(yours::ask_new_key).post(yours::new_key),
         at("/event/{id}/sign-out").get(yours::ask_sign_out).post(yours::sign_out_everywhere),
+        at("/event/{id}/try/{deployment}").get(attendee::tryout::show).post(attendee::tryout::call),
         at("/event/{id}/continue").get(attendee::continued::show).post(attendee::continued::make),
         at("/event/{id}/not-me").post(attendee::continued::not_me),
         at("/event/{id}/leave").post(yours::leave),

@@ -7,12 +7,12 @@ use http::{HeaderValue, StatusCode};
 
 use super::board::{Board, Lane, Mark, Tick, ToolCall};
 use super::steps::Steps;
-use super::through_proxy::ThroughProxy;
 use crate::catalog::resource::Resource;
 use crate::health;
 use crate::probe::{self, Conversation, Failure, ToolResult, Transport};
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
+use crate::through_proxy::{ThroughProxy, Who};
 
 /// How long one resource may take, whatever it does.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -60,7 +60,7 @@ pub(super) async fn run(
     let steps = Steps::new(board, n);
     let plane = worker.plane.clone();
     let conversation = async {
-        match ThroughProxy::new(worker, who, &resource) {
+        match ThroughProxy::new(worker, Who::Synthetic(who), &resource) {
             Ok(transport) => {
                 if let Some(id) = converse(&steps, &transport, call).await {
                     health::note_constant(&plane.control.db, &resource.id, &id).await;

@@ -48,6 +48,15 @@ pub struct Conversation<'a, T> {
     has_tools: bool,
 }
 
+/// A tool, as its server describes it. Texts are the beginning of what was sent.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    pub name: String,
+    pub description: String,
+    /// The JSON Schema of its arguments, as sent: anything.
+    pub schema: Value,
+}
+
 /// What a tool gave back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolResult {
@@ -114,12 +123,20 @@ impl<'a, T: Transport> Conversation<'a, T> {
     /// # Errors
     /// Why there is no such list.
     pub async fn tools(&self) -> Result<Vec<String>, Failure> {
+        Ok(self.described_tools().await?.into_iter().map(|tool| tool.name).collect())
+    }
+
+    /// The server's tools, in its order.
+    ///
+    /// # Errors
+    /// Why there is no such list.
+    pub async fn described_tools(&self) -> Result<Vec<Tool>, Failure> {
         const METHOD: &str = "tools/list";
-        let mut names = Vec::new();
+        let mut tools = Vec::new();
         let mut params = json!({});
         let mut left = LARGEST_ANSWER;
         if !self.has_tools {
-            return Ok(names);
+            return Ok(tools);
         }
         for _ in 0..MOST_PAGES {
             let answer = self.ask(METHOD, params).await?;
@@ -128,18 +145,26 @@ impl<'a, T: Transport> Conversation<'a, T> {
                 .checked_sub(answer.bytes)
                 .ok_or(Failure::TooMuch { method: METHOD, most: LARGEST_ANSWER })?;
             let result = result(self.target(), METHOD, &answer)?;
-            let tools = result["tools"].as_array().ok_or(Failure::Malformed {
+            let listed = result["tools"].as_array().ok_or(Failure::Malformed {
                 method: METHOD,
                 reason: "it holds no list of tools",
             })?;
-            let listed = tools.iter().filter_map(|tool| tool["name"].as_str());
-            names.extend(listed.map(|name| self.target().plain(name)));
+            tools.extend(listed.iter().filter_map(|tool| self.tool(tool)));
             match result["nextCursor"].as_str() {
                 Some(cursor) => params = json!({"cursor": cursor}),
                 None => break,
             }
         }
-        Ok(names)
+        Ok(tools)
+    }
+
+    fn tool(&self, described: &Value) -> Option<Tool> {
+        let text = |value: &Value| self.target().plain(value.as_str().unwrap_or_default());
+        Some(Tool {
+            name: self.target().plain(described["name"].as_str()?),
+            description: text(&described["description"]),
+            schema: described["inputSchema"].clone(),
+        })
     }
 
     /// Calls one tool.

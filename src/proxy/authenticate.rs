@@ -30,7 +30,8 @@ use crate::catalog::snapshot::Snapshot;
 use crate::clock::Clock;
 use crate::net;
 
-const API_KEY: HeaderName = HeaderName::from_static("api-key");
+/// The header of an attendee's key.
+pub const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// API keys cached at most.
 const CACHED: usize = 65_536;

@@ -2,7 +2,7 @@
 //! authentication, and goes where its route leads. On the way out its answer gets the
 //! headers that all answers have, and the request its line in the log.
 //!
-//! Clients come by [`serve`], the proxy's own synthetic callers by [`serve_synthetic`].
+//! Clients come by [`serve`], calls from inside the process by [`serve_inside`].
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -76,23 +76,27 @@ pub async fn serve(
     response
 }
 
-/// Serves one call of `who`, as [`serve`] does a client's; what would be a refusal to the
-/// client is returned unchanged.
+/// Serves one call from inside the process, as [`serve`] does a client's: that of a synthetic caller
+/// or, where there is `None`, of the attendee whose key is in the request. What would be a refusal to
+/// a client is returned unchanged.
 ///
 /// # Errors
 /// Why the proxy would have refused, or could not forward.
-pub async fn serve_synthetic(
+pub async fn serve_inside(
     worker: &Arc<Worker>,
-    who: &Arc<Synthetic>,
+    synthetic: Option<&Arc<Synthetic>>,
     request: Request<Bytes>,
 ) -> Result<Response<Body>, ProxyError> {
     let (head, body) = request.into_parts();
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut call = Call::new(worker, peer, head, RequestBody::whole(body));
-    call.synthetic = Some(who.clone());
+    call.synthetic = synthetic.cloned();
     let uri = call.head.uri.clone();
     let route = Route::of(uri.path());
     let outcome = answer(&mut call, route, &mut None).await;
+    if let (None, Err(error)) = (synthetic, &outcome) {
+        note_refusal(&call, error);
+    }
     log(&call, route, outcome.as_ref().map_or_else(ProxyError::status, Response::status));
     outcome
 }

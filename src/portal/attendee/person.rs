@@ -11,7 +11,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use self::paste::Server;
-use self::verdict::{Verdict, advice};
+use self::verdict::Verdict;
+pub use self::verdict::advice;
 use super::{Here, path};
 use crate::catalog::attendee::session::{self, AttendeeSession, SignedInBrowser};
 use crate::catalog::attendee::{Attendee, yours};

@@ -1,5 +1,5 @@
-//! The transport that a pre-flight uses: its requests go through the data plane, as an
-//! attendee's do.
+//! A transport whose requests go through the data plane, as those of an attendee's client do: for
+//! pre-flights, and for what attendees try on their page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::catalog::resource::Resource;
@@ -15,17 +16,25 @@ use crate::probe::{Failure, ProbeAnswer, ProbeTarget, Transport, read};
 use crate::proxy::client_body::BoxError;
 use crate::proxy::synthetic::Synthetic;
 use crate::proxy::worker::Worker;
-use crate::proxy::{REQUEST_ID, endpoint_path, serve_synthetic};
+use crate::proxy::{API_KEY, REQUEST_ID, endpoint_path, serve_inside};
 
 /// How long an answer may take: nobody waits as long for a list of tools as for a
 /// tool at work.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-const AGENT: &str = concat!("ai-proxy/", env!("CARGO_PKG_VERSION"), " (pre-flight)");
+const PREFLIGHT: &str = concat!("ai-proxy/", env!("CARGO_PKG_VERSION"), " (pre-flight)");
+const PAGE: &str = concat!("ai-proxy/", env!("CARGO_PKG_VERSION"), " (attendee's page)");
 
-pub(super) struct ThroughProxy {
+/// Who calls.
+pub(crate) enum Who {
+    Synthetic(Arc<Synthetic>),
+    /// The attendee with this API key: admitted, counted and refused like their client.
+    Attendee(SecretString),
+}
+
+pub(crate) struct ThroughProxy {
     worker: Arc<Worker>,
-    who: Arc<Synthetic>,
+    who: Who,
     uri: Uri,
     target: ProbeTarget,
     sent: AtomicU32,
@@ -33,11 +42,10 @@ pub(super) struct ThroughProxy {
 
 impl ThroughProxy {
     /// To the URL that attendees are handed for `resource`.
-    pub(super) fn new(
-        worker: Arc<Worker>,
-        who: Arc<Synthetic>,
-        resource: &Resource,
-    ) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// Resources of its type have no such URL.
+    pub(crate) fn new(worker: Arc<Worker>, who: Who, resource: &Resource) -> Result<Self, Failure> {
         let path = resource.kind.client_path(&resource.deployment);
         let uri = path.and_then(|path| path.parse().ok()).ok_or(ClientError::BadUrl)?;
         let target = direct(&worker, resource);
@@ -78,14 +86,30 @@ impl Transport for ThroughProxy {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-        // By this the calls are told apart in the log, and in that of the backend.
-        let n = self.sent.fetch_add(1, Ordering::Relaxed);
-        if let Ok(id) = HeaderValue::try_from(format!("{}-{n}", self.who.id)) {
-            request.headers_mut().insert(REQUEST_ID, id);
-        }
+        let agent = match self.who {
+            Who::Synthetic(_) => PREFLIGHT,
+            Who::Attendee(_) => PAGE,
+        };
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        let synthetic = match &self.who {
+            Who::Synthetic(synthetic) => {
+                // By this the calls are told apart in the log, and in that of the backend.
+                let n = self.sent.fetch_add(1, Ordering::Relaxed);
+                if let Ok(id) = HeaderValue::try_from(format!("{}-{n}", synthetic.id)) {
+                    request.headers_mut().insert(REQUEST_ID, id);
+                }
+                Some(synthetic)
+            }
+            Who::Attendee(key) => {
+                if let Ok(mut key) = HeaderValue::try_from(key.expose_secret()) {
+                    key.set_sensitive(true);
+                    request.headers_mut().insert(API_KEY, key);
+                }
+                None
+            }
+        };
         let exchange = async {
-            let answered = serve_synthetic(&self.worker, &self.who, request).await;
+            let answered = serve_inside(&self.worker, synthetic, request).await;
             let response = answered
                 .map_err(|error| Failure::Proxy { status: error.status(), code: error.code() })?;
             let (head, body) = response.into_parts();
