@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use ai_proxy::catalog::event::forget;
-use ai_proxy::clock::{DAY_MS, now_ms};
+use ai_proxy::clock::now_ms;
 use http::header::LOCATION;
 
 use crate::backup::{download, upload};
 use crate::harness::Portal;
 use crate::workshop::Workshop;
+
+const DAY_MS: i64 = 86_400_000;
 
 fn wall_clock(ms: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(ms).unwrap().to_zoned(jiff::tz::TimeZone::UTC);

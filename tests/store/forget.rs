@@ -11,7 +11,6 @@ use ai_proxy::catalog::change::{self, Changes};
 use ai_proxy::catalog::event::{self, Draft, Event, control, forget};
 use ai_proxy::catalog::usage::{self, Batch, Figures, UsageKey};
 use ai_proxy::catalog::{Digest, Noun, mcp_session};
-use ai_proxy::clock::DAY_MS;
 
 use crate::harness::{Store, event_draft, on_both};
 
@@ -24,6 +23,7 @@ on_both![
 ];
 
 const DAYS: u32 = 30;
+const DAY_MS: i64 = 86_400_000;
 
 /// An event that ended at the start of 2021.
 async fn ended(store: &Store, days: Option<u32>) -> Event {
