@@ -128,6 +128,27 @@ async fn people_join_under_any_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_joins_agrees_to_the_terms_that_the_page_shows() {
+    let portal = Portal::start().await;
+    portal.administrator("Ada").await;
+    let workshop = Workshop::of(&portal, "Ada").await;
+    let usual = shared_event(&workshop, |_| {}).await;
+    let own = shared_event(&workshop, |draft| draft.terms = "Be *kind*.".into()).await;
+    for (event, terms) in [(&usual, "Keep your API key private."), (&own, "Be kind.")] {
+        let guest = portal.visitor();
+        let page = guest.get(&format!("/event/{event}")).await;
+        assert!(page.text("#terms").contains(terms), "{}", page.body);
+        assert_eq!(page.attribute("form a", "href").as_deref(), Some("#terms"));
+        join(&guest, event, CODE, "Grace").await;
+        let page = guest.get(&format!("/event/{event}")).await;
+        assert!(page.text("#terms").contains(terms), "{}", page.body);
+        assert!(page.text("#terms").contains("You agreed to them on"), "{}", page.body);
+    }
+    let agreed = "select count(*) from attendee where terms_accepted_at is not null";
+    assert_eq!(workshop.number(agreed).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_typed_name_proves_nothing() {
     let portal = Portal::start().await;
     portal.administrator("Ada").await;

@@ -72,6 +72,13 @@ async fn everything_personal_goes_and_figures_stay(store: Store) {
              select attendee_id, 'd', digest, 1 from attendee_session",
         )
         .await;
+    store
+        .execute(
+            "insert into oauth_grant
+                (id, attendee_id, client_id, client_name, redirect_host, created_at)
+             select 'g', attendee_id, 'c', 'Claude', 'h', 1 from attendee_session",
+        )
+        .await;
     terms::accept(&store.db, &id, 1).await.unwrap();
     attendee::set_active(&store.db, &store.by, &id, false).await.unwrap();
     store.execute("update attendee set last_error = 'event_ended', last_error_at = 1").await;
@@ -121,6 +128,7 @@ async fn everything_personal_goes_and_figures_stay(store: Store) {
         "select count(*) from claim_code",
         "select count(*) from attendee_session",
         "select count(*) from continue_code",
+        "select count(*) from oauth_grant",
         "select count(*) from deleted_attendee",
     ] {
         assert_eq!(store.number(left).await, 0, "{left}");

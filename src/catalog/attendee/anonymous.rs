@@ -16,7 +16,7 @@ pub const PREFIX: &str = "gone:";
 const BATCH: u32 = 100;
 
 /// What belongs to an attendee and is removed as a whole.
-const ROWS: [&str; 3] = ["claim_code", "continue_code", "attendee_session"];
+const ROWS: [&str; 4] = ["claim_code", "continue_code", "attendee_session", "oauth_grant"];
 
 /// Makes a batch of an event's attendees anonymous; `false` where all of them are.
 pub(in crate::catalog) async fn make_some(

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::Visitor;
-use crate::portal::{Site, markdown, times};
+use crate::portal::{Site, markdown, terms, times};
 
 /// What was typed into the form of the shared code, and what is wrong with it.
 #[derive(Default)]
@@ -31,6 +31,8 @@ struct Shown {
     window: String,
     /// As HTML.
     description: String,
+    /// The terms of use, as HTML.
+    terms: String,
     /// The form of the shared code, where people can join with it now.
     ways: Option<Ways>,
     path: String,
@@ -81,6 +83,7 @@ pub fn page(here: Here, ways: Ways) -> Answer {
     let shown = Shown {
         window: times::window(event.starts_at, event.ends_at, &event.time_zone),
         description: markdown::to_html(&event.description),
+        terms: terms::terms(&event),
         ways: can_join.then_some(ways),
         path: path(&event.id),
         event,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::event::{self, Ways};
 use super::{Here, path};
 use crate::catalog::attendee::session::Way;
-use crate::catalog::attendee::{self, Joined};
+use crate::catalog::attendee::{self, Joined, terms};
 use crate::catalog::event::{Event, EventState, Shut};
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -69,7 +69,13 @@ pub async fn submit(
     let here = Here::find(&site, visitor, &id).await?;
     let code = typed.code.expose_secret().trim();
     match enter(&site, &here, code, typed.name.trim(), typed.is_me.is_some()).await? {
-        Entered::In { attendee_id, way } => here.let_in(&site, &attendee_id, way).await,
+        Entered::In { attendee_id, way } => {
+            if way == Way::Joined {
+                // The form says that they agree to the terms by joining.
+                terms::accept(&site.db, &attendee_id, here.now).await?;
+            }
+            here.let_in(&site, &attendee_id, way).await
+        }
         Entered::Theirs => Ok(Redirect::to(&path(&here.event.id)).into_response()),
         Entered::Known(name) => page::with_status(
             StatusCode::CONFLICT,

@@ -22,7 +22,7 @@ use crate::catalog::quota;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::Visitor;
-use crate::portal::{Site, markdown, times};
+use crate::portal::{Site, markdown, terms, times};
 
 /// How a person fares, and how much of their cap is left: what is kept fresh while they look.
 struct Standing {
@@ -80,6 +80,9 @@ struct Person {
     window: String,
     /// As HTML.
     description: String,
+    /// The terms of use, as HTML, and when they agreed to them.
+    terms: String,
+    terms_accepted_at: Option<i64>,
     name: String,
     standing: Standing,
     key: Key,
@@ -140,6 +143,8 @@ pub async fn show(site: &Site, here: Here, session: AttendeeSession, since: Opti
         standing: Standing::find(site, &event, state, attendee, since).await?,
         window: times::window(event.starts_at, event.ends_at, &event.time_zone),
         description: markdown::to_html(&event.description),
+        terms: terms::terms(&event),
+        terms_accepted_at: attendee.terms_accepted_at,
         name: attendee.display_name.clone(),
         key,
         servers,
