@@ -31,7 +31,7 @@ pub use draft::{MAX_CODE, MAX_LINKED, MAX_MARKDOWN, MIN_NEW_CODE, propose_code};
 pub use fields::{Changes, Draft};
 pub use forget::{FORGET_AFTER_DAYS, days_rule};
 pub use id::{Standing, id_in, standing};
-pub use registration::{Registration, Shut};
+pub use registration::{JoinBy, Registration, Shut};
 pub use row::Event;
 pub(super) use row::{SHARED_CODE, TABLE};
 pub use state::EventState;

@@ -36,6 +36,10 @@ pub(crate) const TIME_ZONE: &str = "^[A-Za-z0-9_+/-]+$";
 
 pub(crate) const SHARED_CODE: &str = "^[A-Za-z0-9]*$";
 
+/// The words of the ways to join, or the one for none.
+pub(crate) const REGISTRATION: &str =
+    "^(?:closed|(?:shared-code|github)(?:, ?(?:shared-code|github))*)$";
+
 /// A segment of a path, and neither `.` nor `..`.
 pub(crate) const DEPLOYMENT: &str =
     r"^(?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-]|\.\.[A-Za-z0-9._-])[A-Za-z0-9._-]*$";
@@ -111,6 +115,7 @@ mod tests {
             // Short ones, which need not be thrown away for their length.
             email in taken(&EMAIL.replace('+', "{1,20}").replace(")*", "){0,3}")),
             code in "[A-Za-z0-9]{8,64}",
+            registration in taken(REGISTRATION),
         ) {
             let email: String = email;
             prop_assume!(email.chars().count() <= PERSON);
@@ -119,6 +124,7 @@ mod tests {
                 description,
                 organizer_email: email,
                 shared_code: Some(code.into()),
+                registration,
                 ..event()
             };
             prop_assert!(draft.check().is_ok(), "{:?}", draft.check());

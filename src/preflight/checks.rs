@@ -3,7 +3,7 @@
 use super::board::{Board, Mark, Tick};
 use super::public_url;
 use crate::catalog::attendee;
-use crate::catalog::event::{Event, Shut};
+use crate::catalog::event::{Event, JoinBy, Shut};
 use crate::clock::in_words;
 use crate::proxy::plane::DataPlane;
 
@@ -83,16 +83,14 @@ async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
         n => format!("{n} people have keys"),
     };
     let has_none = known.is_empty();
-    match (&event.shared_code, event.shut()) {
-        (Some(_), None) => {
-            let most = event.shared_code_limit;
-            (Mark::Good, format!("{have_keys}; up to {most} can join with the shared code"))
-        }
-        (_, Some(Shut::Stopped)) if has_none => {
+    let ways = ways(event);
+    match event.shut() {
+        None if !ways.is_empty() => (Mark::Good, format!("{have_keys}; {}", ways.join(", and "))),
+        Some(Shut::Stopped) if has_none => {
             (Mark::Bad, "nobody has a key and registration is closed. Reopen it".to_owned())
         }
-        (_, Some(Shut::Stopped)) => (Mark::Warning, format!("{have_keys}; registration is closed")),
-        (Some(_), Some(Shut::Closed)) => {
+        Some(Shut::Stopped) => (Mark::Warning, format!("{have_keys}; registration is closed")),
+        Some(Shut::Closed) if event.shared_code.is_some() => {
             let mark = if has_none { Mark::Bad } else { Mark::Warning };
             let said = format!(
                 "{have_keys}; the shared code lets nobody new in, because registration is closed \
@@ -100,12 +98,22 @@ async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
             );
             (mark, said)
         }
-        (None, _) if has_none => {
+        _ if has_none => {
             let said = "nobody has a key yet, and there is no shared code. Issue keys";
             (Mark::Warning, said.to_owned())
         }
-        (None, _) => (Mark::Good, have_keys),
+        _ => (Mark::Good, have_keys),
     }
+}
+
+/// How people can join by themselves.
+fn ways(event: &Event) -> Vec<String> {
+    let by_code = event.shared_code.is_some() && event.registration.admits(JoinBy::SharedCode);
+    let most = event.shared_code_limit;
+    let by_code = by_code.then(|| format!("up to {most} can join with the shared code"));
+    let by_github = event.registration.admits(JoinBy::GitHub);
+    let by_github = by_github.then(|| "people can join with GitHub".to_owned());
+    by_code.into_iter().chain(by_github).collect()
 }
 
 fn caps(event: &Event) -> (Mark, String) {

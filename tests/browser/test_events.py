@@ -242,7 +242,7 @@ def test_a_copy_has_the_settings_but_nobody_and_no_code(room_with_demo, organise
     expect(organiser.get_by_text("none of its attendees and no shared code")).to_be_visible()
     expect(organiser.locator("#name")).to_have_value(f"{event} (copy)")
     expect(organiser.get_by_label("Daily request cap")).to_have_value("77")
-    expect(organiser.get_by_label("Shared code")).to_have_value("")
+    expect(organiser.get_by_label("Shared code", exact=True)).to_have_value("")
     expect(organiser.get_by_label("Active", exact=True)).not_to_be_checked()
     expect(organiser.get_by_role("checkbox", name=re.compile(f" {echo.name}$"))).to_be_checked()
     save(organiser)

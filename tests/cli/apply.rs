@@ -170,6 +170,8 @@ fn registration_is_closed_by_the_file_and_stays_closed_without_a_word(workshop: 
         (&with("closed"), "updated"),
         (&file, "unchanged"),
         (&with("closed"), "unchanged"),
+        (&with("github, shared-code"), "updated"),
+        (&with("shared-code,github"), "unchanged"),
         (&with("shared-code"), "updated"),
     ] {
         assert_eq!(changes(&workshop.apply(file)), [change], "{file}");

@@ -86,8 +86,9 @@ async fn a_new_event_begins_with_what_most_need() {
     assert!(form.attribute("#active", "checked").is_none());
     assert!(form.text("#active-hint").contains("every key is refused"));
     assert!(value(&form, "start").ends_with(":00"));
-    assert_eq!(form.text("#registration option[selected]"), "Shared code, where one is set");
-    assert_eq!(form.all("#registration option[disabled]"), ["GitHub — not offered yet"]);
+    assert_eq!(form.attributes("[name=registration][checked]", "value"), ["shared-code"]);
+    assert_eq!(form.attributes("[name=registration][disabled]", "value"), ["github"]);
+    assert!(form.text("#registration-github-hint").contains("not set up on this proxy"));
     assert!(form.attributes("#zones option", "value").contains(&"Asia/Tokyo".to_owned()));
     assert!(form.body.contains("/admin/capacity"));
     assert!(form.body.len() < 50_000, "{} bytes", form.body.len());
@@ -216,11 +217,10 @@ async fn every_rule_is_told_beside_its_field_and_what_was_typed_is_kept() {
         ("shared_code", "abcd", code),
         ("shared_code", "with space", code),
         ("shared_code_limit", "0", "Most people who may use it must be from 1 to 100000."),
-        ("registration", "open", "Registration must be shared-code or closed."),
         (
             "registration",
-            "github",
-            "Registration cannot be github yet: the proxy does not offer it.",
+            "open",
+            "Registration must be shared-code, github, both with a comma between them, or closed.",
         ),
     ] {
         let page = ada.post(NEW, &fields(&[(field, typed)])).await;
@@ -553,4 +553,31 @@ async fn two_saves_at_once_keep_both_changes_or_one_is_asked() {
         assert_eq!(refused.all("#conflicts q"), [won.as_str(), lost.as_str()]);
         assert_eq!(only(&portal, "Ada").await.name, *won);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ways_to_join_are_ticked_each_by_itself() {
+    let portal = Portal::start().await;
+    let ada = portal.administrator("Ada").await;
+    let ways = [("registration", "github"), ("registration", "shared-code")];
+    let event = make(&portal, &ada, &ways).await;
+    let path = format!("/admin/events/{}", event.id);
+    let ticked = async || {
+        let form = ada.get(&path).await;
+        form.attributes("[name=registration][checked]", "value")
+    };
+    assert_eq!(event.registration.as_str(), "shared-code,github");
+    assert_eq!(ticked().await, ["shared-code", "github"], "although it is not offered");
+    let save = async |ways: &[(&str, &str)]| {
+        let mut all = fields(ways);
+        if ways.is_empty() {
+            all.retain(|(field, _)| *field != "registration");
+        }
+        ada.post(&path, &all).await.redirects_to("/admin/events");
+        only(&portal, "Ada").await.registration.as_str()
+    };
+    assert_eq!(save(&[("registration", "github")]).await, "github");
+    assert_eq!(ticked().await, ["github"]);
+    assert_eq!(save(&[]).await, "closed");
+    assert!(ticked().await.is_empty());
 }

@@ -465,6 +465,11 @@ async fn a_shared_code_that_lets_nobody_in_is_said() {
     let page = run(&ada, &event, &[]).await;
     let (mark, said) = step(&page, 1, "Attendees");
     assert_eq!((&*mark, &*said), ("look at this", &*format!("1 person has a key; {shut}")));
+
+    let by_github = workshop.event(&[], |draft| draft.registration = "github".into()).await;
+    let page = run(&ada, &by_github, &[]).await;
+    let (mark, said) = step(&page, 1, "Attendees");
+    assert_eq!((&*mark, &*said), ("good", "nobody has a key yet; people can join with GitHub"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

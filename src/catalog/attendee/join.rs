@@ -11,7 +11,7 @@ use sqlx::AnyConnection;
 use super::key::new_api_key;
 use super::row::{Attendee, NewAttendee, insert, select};
 use super::{deleted, name};
-use crate::catalog::event::{Event, Registration, Shut};
+use crate::catalog::event::{Event, JoinBy, Registration, Shut};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db};
@@ -62,7 +62,7 @@ pub async fn join_by_shared_code(
         if !name::LENGTH.contains(&ids.length) {
             return Ok(Joined::NameNotUsable);
         }
-        if let Some(why) = event.shut() {
+        if let Some(why) = event.shut_to(JoinBy::SharedCode) {
             return Ok(Joined::Shut(why));
         }
     }
@@ -140,7 +140,8 @@ async fn refusal(
     .await?
     .ok_or_else(|| Error::NotFound { noun: Noun::Event, name: event_id.to_owned() })?;
     let is_stopped = room.int("stopped")? > 0;
-    if let Some(why) = Shut::of(Registration::stored(&room.text("registration")?), is_stopped) {
+    let registration = Registration::stored(&room.text("registration")?);
+    if let Some(why) = Shut::to(JoinBy::SharedCode, registration, is_stopped) {
         return Ok(Some(Joined::Shut(why)));
     }
     Ok((room.int("joined")? >= room.int("shared_code_limit")?).then_some(Joined::Full))

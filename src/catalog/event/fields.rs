@@ -112,7 +112,8 @@ fields! {
     shared_code_limit: u32 = 500,
     // A text, because an unknown word is reported when the draft is checked, in the order
     // of the rules.
-    /// How people can join: with the shared code, if there is one, or not at all.
+    /// How people can join: with the shared code, if there is one, with GitHub, in both ways, or not at
+    /// all.
     registration: String = Registration::SHARED_CODE.as_str().to_owned(),
     /// Whether a card's code works once. Otherwise it opens its person's page until the event ends.
     cards_work_once: bool = false,

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::draft::Valid;
 use super::fields::Draft;
-use super::registration::{Registration, Shut};
+use super::registration::{JoinBy, Registration, Shut};
 use crate::catalog::Result;
 use crate::catalog::audit::Actor;
 use crate::catalog::columns::upsert;
@@ -200,9 +200,15 @@ impl Event {
         })
     }
 
-    /// Why nobody new may join; `None` where they may.
+    /// Why nobody new can join by themselves in any way; `None` where they can in some way.
     pub fn shut(&self) -> Option<Shut> {
-        Shut::of(self.registration, self.is_registration_stopped)
+        // Open wherever another way is.
+        self.shut_to(JoinBy::Gateway)
+    }
+
+    /// Why nobody new can join in this way; `None` where they can.
+    pub fn shut_to(&self, by: JoinBy) -> Option<Shut> {
+        Shut::to(by, self.registration, self.is_registration_stopped)
     }
 
     /// Whether it was never switched on, so that nobody but its owner is to see it.

@@ -36,8 +36,10 @@ async fn an_event_is_made_changed_and_deleted() {
         (registration(&closed), &closed["has_shared_code"]),
         (json!("closed"), &json!(true))
     );
-    let github = program.patch(path, json!({"registration": "github"})).await;
-    insta::assert_snapshot!(github.refusal(), @r#"422 "invalid": "registration: cannot be github yet: the proxy does not offer it""#);
+    let both = program.patch(path, json!({"registration": "github, shared-code"})).await.done();
+    assert_eq!(registration(&both), "shared-code,github");
+    let odd = program.patch(path, json!({"registration": "closed,github"})).await;
+    insta::assert_snapshot!(odd.refusal(), @r#"422 "invalid": "registration: must be shared-code, github, both with a comma between them, or closed""#);
     let same = program.patch(path, json!({"shared_code": "letmein42"})).await.done();
     assert_eq!(same["change"], "unchanged");
     let without = program.patch(path, json!({"shared_code": null})).await.done();

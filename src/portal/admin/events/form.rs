@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub use page::EventPage;
 use resources::Numbered;
 
-use crate::catalog::event::{Changes, Draft, Event};
+use crate::catalog::event::{Changes, Draft, Event, Registration};
 use crate::catalog::{self, event, limits};
 use crate::portal::Site;
 use crate::portal::form::Problems;
@@ -53,7 +53,9 @@ pub struct Typed {
     pub requests_per_minute: String,
     pub shared_code: SecretString,
     pub shared_code_limit: String,
-    pub registration: String,
+    /// The ways to join that are ticked.
+    #[serde(default)]
+    pub registration: Vec<String>,
     pub cards_work_once: Option<String>,
     #[serde(default)]
     pub terms: String,
@@ -84,7 +86,7 @@ impl From<&Draft> for Typed {
             requests_per_minute: draft.requests_per_minute.to_string(),
             shared_code: draft.shared_code.clone().unwrap_or_default(),
             shared_code_limit: draft.shared_code_limit.to_string(),
-            registration: draft.registration.clone(),
+            registration: draft.registration.split(',').map(str::to_owned).collect(),
             cards_work_once: draft.cards_work_once.then(|| "on".to_owned()),
             terms: draft.terms.clone(),
             forget_after_days: draft
@@ -124,6 +126,14 @@ impl Typed {
         event::get(&site.db, &site.vault, &me.owner.id, id).await.map(Some)
     }
 
+    /// The ticked ways as the word of the draft.
+    fn registration(&self) -> String {
+        match self.registration.is_empty() {
+            true => Registration::CLOSED.as_str().to_owned(),
+            false => self.registration.join(","),
+        }
+    }
+
     fn numbered(&self) -> Numbered<'_> {
         Numbered { listed: &self.listed, position: &self.position, ticked: &self.resources }
     }
@@ -157,7 +167,7 @@ impl Typed {
             requests_per_minute: number("requests_per_minute", &self.requests_per_minute),
             shared_code: Some(Some(self.shared_code.expose_secret().trim().into())),
             shared_code_limit: number("shared_code_limit", &self.shared_code_limit),
-            registration: Some(self.registration.clone()),
+            registration: Some(self.registration()),
             cards_work_once: Some(self.cards_work_once.is_some()),
             terms: Some(self.terms.replace("\r\n", "\n")),
             forget_after_days: days,

@@ -57,10 +57,6 @@ fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Value {
     json!({"enum": words.collect::<Vec<_>>()})
 }
 
-fn registrations() -> [&'static str; 2] {
-    [Registration::SHARED_CODE, Registration::CLOSED].map(Registration::as_str)
-}
-
 fn of_events() -> [(&'static str, Value); 19] {
     let days = FORGET_AFTER_DAYS;
     [
@@ -92,7 +88,7 @@ fn of_events() -> [(&'static str, Value); 19] {
             }),
         ),
         ("shared_code_limit", cap()),
-        ("registration", one_of(registrations())),
+        ("registration", json!({"pattern": pattern::REGISTRATION})),
         ("terms", json!({"maxLength": MAX_MARKDOWN, "pattern": pattern::OPTIONAL_TEXT})),
         ("forget_after_days", json!({"minimum": days.start(), "maximum": days.end()})),
     ]
@@ -228,7 +224,7 @@ fn answers(document: &mut Value) -> Result<()> {
         ("starts_at", time.clone()),
         ("ends_at", time.clone()),
         ("forgotten_at", time.clone()),
-        ("registration", words(registrations().to_vec())),
+        ("registration", words(Registration::ALL.map(Registration::as_str).to_vec())),
     ];
     fields(document, "Event", &event)?;
     let times = ["created_at", "last_seen_at", "last_error_at"].map(|field| (field, time.clone()));

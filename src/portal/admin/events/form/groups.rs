@@ -32,7 +32,12 @@ pub(super) const GROUPS: &[&[Field<Typed>]] = &[
     &[text_field!(daily_request_cap, "Daily request cap")],
     &[text_field!(requests_per_minute, "Requests a minute")],
     &[text_field!(max_token_cap, "Max token cap")],
-    &[text_field!(registration, "Registration")],
+    &[Field {
+        name: "registration",
+        label: "Registration",
+        value: |form| form.registration(),
+        take: |form, from| form.registration.clone_from(&from.registration),
+    }],
     &[Field {
         name: "shared_code",
         label: "Shared code",

@@ -27,10 +27,11 @@ static ZONES: LazyLock<Vec<String>> = LazyLock::new(|| {
     zones
 });
 
-/// A choice of a select.
+/// A way to join, to be ticked.
 struct Choice {
     value: &'static str,
     label: &'static str,
+    hint: &'static str,
     is_chosen: bool,
     is_offered: bool,
 }
@@ -99,7 +100,7 @@ impl<'a> EventPage<'a> {
             code_hint: code_hint()?,
             copied,
             resources: typed.numbered().rows(all),
-            registrations: registrations(&typed.registration),
+            registrations: registrations(typed),
             zones: &ZONES,
             window: window.map(|window| Opening {
                 opens: rfc3339(window.starts_at),
@@ -136,17 +137,16 @@ fn code_hint() -> Result<String, PageError> {
     ))
 }
 
-fn registrations(chosen: &str) -> Vec<Choice> {
-    let all = [
-        (Registration::SHARED_CODE.as_str(), "Shared code, where one is set", true),
-        (Registration::CLOSED.as_str(), "Closed: nobody new", true),
-        ("github", "GitHub — not offered yet", false),
-    ];
-    let choice = |(value, label, is_offered): (&'static str, _, _)| Choice {
-        value,
-        label,
-        is_chosen: value == chosen,
-        is_offered,
+/// A way that the event has stays ticked, and can be unticked, whether the proxy offers it or not.
+fn registrations(typed: &Typed) -> Vec<Choice> {
+    let choice = |ways: Registration, label, hint, is_offered| {
+        let value = ways.as_str();
+        let is_chosen = typed.registration.iter().any(|chosen| chosen == value);
+        Choice { value, label, hint, is_chosen, is_offered: is_offered || is_chosen }
     };
-    all.map(choice).into()
+    let github = "Signing in with GitHub is not set up on this proxy.";
+    vec![
+        choice(Registration::SHARED_CODE, "With the shared code", "Where one is set.", true),
+        choice(Registration::GITHUB, "With GitHub", github, false),
+    ]
 }
