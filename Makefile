@@ -15,6 +15,7 @@ PACKAGES := fastmcp2 fastmcp3 fastmcp4 runner
 PYTHON   ?= python3
 PROXY    := target/debug/ai-proxy
 ENTRA    := target/debug/examples/entra
+GITHUB   := target/debug/examples/github
 FUZZ_SECONDS ?= 60
 
 run: ## the demo: a proxy, an MCP server behind it and the commands to paste
@@ -40,7 +41,7 @@ interleavings: .system/cc ## every order in which threads may meet in what calls
 test-clients: clients $(PROXY) ## real MCP clients and servers through the real binary
 	$(VENVS)/runner/bin/pytest $(CLIENTS) $(PYTEST)
 
-test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) .system/chromium .system/faketime ## the portal in Chromium
+test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) $(GITHUB) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
 
 contract: $(VENVS)/contract/.installed $(VENVS)/fastmcp4/.installed $(PROXY) ## the JSON API against its own description, with requests that schemathesis makes up
@@ -95,9 +96,12 @@ lint: fuzz/Cargo.lock .system/cc .system/cargo-deny ## format, lints, and what m
 $(PROXY): FORCE | .system/cc
 	cargo build --locked
 
-# The identity provider that people sign in with in the tests.
+# The identity providers that people sign in with in the tests.
 $(ENTRA): FORCE | .system/cc
 	cargo build --locked --example entra
+
+$(GITHUB): FORCE | .system/cc
+	cargo build --locked --example github
 
 # One virtual environment for each generation of clients: they pin one another's libraries.
 clients: $(PACKAGES:%=$(VENVS)/%/.installed) $(CLIENTS)/typescript/node_modules/.installed | .system/curl

@@ -16,6 +16,7 @@ use crate::db::Db;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::identity::entra::Entra;
+use crate::identity::github::GitHub;
 use crate::oauth::Oauth;
 use crate::preflight::Preflights;
 use crate::proxy::plane::DataPlane;
@@ -50,6 +51,7 @@ impl App {
     pub async fn open(config: Config) -> anyhow::Result<Arc<Self>> {
         config.check()?;
         let entra = config.entra.settings()?.map(Entra::new);
+        let github = config.github.settings()?.map(GitHub::new);
         let (db, vault) = open_store(&config.store).await?;
         let (db, vault) = (Arc::new(db), Arc::new(vault));
         let snapshot = Snapshot::load(&db, &vault).await.context("the catalog cannot be read")?;
@@ -60,7 +62,7 @@ impl App {
         let (health, backups) = (Arc::default(), Backups::default());
         let clock = plane.clock.clone();
         let oauth = Oauth::new(db.clone(), vault.clone(), plane.snapshot.clone(), clock.clone());
-        let identity = Identity::new(db.clone(), vault.clone(), entra, clock.clone());
+        let identity = Identity::new(db.clone(), vault.clone(), entra, github, clock.clone());
         Ok(Arc::new(Self {
             config,
             clock,

@@ -25,6 +25,7 @@ pub(crate) mod restore;
 pub mod seal;
 pub(crate) mod secret;
 pub mod session_mark;
+pub mod sign_in_state;
 pub mod snapshot;
 pub(crate) mod unreadable;
 pub mod usage;

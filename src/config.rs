@@ -3,11 +3,13 @@
 //! Every setting is a flag of `ai-proxy serve` and an `AI_PROXY_…` variable of
 //! the same name; the flag wins. Nothing below this module reads the
 //! environment, save the master key (`catalog::seal`), which is never a flag; nor
-//! is the client secret of [`EntraArgs`].
+//! are the client secrets of [`EntraArgs`] and [`GitHubArgs`].
 
 mod entra;
+mod github;
 pub(crate) mod https;
 mod oauth;
+mod secret;
 #[cfg(test)]
 mod tests;
 pub(crate) mod values;
@@ -20,6 +22,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 pub use entra::{EntraArgs, EntraSettings};
+pub use github::{GitHubArgs, GitHubSettings};
 pub use oauth::OauthMode;
 pub use values::Seconds;
 
@@ -199,6 +202,9 @@ pub struct Config {
 
     #[command(flatten)]
     pub entra: EntraArgs,
+
+    #[command(flatten)]
+    pub github: GitHubArgs,
 }
 
 impl Config {

@@ -1,5 +1,5 @@
 //! Who a person is: passwords and one-time links of owners (`local`), accounts of
-//! Microsoft Entra ID (`entra`), the browsers in which they are signed in (`session`), what slows
+//! Microsoft Entra ID (`entra`); accounts of attendees at GitHub (`github`); the browsers in which they are signed in (`session`), what slows
 //! guessing down (`throttle`, `device`), and who tried in vain (`failures`).
 //!
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
@@ -9,8 +9,11 @@ pub(crate) mod api_token;
 pub(crate) mod device;
 pub(crate) mod entra;
 mod failures;
+mod fetch;
+pub(crate) mod github;
 pub(crate) mod local;
 pub(crate) mod password;
+mod pkce;
 pub(crate) mod session;
 pub(crate) mod throttle;
 
@@ -19,6 +22,7 @@ use std::sync::Arc;
 
 use self::entra::Entra;
 use self::failures::Failures;
+use self::github::GitHub;
 use self::password::Hasher;
 use self::throttle::{AttemptThrottle, Bucket, Wait};
 use crate::catalog::seal::Vault;
@@ -36,14 +40,21 @@ pub struct Identity {
     failures: Arc<Failures>,
     hasher: Hasher,
     entra: Option<Entra>,
+    github: Option<GitHub>,
     clock: Clock,
 }
 
 impl Identity {
-    /// `entra`: where people may sign in with Microsoft.
-    pub fn new(db: Arc<Db>, vault: Arc<Vault>, entra: Option<Entra>, clock: Clock) -> Self {
+    /// `entra` and `github`: where owners can sign in with Microsoft, and attendees with GitHub.
+    pub fn new(
+        db: Arc<Db>,
+        vault: Arc<Vault>,
+        entra: Option<Entra>,
+        github: Option<GitHub>,
+        clock: Clock,
+    ) -> Self {
         let (throttle, failures) = (AttemptThrottle::default(), Arc::default());
-        Self { db, vault, throttle, failures, hasher: Hasher::default(), entra, clock }
+        Self { db, vault, throttle, failures, hasher: Hasher::default(), entra, github, clock }
     }
 
     /// Counts the code of a card that was wrong.

@@ -18,6 +18,7 @@ use super::whole::given_whole;
 use super::{Digest, Error, Noun, Result, change, oauth};
 use crate::db::{Columns, Db, Tx};
 
+pub mod account;
 pub mod anonymous;
 pub(crate) mod backup;
 pub mod card;

@@ -25,8 +25,8 @@ pub(crate) const EVENT_ID: &str = "^[0-9a-f]{4}-[0-9a-f]{4}$";
 /// The id of any other row.
 pub(crate) const ID: &str = "^[0-9a-f]{32}$";
 
-/// The user id of an attendee who joined with the shared code.
-pub(crate) const SHARED_USER_ID: &str = "^shared:.+$";
+/// The user id of an attendee who joined without a key that was issued.
+pub(crate) const JOINED_USER_ID: &str = "^(?:shared|github|gateway):.+$";
 
 /// The days that a month does not have are left to the rule.
 pub(crate) const WALL_CLOCK: &str = "^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::00)?$";

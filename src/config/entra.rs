@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::values::is_confidential;
+use super::{secret, values};
 use crate::catalog::owner::entra::Account;
 
 /// Where the client secret is given, as long as it is in no file.
@@ -103,43 +103,17 @@ impl EntraArgs {
             let known = self.entra_tenants.contains(&owner.tenant);
             ensure!(known, "--entra-owners: the tenant of {owner} is not in --entra-tenants");
         }
+        let file = ("--entra-client-secret-file", self.entra_client_secret_file.as_deref());
+        let client_secret = secret::client_secret((SECRET_VARIABLE, variable), file)?;
         Ok(Some(EntraSettings {
             tenants: self.entra_tenants.clone(),
             client_id,
-            client_secret: self.client_secret(variable)?,
+            client_secret: client_secret.context("there is no client secret")?,
             owners: self.entra_owners.clone(),
             takes_passwords: self.password_sign_in,
-            authority: authority(&self.entra_authority)?,
+            authority: values::authority("--entra-authority", &self.entra_authority)?,
         }))
     }
-
-    fn client_secret(&self, variable: Option<String>) -> anyhow::Result<SecretString> {
-        let secret = match (variable, &self.entra_client_secret_file) {
-            (Some(_), Some(_)) => {
-                bail!("{SECRET_VARIABLE} and --entra-client-secret-file are both given")
-            }
-            (Some(secret), None) => SecretString::from(secret.trim()),
-            (None, Some(file)) => {
-                let text = std::fs::read_to_string(file);
-                let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
-                ensure!(!text.trim().is_empty(), "{} holds no client secret", file.display());
-                SecretString::from(text.trim())
-            }
-            (None, None) => bail!("signing in with Microsoft needs {SECRET_VARIABLE} as well"),
-        };
-        Ok(secret)
-    }
-}
-
-/// The client secret is sent there, so it must be encrypted on the way.
-fn authority(url: &Url) -> anyhow::Result<String> {
-    ensure!(is_confidential(url), "--entra-authority must begin with https://");
-    let is_plain = url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    ensure!(is_plain, "--entra-authority must be an address alone, like https://host");
-    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn parse_id(text: &str) -> Result<Uuid, String> {

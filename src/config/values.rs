@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::ensure;
 use ipnet::{IpNet, Ipv4Net};
 use url::{Host, Url};
 
@@ -149,6 +150,21 @@ pub(crate) fn is_confidential(url: &Url) -> bool {
         None => false,
     };
     url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
+/// The address of a service that is sent a client secret, without a slash at its end.
+///
+/// # Errors
+/// One sentence for the operator, which begins with the `flag`.
+pub(super) fn authority(flag: &str, url: &Url) -> anyhow::Result<String> {
+    // The secret must be encrypted on the way.
+    ensure!(is_confidential(url), "{flag} must begin with https://");
+    let is_plain = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    ensure!(is_plain, "{flag} must be an address alone, like https://host");
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// Whether nothing but scheme, host and port is given.

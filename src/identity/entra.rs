@@ -3,7 +3,7 @@
 //!
 //! [`Identity::begin_entra`] says where to send the browser and what it must keep
 //! meanwhile (`ticket`); [`Identity::finish_entra`] takes it back: once, in the
-//! same browser, with a code that Entra (`provider`, `fetch`) exchanges for a
+//! same browser, with a code that Entra (`provider`) exchanges for a
 //! token (`id_token`). Entra says who somebody is. Who may be an owner is said
 //! here: whoever has an account already, an invitation, or a place in the settings.
 //! An owner who is signed in confirms who they are in the same way (`reauthentication`), or adds an
@@ -11,7 +11,6 @@
 
 mod addition;
 mod authorization;
-mod fetch;
 mod id_token;
 mod provider;
 mod reauthentication;
@@ -29,13 +28,14 @@ use self::id_token::{IdTokenError, Person};
 use self::provider::{Provider, ProviderMetadata};
 pub(crate) use self::reauthentication::Unconfirmed;
 use self::ticket::Ticket;
-use super::Identity;
 use super::throttle::{Bucket, Wait};
+use super::{Identity, fetch};
 use crate::catalog;
 use crate::catalog::owner::entra::{self as accounts, Account};
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::sign_in::Outcome;
 use crate::catalog::owner::{Owner, manage};
+use crate::catalog::sign_in_state;
 use crate::config::EntraSettings;
 
 /// The settings, and what is remembered of Entra.
@@ -189,7 +189,8 @@ impl Identity {
         }
         let buckets = [Bucket::microsoft(back.source)];
         self.throttle.attempt(&buckets, self.clock.now_ms()).map_err(EntraRefusal::Throttled)?;
-        if !accounts::spend(&self.db, &ticket.state, ticket.expires_at, self.clock.now_ms()).await?
+        if !sign_in_state::spend(&self.db, &ticket.state, ticket.expires_at, self.clock.now_ms())
+            .await?
         {
             return Err(EntraRefusal::Stale);
         }

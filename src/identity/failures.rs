@@ -230,7 +230,7 @@ mod tests {
         let db = Db::open(&sqlite_url(&folder.path().join("ai-proxy.db"))).await.unwrap();
         let key = MasterKey::from_base64(&STANDARD.encode([7; 32]), "the test").unwrap();
         let (vault, clock) = (Arc::new(Vault::new(&key, None)), Clock::default());
-        let identity = Identity::new(Arc::new(db.clone()), vault, None, clock);
+        let identity = Identity::new(Arc::new(db.clone()), vault, None, None, clock);
         for waits in 0..20 {
             identity.note_failure(None, at(1), Some(Outcome::WrongPassword));
             let future = Box::pin(identity.write_failures_in_time());

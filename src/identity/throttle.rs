@@ -30,6 +30,8 @@ pub(super) enum Bucket {
     Owner(String),
     /// An address that comes back from Microsoft.
     Microsoft(IpAddr),
+    /// An address that comes back from GitHub.
+    GitHub(IpAddr),
     /// An address that sends tokens of the API.
     Token(IpAddr),
     /// An address that sends codes of cards.
@@ -49,6 +51,10 @@ impl Bucket {
 
     pub(super) fn microsoft(source: IpAddr) -> Self {
         Bucket::Microsoft(source_network(source))
+    }
+
+    pub(super) fn github(source: IpAddr) -> Self {
+        Bucket::GitHub(source_network(source))
     }
 
     /// Apart from sign-ins: a script with an old token must not keep people out.
@@ -77,6 +83,7 @@ struct Tables {
     browsers: Counters,
     owners: Counters,
     microsoft: Counters,
+    github: Counters,
     tokens: Counters,
     cards: Counters,
     grants: Counters,
@@ -95,6 +102,8 @@ impl Default for AttemptThrottle {
                 browsers: of(10),
                 owners: of(10),
                 microsoft: of(60),
+                // As many as may be on their way back at once, and some that failed.
+                github: of(120),
                 tokens: of(60),
                 cards: Counters::new(30, 60_000),
                 // A store that was lost has the clients of a whole room send old ones at once.
@@ -113,6 +122,7 @@ impl Tables {
             Bucket::Browser(_) => &mut self.browsers,
             Bucket::Owner(_) => &mut self.owners,
             Bucket::Microsoft(_) => &mut self.microsoft,
+            Bucket::GitHub(_) => &mut self.github,
             Bucket::Token(_) => &mut self.tokens,
             Bucket::Card(_) => &mut self.cards,
             Bucket::Grant(_) => &mut self.grants,
@@ -122,6 +132,7 @@ impl Tables {
             Bucket::Browser(digest) => table.place(digest.as_bytes()),
             Bucket::Address(address)
             | Bucket::Microsoft(address)
+            | Bucket::GitHub(address)
             | Bucket::Token(address)
             | Bucket::Card(address)
             | Bucket::Grant(address) => table.place(address),

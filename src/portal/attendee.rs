@@ -4,11 +4,13 @@
 //! An attendee is signed in by a cookie of their event ([`Visitor::attendee_token`]), found again in
 //! the store at each request. To add a way in, prove who somebody is, then call [`Here::let_in`].
 
+mod account;
 pub mod authorize;
 pub mod card;
 pub mod continued;
 pub mod event;
 pub mod front;
+pub mod github;
 pub mod join;
 pub mod person;
 pub mod tryout;

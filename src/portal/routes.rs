@@ -34,6 +34,8 @@ fn visitors() -> Vec<Route> {
         at("/claim").get(attendee::card::show).post(attendee::card::submit),
         at("/event/{id}").get(attendee::event::show),
         at("/event/{id}/join").post(attendee::join::submit),
+        at("/event/{id}/github").get(attendee::github::begin),
+        at("/github/callback").get(attendee::github::callback),
         at("/event/{id}/live").get(attendee::person::live),
         at("/event/{id}/key").get(yours::ask_new_key).post(yours::new_key),
         at("/event/{id}/sign-out").get(yours::ask_sign_out).post(yours::sign_out_everywhere),

@@ -22,9 +22,9 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role, token};
 use crate::clock::Clock;
-use crate::identity::device;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, SessionAsker};
+use crate::identity::{device, github};
 use crate::net;
 use crate::net::base_url::BaseUrl;
 
@@ -66,6 +66,24 @@ impl Visitor {
     /// This browser, back from there.
     pub fn without_ticket(self) -> Self {
         let mut ticket = self.cookie(Kept::Ticket, String::new());
+        ticket.make_removal();
+        Self { jar: self.jar.add(ticket), ..self }
+    }
+
+    /// What this browser keeps of a sign-in that has begun at GitHub.
+    pub fn github_ticket(&self) -> Option<&str> {
+        self.jar.get(&self.name(Kept::GitHub)).map(Cookie::value)
+    }
+
+    /// The cookies of a browser that goes to GitHub.
+    pub fn keeps_github(self, ticket: String) -> CookieJar {
+        let ticket = self.cookie(Kept::GitHub, ticket);
+        self.jar.add(ticket)
+    }
+
+    /// This browser, back from GitHub.
+    pub fn without_github(self) -> Self {
+        let mut ticket = self.cookie(Kept::GitHub, String::new());
         ticket.make_removal();
         Self { jar: self.jar.add(ticket), ..self }
     }
@@ -157,6 +175,7 @@ impl Visitor {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => device::VALID_SECONDS,
             Kept::Ticket => ticket::VALID_SECONDS,
+            Kept::GitHub => github::ticket::VALID_SECONDS,
             Kept::Held => SIGNED_OUT_SECONDS,
             // A form may be open for a while before a card is found.
             Kept::Form | Kept::Attendee(_) => 86_400,
@@ -179,6 +198,8 @@ impl Visitor {
             (Kept::Browser, false) => "ai-proxy-browser",
             (Kept::Ticket, true) => "__Host-ai-proxy-entra",
             (Kept::Ticket, false) => "ai-proxy-entra",
+            (Kept::GitHub, true) => "__Host-ai-proxy-github",
+            (Kept::GitHub, false) => "ai-proxy-github",
             (Kept::Held, true) => "__Host-ai-proxy-held",
             (Kept::Held, false) => "ai-proxy-held",
             (Kept::Form, true) => "__Host-ai-proxy-form",
@@ -200,6 +221,7 @@ enum Kept<'a> {
     Session,
     Browser,
     Ticket,
+    GitHub,
     Held,
     Form,
     /// An attendee of the event with this id.

@@ -85,6 +85,13 @@ async fn attendees(plane: &DataPlane, event: &Event) -> (Mark, String) {
     let has_none = known.is_empty();
     let ways = ways(event);
     match event.shut() {
+        None if event.registration.admits(JoinBy::GitHub) && !plane.config.github.is_given() => {
+            let said = format!(
+                "{have_keys}; people cannot join with GitHub, because it is not set up on this proxy. Set \
+                 --github-client-id, or untick GitHub in the event's settings"
+            );
+            (if has_none { Mark::Bad } else { Mark::Warning }, said)
+        }
         None if !ways.is_empty() => (Mark::Good, format!("{have_keys}; {}", ways.join(", and "))),
         Some(Shut::Stopped) if has_none => {
             (Mark::Bad, "nobody has a key and registration is closed. Reopen it".to_owned())

@@ -26,6 +26,8 @@ ELSEWHERE = {
     "/.well-known/oauth-protected-resource": "for programs",
     "/.well-known/oauth-protected-resource/{*path}": "for programs",
     "/admin/sign-in/entra": "sends the browser to Microsoft",
+    "/event/{id}/github": "sends the browser to GitHub",
+    "/github/callback": "where GitHub sends it back",
     "/admin/confirm": "sends the browser to Microsoft",
     "/admin/setup/{token}/entra": "sends the browser to Microsoft",
     "/admin/sign-in/entra/callback": "where Microsoft sends it back",

@@ -302,7 +302,7 @@ async fn who_came_by_the_shared_code_is_offered_only_what_works_for_them() {
     assert_eq!(foreign.status, StatusCode::NOT_FOUND);
     portal.visitor().post(&let_in, &[("user_id", user_id.as_str())]).await.says_signed_out();
     let page = ada.post_and_follow(&let_in, &[("user_id", user_id.as_str())]).await;
-    assert!(page.flash().starts_with("They can call again"), "{}", page.flash());
+    assert!(page.flash().starts_with("They can join again"), "{}", page.flash());
     assert!(page.all("#deleted").is_empty());
     workshop.comes_to(&key, "demo", "ok").await;
     assert!(ada.get(&list).await.text("tbody th").contains("Grace Hopper"), "they said it again");

@@ -88,7 +88,7 @@ async fn a_new_event_begins_with_what_most_need() {
     assert!(value(&form, "start").ends_with(":00"));
     assert_eq!(form.attributes("[name=registration][checked]", "value"), ["shared-code"]);
     assert_eq!(form.attributes("[name=registration][disabled]", "value"), ["github"]);
-    assert!(form.text("#registration-github-hint").contains("not set up on this proxy"));
+    assert!(form.text("#registration-github-hint").contains("Not set up on this proxy"));
     assert!(form.attributes("#zones option", "value").contains(&"Asia/Tokyo".to_owned()));
     assert!(form.body.contains("/admin/capacity"));
     assert!(form.body.len() < 50_000, "{} bytes", form.body.len());

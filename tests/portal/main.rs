@@ -15,6 +15,7 @@ mod entra_refused;
 mod events;
 mod forget;
 mod frame;
+mod github;
 pub(crate) mod harness;
 mod held;
 mod home;
@@ -24,6 +25,7 @@ pub(crate) mod mcp;
 mod metrics;
 pub(crate) mod microsoft;
 mod oauth;
+pub(crate) mod octocat;
 mod owners;
 mod person;
 #[path = "../postgres.rs"]

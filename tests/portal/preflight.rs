@@ -469,7 +469,9 @@ async fn a_shared_code_that_lets_nobody_in_is_said() {
     let by_github = workshop.event(&[], |draft| draft.registration = "github".into()).await;
     let page = run(&ada, &by_github, &[]).await;
     let (mark, said) = step(&page, 1, "Attendees");
-    assert_eq!((&*mark, &*said), ("good", "nobody has a key yet; people can join with GitHub"));
+    let not_set_up = "nobody has a key yet; people cannot join with GitHub, because it is not set up on \
+                      this proxy. Set --github-client-id, or untick GitHub in the event's settings";
+    assert_eq!((&*mark, &*said), ("failed", not_set_up));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Microsoft accounts of owners: each one's is one owner's.
 
-use ai_proxy::catalog::Error;
 use ai_proxy::catalog::owner::entra::{self, Account};
 use ai_proxy::catalog::owner::{self, manage};
+use ai_proxy::catalog::{Error, sign_in_state};
 use ai_proxy::clock::now_ms;
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -90,9 +90,9 @@ async fn a_state_is_spent_once_and_forgotten_when_it_has_expired(store: Store) {
     let spends: Vec<_> = (0..8)
         .map(|_| {
             let db = store.db.clone();
-            tokio::spawn(
-                async move { entra::spend(&db, "a state", later, now_ms()).await.unwrap() },
-            )
+            tokio::spawn(async move {
+                sign_in_state::spend(&db, "a state", later, now_ms()).await.unwrap()
+            })
         })
         .collect();
     let mut spent = 0;
@@ -102,6 +102,6 @@ async fn a_state_is_spent_once_and_forgotten_when_it_has_expired(store: Store) {
     assert_eq!(spent, 1);
     assert_eq!(store.number("select count(*) from entra_state where digest = 'a state'").await, 0);
     store.execute("update entra_state set expires_at = 1").await;
-    assert!(entra::spend(&store.db, "another", later, now_ms()).await.unwrap());
+    assert!(sign_in_state::spend(&store.db, "another", later, now_ms()).await.unwrap());
     assert_eq!(store.number("select count(*) from entra_state").await, 1);
 }

@@ -1,6 +1,7 @@
 //! Tests of the store, each on a database of its own: on SQLite in the suite `store`, on
 //! PostgreSQL in `store_postgres`.
 
+mod account;
 mod api_token;
 mod attendee;
 mod attendee_session;

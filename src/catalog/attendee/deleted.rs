@@ -1,8 +1,8 @@
-//! Tombstones of deleted attendees who had joined with a shared code. Without
-//! one, their next call would create them again, with a fresh daily cap.
+//! Tombstones of deleted attendees who had joined by themselves. Without one, they would be
+//! created again when they come back, with a fresh daily cap.
 //!
-//! A tombstone holds the digest that stands for event and name, and the count of
-//! the day of deletion; no name. It goes with its event.
+//! A tombstone holds the user id (for a shared code the digest that stands for event and name) and the
+//! count of the day of deletion; no name. It goes with its event.
 
 use sqlx::{AnyConnection, Row};
 
@@ -17,7 +17,7 @@ use crate::db::{Columns, Db, Tx};
 /// A deleted attendee, who may not join again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// `shared:<digest>`
+    /// `shared:<digest>`, `github:<id>` or `gateway:<provider>:<id>`
     pub user_id: String,
     /// The UTC day of the deletion, in days since 1970, and the requests of it that
     /// were used by then.
@@ -32,7 +32,7 @@ pub(super) async fn bury(tx: &mut Tx, id: &str, today: u32) -> Result<()> {
         "insert into deleted_attendee (event_id, user_id, day, used)
          select event_id, user_id, $2, coalesce((select granted from quota
             where attendee_id = $1 and quota.day = $2), 0)
-         from attendee where id = $1 and user_id like 'shared:%'
+         from attendee where id = $1 and user_id not like 'issued:%'
          on conflict (event_id, user_id) do update set day = excluded.day, used = excluded.used
             + case when deleted_attendee.day = excluded.day then deleted_attendee.used else 0 end",
     )

@@ -131,7 +131,8 @@ async fn refusal(
     let room = sqlx::query(
         "select registration, shared_code_limit,
             (select count(*) from attendee where event_id = $1 and user_id like 'shared:%')
-                + (select count(*) from deleted_attendee where event_id = $1) as joined,
+                + (select count(*) from deleted_attendee
+                    where event_id = $1 and user_id like 'shared:%') as joined,
             (select count(*) from registration_stop where event_id = $1) as stopped
          from event where id = $1 and purge_at is null",
     )

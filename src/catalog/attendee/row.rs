@@ -21,7 +21,8 @@ use crate::db::{Columns, Parameters, Tx};
 pub struct Attendee {
     pub id: String,
     pub event_id: String,
-    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`.
+    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`,
+    /// `gateway:<provider>:<id>`.
     pub user_id: String,
     pub display_name: String,
     pub active: bool,
@@ -108,6 +109,11 @@ impl Attendee {
     /// name are their key, which no card and no new key would change.
     pub fn has_joined_by_code(&self) -> bool {
         is_by_code(&self.user_id)
+    }
+
+    /// Whether they were not issued a key: once deleted, they stay out.
+    pub fn has_joined_by_themselves(&self) -> bool {
+        !self.user_id.starts_with("issued:")
     }
 
     /// Whether the fields by themselves meet the rules, for an attendee who comes from a

@@ -29,10 +29,14 @@ pub enum Way {
     Joined,
     /// By the shared code and a name that was there already: this proves nothing.
     Named,
+    /// By their GitHub account.
+    GitHub,
+    /// By an account that a gateway has checked.
+    Gateway,
 }
 
 impl Way {
-    const ALL: [Way; 4] = [Way::Card, Way::Key, Way::Joined, Way::Named];
+    const ALL: [Way; 6] = [Way::Card, Way::Key, Way::Joined, Way::Named, Way::GitHub, Way::Gateway];
 
     /// As stored.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +45,8 @@ impl Way {
             Way::Key => "key",
             Way::Joined => "joined",
             Way::Named => "named",
+            Way::GitHub => "github",
+            Way::Gateway => "gateway",
         }
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::access::{end_access, remove_account};
 use super::link::{self, LinkFor};
 use super::session::{self, OwnerSession};
-use super::{LOCAL, Owner, Role, insert, token};
+use super::{LOCAL, Owner, Role, insert};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Error, Noun, Result, change};
@@ -138,26 +138,6 @@ async fn replace_account(tx: &mut Tx, account: Account, owner: &Owner, now_ms: i
     }
     remove_account(tx, &owner.id).await?;
     keep_account(tx, account, owner, Action::LinkedAccount, now_ms).await
-}
-
-/// Notes that a sign-in came back; `false` if it did before. `state` is what
-/// tells it from others, until `expires_at`.
-pub async fn spend(db: &Db, state: &str, expires_at: i64, now_ms: i64) -> Result<bool> {
-    let mut tx = db.write().await?;
-    sqlx::query("delete from entra_state where expires_at < $1")
-        .bind(now_ms)
-        .execute(&mut *tx)
-        .await?;
-    let spent = sqlx::query(
-        "insert into entra_state (digest, expires_at) values ($1, $2)
-         on conflict (digest) do nothing",
-    )
-    .bind(token::digest(state))
-    .bind(expires_at)
-    .execute(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(spent.rows_affected() == 1)
 }
 
 async fn owner_in(tx: &mut Tx, account: Account) -> Result<Option<Owner>> {

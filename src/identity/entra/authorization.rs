@@ -6,15 +6,13 @@
 
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
 use super::ticket::{MAX_AGE_SECONDS, Ticket};
-use crate::catalog::Digest;
 use crate::catalog::owner::session::OwnerSession;
+use crate::identity::pkce;
 
 /// A sign-in that has begun.
 pub struct AuthorizationRequest {
@@ -39,7 +37,6 @@ pub struct AuthorizationResponse<'a> {
 /// Where the browser is sent: the request of the code flow with PKCE (RFC 6749, 4.1.1; RFC 7636,
 /// 4.3), for a person's ID token (OpenID Connect Core 1.0, 3.1.2.1).
 pub(super) fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
-    let challenge = URL_SAFE_NO_PAD.encode(Digest::sha256(ticket.verifier.as_bytes()).as_bytes());
     let mut url = endpoint.clone();
     url.query_pairs_mut()
         .append_pair("client_id", &client_id.to_string())
@@ -49,7 +46,7 @@ pub(super) fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
         .append_pair("scope", "openid profile")
         .append_pair("state", &ticket.state)
         .append_pair("nonce", &ticket.nonce)
-        .append_pair("code_challenge", &challenge)
+        .append_pair("code_challenge", &pkce::challenge(&ticket.verifier))
         .append_pair("code_challenge_method", "S256");
     match ticket.confirms {
         // Entra asks again who it is, and says in the ID token when they answered.

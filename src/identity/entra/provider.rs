@@ -13,9 +13,9 @@ use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use super::authorization::error_code;
-use super::fetch::{self, ProviderError};
 use super::ticket::Ticket;
 use crate::config::EntraSettings;
+use crate::identity::fetch::{self, ProviderError};
 
 const KEPT: Duration = Duration::from_secs(12 * 3600);
 

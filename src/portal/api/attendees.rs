@@ -21,7 +21,8 @@ use crate::portal::Site;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Attendee {
     id: String,
-    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>`.
+    /// Who this is in the event: `issued:<n>`, `shared:<digest>`, `github:<id>` or
+    /// `gateway:<provider>:<id>`.
     user_id: String,
     display_name: String,
     active: bool,
@@ -247,7 +248,7 @@ pub async fn new_key(
 
 /// Deletes an attendee. Their figures stay with the event.
 ///
-/// One who joined with the shared code is refused from then on, until they are let in again.
+/// One who joined by themselves stays out from then on, until they are let in again.
 #[utoipa::path(delete, path = "/events/{id}/attendees/{attendee_id}", tag = "attendees",
     operation_id = "deleteAttendee",
     params(("id" = String, Path), ("attendee_id" = String, Path), ("If-Match" = Option<String>, Header)), responses(
@@ -265,10 +266,10 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Somebody who joined with the shared code, was deleted and stays out.
+/// Somebody who joined by themselves, was deleted and stays out.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Deleted {
-    /// `shared:<digest>`. The name is not kept.
+    /// `shared:<digest>`, `github:<id>` or `gateway:<provider>:<id>`. The name is not kept.
     user_id: String,
     /// When the UTC day of the deletion began.
     day: String,

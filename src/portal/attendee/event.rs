@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
 use super::{Here, cookie_seconds, path, person};
-use crate::catalog::event::{Event, EventState};
+use crate::catalog;
+use crate::catalog::attendee::account;
+use crate::catalog::event::{Event, EventState, JoinBy};
 use crate::clock;
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer};
@@ -35,7 +37,19 @@ struct Shown {
     terms: String,
     /// The form of the shared code, where people can join with it now.
     ways: Option<Ways>,
+    github: Option<ByGitHub>,
+    /// The event has ways to join, but nobody new can at the moment, or any more.
+    is_closed: bool,
     path: String,
+}
+
+/// Signing in with GitHub.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ByGitHub {
+    /// Anybody can join.
+    Anybody,
+    /// Those who have joined can come back.
+    Known,
 }
 
 impl Shown {
@@ -64,7 +78,7 @@ pub async fn show(
         return Ok(Redirect::to(&since).into_response());
     }
     let Some(session) = here.session.take() else {
-        return page(here, Ways::default());
+        return page(&site, here, Ways::default()).await;
     };
     // Renewed at each visit, as the event may have been extended.
     let seconds = cookie_seconds(&here.event, here.now);
@@ -75,16 +89,20 @@ pub async fn show(
 }
 
 /// The page of the event, for somebody who is not signed in to it.
-pub fn page(here: Here, ways: Ways) -> Answer {
+pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
+    let github = by_github(site, &here).await?;
     let Here { event, state, now, mut visitor, .. } = here;
     visitor.opens_form()?;
     let has_problems = !ways.problems.is_empty();
-    let can_join = event.shared_code.is_some() && event.shut().is_none();
+    let has_ways = event.shared_code.is_some() || event.registration.admits(JoinBy::GitHub);
+    let can_join = event.shared_code.is_some() && event.shut_to(JoinBy::SharedCode).is_none();
     let shown = Shown {
         window: times::window(event.starts_at, event.ends_at, &event.time_zone),
         description: markdown::to_html(&event.description),
         terms: terms::terms(&event),
         ways: can_join.then_some(ways),
+        github,
+        is_closed: event.shut().is_some() && has_ways,
         path: path(&event.id),
         event,
         state,
@@ -92,4 +110,18 @@ pub fn page(here: Here, ways: Ways) -> Answer {
     };
     let page = if has_problems { page::unprocessable(&shown)? } else { page::ok(&shown)? };
     Ok((visitor.cookies(), page).into_response())
+}
+
+/// For whom signing in with GitHub is offered: those who have joined that way can come back as long as
+/// the event has not ended, whoever else may join.
+async fn by_github(site: &Site, here: &Here) -> catalog::Result<Option<ByGitHub>> {
+    let Here { event, state, .. } = here;
+    if !site.identity.has_github() || matches!(state, EventState::Draft | EventState::Ended) {
+        return Ok(None);
+    }
+    if *state == EventState::Open && event.shut_to(JoinBy::GitHub).is_none() {
+        return Ok(Some(ByGitHub::Anybody));
+    }
+    let has_any = account::has_any(&site.db, &event.id, JoinBy::GitHub).await?;
+    Ok(has_any.then_some(ByGitHub::Known))
 }

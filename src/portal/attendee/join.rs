@@ -81,12 +81,12 @@ pub async fn submit(
             StatusCode::CONFLICT,
             &Known { event: &here.event, back: path(&here.event.id), name: &name, code },
         ),
-        Entered::Refused(problems) => refused(here, &typed, problems),
+        Entered::Refused(problems) => refused(&site, here, &typed, problems).await,
         Entered::TooMany(problems, seconds) => {
-            Ok(too_many(refused(here, &typed, problems)?, seconds))
+            Ok(too_many(refused(&site, here, &typed, problems).await?, seconds))
         }
         // It says why.
-        Entered::NotOpen => event::page(here, Ways::default()),
+        Entered::NotOpen => event::page(&site, here, Ways::default()).await,
     }
 }
 
@@ -169,10 +169,10 @@ fn missing(code: &str, name: &str) -> Option<Problems> {
     (!problems.is_empty()).then_some(problems)
 }
 
-fn refused(here: Here, typed: &Typed, problems: Problems) -> Answer {
+async fn refused(site: &Site, here: Here, typed: &Typed, problems: Problems) -> Answer {
     let code = page::shown_again(typed.code.expose_secret()).to_owned();
     let name = page::shown_again(&typed.name).to_owned();
-    event::page(here, Ways { code, name, problems })
+    event::page(site, here, Ways { code, name, problems }).await
 }
 
 fn too_many(mut answer: Response, seconds: u64) -> Response {

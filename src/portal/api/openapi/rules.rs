@@ -255,7 +255,7 @@ fn parameter_rule(path: &str, name: &str) -> Option<Value> {
         "id" | "attendee_id" => json!({"pattern": pattern::ID}),
         "after" => json!({"pattern": attendees::PLACE}),
         "If-Match" => json!({"minLength": 1, "pattern": etag::PATTERN}),
-        "user_id" => json!({"pattern": pattern::SHARED_USER_ID}),
+        "user_id" => json!({"pattern": pattern::JOINED_USER_ID}),
         "limit" => json!({
             "minimum": attendees::PAGE.start(), "maximum": attendees::PAGE.end(),
             "default": attendees::USUAL_PAGE,

@@ -1,4 +1,4 @@
-//! Lets people in again who were deleted after they had joined with the shared code. They
+//! Lets people in again who were deleted after they had joined by themselves. They
 //! are found by their user id, because their names are not kept.
 
 use axum::extract::{Path, State};
@@ -24,7 +24,7 @@ pub async fn let_in_again(
     Form(who): Form<Who>,
 ) -> Answer {
     deleted::let_in_again(&site.db, &site.vault, &me.actor(), &event, &who.user_id).await?;
-    let text = "They can call again within two seconds, with the same code and name. What they \
-                used of a day's cap still counts for that day.";
+    let text = "They can join again within two seconds, in the same way and with the same name. What \
+                they used of a day's cap still counts for that day.";
     me.done(&site, &path(&event), Flash::done(text)).await
 }

@@ -189,6 +189,12 @@ pub async fn delete(State(site): State<Site>, me: SignedIn, Path((event, id)): I
              under Deleted.",
             who.name()
         )
+    } else if who.attendee.has_joined_by_themselves() {
+        format!(
+            "{} was deleted, and their account cannot join again. You can let them in again under \
+             Deleted.",
+            who.name()
+        )
     } else {
         format!("{} is deleted, and their key stopped. Their figures stay.", who.name())
     };

@@ -100,7 +100,7 @@ impl<'a> EventPage<'a> {
             code_hint: code_hint()?,
             copied,
             resources: typed.numbered().rows(all),
-            registrations: registrations(typed),
+            registrations: registrations(typed, site.identity.has_github()),
             zones: &ZONES,
             window: window.map(|window| Opening {
                 opens: rfc3339(window.starts_at),
@@ -138,15 +138,18 @@ fn code_hint() -> Result<String, PageError> {
 }
 
 /// A way that the event has stays ticked, and can be unticked, whether the proxy offers it or not.
-fn registrations(typed: &Typed) -> Vec<Choice> {
+fn registrations(typed: &Typed, has_github: bool) -> Vec<Choice> {
     let choice = |ways: Registration, label, hint, is_offered| {
         let value = ways.as_str();
         let is_chosen = typed.registration.iter().any(|chosen| chosen == value);
         Choice { value, label, hint, is_chosen, is_offered: is_offered || is_chosen }
     };
-    let github = "Signing in with GitHub is not set up on this proxy.";
+    let github = match has_github {
+        true => "People sign in with their GitHub account.",
+        false => "Not set up on this proxy: the operator sets --github-client-id (docs/github.md).",
+    };
     vec![
         choice(Registration::SHARED_CODE, "With the shared code", "Where one is set.", true),
-        choice(Registration::GITHUB, "With GitHub", github, false),
+        choice(Registration::GITHUB, "With GitHub", github, has_github),
     ]
 }

@@ -1,11 +1,12 @@
-//! One HTTP exchange with the identity provider. Redirects are not followed:
+//! One HTTP exchange with an identity provider, Microsoft or GitHub. Redirects are not followed:
 //! the client secret goes where the settings say and nowhere else.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -15,7 +16,7 @@ use crate::net::client::{self, ClientError, ExchangeError, Limits};
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(5),
     answer: Duration::from_secs(10),
-    // Ten times what Entra's documents take.
+    // Ten times what the documents of either take.
     largest: 256 * 1024,
 };
 
@@ -39,7 +40,24 @@ pub(super) async fn get<T: DeserializeOwned>(
     url: &Url,
     what: &'static str,
 ) -> Result<T, ProviderError> {
-    let (status, body) = exchange(url, Method::GET, Bytes::new()).await?;
+    read(url, None, what).await
+}
+
+/// The same for a document that only whoever holds the access token can read.
+pub(super) async fn get_with<T: DeserializeOwned>(
+    url: &Url,
+    token: &SecretString,
+    what: &'static str,
+) -> Result<T, ProviderError> {
+    read(url, Some(token), what).await
+}
+
+async fn read<T: DeserializeOwned>(
+    url: &Url,
+    token: Option<&SecretString>,
+    what: &'static str,
+) -> Result<T, ProviderError> {
+    let (status, body) = exchange(url, Method::GET, Bytes::new(), token).await?;
     if status != StatusCode::OK {
         return Err(ProviderError::Refused { host: host(url), status, reason: String::new() });
     }
@@ -53,7 +71,7 @@ pub(super) async fn post<T: DeserializeOwned>(
     form: String,
     what: &'static str,
 ) -> Result<(StatusCode, T), ProviderError> {
-    let (status, body) = exchange(url, Method::POST, form.into()).await?;
+    let (status, body) = exchange(url, Method::POST, form.into(), None).await?;
     Ok((status, parse(url, what, &body)?))
 }
 
@@ -73,6 +91,7 @@ async fn exchange(
     url: &Url,
     method: Method,
     body: Bytes,
+    token: Option<&SecretString>,
 ) -> Result<(StatusCode, Bytes), ProviderError> {
     let unreachable = |code: &'static str| ProviderError::Unreachable { host: host(url), code };
     let is_form = method == Method::POST;
@@ -80,6 +99,15 @@ async fn exchange(
     let mut request = request.map_err(|_| unreachable(ClientError::BadUrl.code()))?;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    // GitHub answers nobody who does not say what they are.
+    headers.insert(USER_AGENT, HeaderValue::from_static("ai-proxy"));
+    if let Some(token) = token {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+        let mut value =
+            value.map_err(|_| ProviderError::Malformed { host: host(url), what: "token" })?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
     if is_form {
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, kind);

@@ -1,0 +1,157 @@
+//! Signing in to an event with GitHub: there and back, each by a plain link.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{Here, account, path};
+use crate::catalog::attendee::account::Account;
+use crate::catalog::attendee::session::Way;
+use crate::catalog::event::EventState;
+use crate::identity::github::{GitHubRefusal, GitHubResponse};
+use crate::identity::throttle::Wait;
+use crate::portal::Site;
+use crate::portal::error::PageError;
+use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
+
+/// No event's: GitHub sends people of all events back to one address.
+const CALLBACK: &str = "/github/callback";
+
+/// Sends the browser to GitHub.
+pub async fn begin(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
+    if !site.identity.has_github() {
+        return Err(PageError::NotFound);
+    }
+    let here = Here::find(&site, visitor, &id).await?;
+    let back = path(&here.event.id);
+    if here.session.is_some() || here.state == EventState::Ended {
+        // It says which of the two.
+        return Ok(Redirect::to(&back).into_response());
+    }
+    if !here.visitor.base_url.is_confirmed() {
+        let reason = "this proxy cannot confirm the address of this page, so GitHub could not send you \
+                      back; ask the operator to start it with --public-url";
+        return Err(PageError::Refused(reason.to_owned()));
+    }
+    let redirect_uri = here.visitor.base_url.join(CALLBACK);
+    let request = site.identity.begin_github(redirect_uri, &here.event.id)?;
+    let request = request.ok_or(PageError::NotFound)?;
+    let cookies = here.visitor.keeps_github(request.ticket);
+    Ok((cookies, Redirect::to(&request.url)).into_response())
+}
+
+/// What GitHub sends with the browser: a code, or an error.
+#[derive(Deserialize)]
+pub struct Brought {
+    #[serde(default)]
+    state: String,
+    code: Option<SecretString>,
+    error: Option<String>,
+}
+
+/// The browser is back.
+pub async fn callback(
+    State(site): State<Site>,
+    visitor: Visitor,
+    brought: Result<Query<Brought>, QueryRejection>,
+) -> Answer {
+    if !site.identity.has_github() {
+        return Err(PageError::NotFound);
+    }
+    let ticket = visitor.github_ticket().unwrap_or_default().to_owned();
+    // Known also where the sign-in is refused: it is where to go back to.
+    let event = site.identity.github_event(&ticket);
+    let Ok(Query(brought)) = brought else {
+        return refuse(event.as_deref(), &GitHubRefusal::Stale);
+    };
+    let back = GitHubResponse {
+        ticket: &ticket,
+        state: &brought.state,
+        code: brought.code.as_ref(),
+        error: brought.error.as_deref(),
+        source: visitor.source,
+    };
+    let done = site.identity.finish_github(back).await;
+    match (done, event) {
+        (Ok(who), Some(event)) => {
+            let here = Here::find(&site, visitor.without_github(), &event).await?;
+            let account = Account::github(who.id, &who.name);
+            account::let_in(&site, here, &account, Way::GitHub).await
+        }
+        // This browser may have begun another one, which is to be finished.
+        (Err(refusal @ GitHubRefusal::Stale), event) => refuse(event.as_deref(), &refusal),
+        (Err(GitHubRefusal::Catalog(error)), _) => Err(error.into()),
+        (Err(refusal), event) => {
+            let answer = refuse(event.as_deref(), &refusal)?;
+            Ok((visitor.without_github().cookies(), answer).into_response())
+        }
+        // Its ten minutes ended while GitHub was asked.
+        (Ok(_), None) => refuse(None, &GitHubRefusal::Stale),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "attendee/github_refused.html")]
+struct Refused<'a> {
+    title: &'static str,
+    text: String,
+    /// Where to begin again, and the page of the event; without one, the front page asks for it.
+    back: Option<&'a str>,
+}
+
+fn refuse(event: Option<&str>, refusal: &GitHubRefusal) -> Answer {
+    let (status, title, text) = match refusal {
+        GitHubRefusal::Stale => (
+            StatusCode::BAD_REQUEST,
+            "Start again",
+            "This sign-in was not begun in this browser, was finished already, or took longer than ten \
+             minutes."
+                .to_owned(),
+        ),
+        GitHubRefusal::Cancelled => (
+            StatusCode::FORBIDDEN,
+            "Not signed in",
+            "You cancelled signing in with GitHub. Nothing was changed.".to_owned(),
+        ),
+        GitHubRefusal::Denied(code) => (
+            StatusCode::FORBIDDEN,
+            "Not signed in",
+            format!(
+                "GitHub did not let you through ({code}). Try again; if it happens again, show this page \
+                 to the organiser."
+            ),
+        ),
+        GitHubRefusal::CodeRefused => (
+            StatusCode::BAD_REQUEST,
+            "Start again",
+            "GitHub did not accept the code that your browser brought back: it was used already, or is \
+             too old."
+                .to_owned(),
+        ),
+        GitHubRefusal::Unavailable | GitHubRefusal::Catalog(_) => (
+            StatusCode::BAD_GATEWAY,
+            "GitHub sign-in does not work",
+            "GitHub does not answer as it should. The operator finds the reason in the log of the proxy. \
+             Try again in a moment, or join in another way."
+                .to_owned(),
+        ),
+        GitHubRefusal::Throttled(wait) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many attempts",
+            format!("Too many sign-ins from your network failed. Try again in {wait}."),
+        ),
+    };
+    let back = event.map(path);
+    let mut answer: Response =
+        page::with_status(status, &Refused { title, text, back: back.as_deref() })?;
+    if let GitHubRefusal::Throttled(Wait(seconds)) = refusal {
+        answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
+    }
+    Ok(answer)
+}
