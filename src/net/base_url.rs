@@ -92,7 +92,7 @@ fn believed(host: &str) -> Option<String> {
 
 /// Whether only the local network gives out this name: it has no dot, or ends as no name on the
 /// internet does (RFC 6761, 6762 and 8375, and ICANN's `internal`).
-fn is_local(name: &str) -> bool {
+pub fn is_local(name: &str) -> bool {
     const ENDINGS: [&str; 4] = [".local", ".localhost", ".internal", ".home.arpa"];
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = name.trim_end_matches('.');

@@ -122,6 +122,20 @@ def with_a_key(page: Page, demo: Demo) -> None:
     sends("Continue", given=demo.keys[0])(page, demo)
 
 
+def tries(tool: str, **arguments: str) -> Callable[[Page, Demo], None]:
+    """Calls a tool from the page."""
+
+    def call(page: Page, _: Demo) -> None:
+        form = page.locator("details", has=page.get_by_text(tool, exact=True))
+        form.locator("summary").click()
+        for name, typed in arguments.items():
+            form.get_by_label(name).fill(typed)
+        with page.expect_navigation():
+            form.get_by_role("button", name=f"Call {tool}").click()
+
+    return call
+
+
 def asks_the_server(page: Page, _: Demo) -> None:
     page.get_by_role("button", name="Test connection").click()
     page.locator("#outcome section").wait_for()
@@ -168,6 +182,21 @@ PLACES = [
     Place("person-new-key", f"{ATTENDEES}/key", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-sign-out", f"{ATTENDEES}/sign-out", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-continue", f"{ATTENDEES}/continue", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
+    Place(
+        "person-try",
+        f"{ATTENDEES}/try/{{deployment}}",
+        who=None,
+        ids=lambda demo: event(EVENT)(demo) | {"deployment": "weather"},
+        cookies=lambda demo: demo.person_cookies,
+    ),
+    Place(
+        "person-tried",
+        f"{ATTENDEES}/try/{{deployment}}",
+        who=None,
+        ids=lambda demo: event(EVENT)(demo) | {"deployment": "weather"},
+        cookies=lambda demo: demo.person_cookies,
+        then=tries("current_weather", city="Oslo"),
+    ),
     Place("person-continue-code", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Continue on your computer")),
     Place("authorize", "/authorize", who=None, query=authorizes()),
     Place("authorize-wrong", "/authorize", who=None, query=authorizes(), then=sends("Continue", given="?"), status=422),

@@ -173,3 +173,29 @@ def test_signing_out_elsewhere_closes_the_page(portal, ada, visitor, echo):
     expect(here.get_by_role("heading", name="Open your page with a card")).to_be_visible()
     expect(there.get_by_role("heading", name="Open your page with a card")).to_be_visible(timeout=15_000)
     assert "aik_" not in there.content()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_a_tool_is_called_from_the_page_and_counted(portal, ada, visitor, echo, scripts):
+    event = f"Tried {scripts}"
+    open_event(portal, event, echo, daily_request_cap=2)
+    [code] = cards(ada, event, ["Ada"])
+    guest = visitor(java_script_enabled=scripts)
+    guest.goto(f"/claim#{code}")
+    if not scripts:
+        guest.get_by_label("Card code").fill(code)
+    guest.get_by_role("button", name="Open my page").click()
+    comes_to("ok", lambda: fares(portal, key_on(guest), echo))
+    guest.get_by_role("link", name="Try it here").click()
+    form = guest.locator("details", has=guest.get_by_text("echo", exact=True))
+    form.locator("summary").click()
+    form.get_by_role("button", name="Call echo").click()
+    expect(form.locator(".problem")).to_have_text("message is required.")
+    for said in ["Hällo <b>☕</b>", "once more"]:
+        form.get_by_label("message").fill(said)
+        form.get_by_role("button", name="Call echo").click()
+        expect(guest.locator("#outcome.done pre")).to_have_text(said)
+    form.get_by_role("button", name="Call echo").click()
+    expect(guest.locator("#outcome.failed")).to_contain_text("daily_cap_reached")
+    guest.get_by_role("link", name=event).click()
+    comes_to("Cap reached", lambda: [guest.reload(), standing(guest).inner_text()][1], seconds=15)

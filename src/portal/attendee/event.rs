@@ -35,6 +35,8 @@ struct Shown {
     description: String,
     /// The terms of use, as HTML.
     terms: String,
+    /// When personal data is removed.
+    forgets: Option<String>,
     /// The form of the shared code, where people can join with it now.
     ways: Option<Ways>,
     github: Option<ByGitHub>,
@@ -100,6 +102,7 @@ pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
         window: times::window(event.starts_at, event.ends_at, &event.time_zone),
         description: markdown::to_html(&event.description),
         terms: terms::terms(&event),
+        forgets: event.forgets_at().map(|at| times::moment(at, &event.time_zone)),
         ways: can_join.then_some(ways),
         github,
         is_closed: event.shut().is_some() && has_ways,

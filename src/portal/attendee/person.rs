@@ -9,6 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use url::{Host, Url};
 
 use self::paste::Server;
 use self::verdict::Verdict;
@@ -19,6 +20,7 @@ use crate::catalog::attendee::{Attendee, yours};
 use crate::catalog::event::{Event, EventState};
 use crate::catalog::oauth::{self, ConnectedApp};
 use crate::catalog::quota;
+use crate::net::base_url;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::Visitor;
@@ -89,6 +91,9 @@ struct Person {
     servers: Vec<Server>,
     /// Whether the URLs are sure to lead here.
     is_confirmed: bool,
+    sign_in: ClientSignIn,
+    /// When personal data is removed, in UTC milliseconds.
+    forgets_at: Option<i64>,
     browsers: Vec<SignedInBrowser>,
     /// Only for whoever showed who they are.
     apps: Vec<ConnectedApp>,
@@ -101,6 +106,39 @@ impl Person {
     fn moment(&self, ms: &i64) -> String {
         times::moment(*ms, &self.event.time_zone)
     }
+}
+
+/// Whether clients can sign in without a key.
+#[derive(Clone, Copy, PartialEq)]
+enum ClientSignIn {
+    Off,
+    /// Those that run on computers which reach this proxy.
+    Nearby,
+    /// Also those that call from the internet.
+    Anywhere,
+}
+
+impl ClientSignIn {
+    fn of(site: &Site) -> Self {
+        if !site.config.has_oauth() {
+            return Self::Off;
+        }
+        let public = site.config.public_url.as_ref();
+        if public.is_some_and(is_on_the_internet) { Self::Anywhere } else { Self::Nearby }
+    }
+}
+
+/// Whether hosted clients can be expected to reach this URL: it has HTTPS, and no local name or address.
+fn is_on_the_internet(url: &Url) -> bool {
+    let is_public = match url.host() {
+        Some(Host::Domain(name)) => !base_url::is_local(name),
+        Some(Host::Ipv4(address)) => {
+            !(address.is_private() || address.is_loopback() || address.is_link_local())
+        }
+        Some(Host::Ipv6(address)) => !(address.is_loopback() || address.is_unique_local()),
+        None => false,
+    };
+    url.scheme() == "https" && is_public
 }
 
 /// The key as far as the page may show it.
@@ -149,6 +187,8 @@ pub async fn show(site: &Site, here: Here, session: AttendeeSession, since: Opti
         key,
         servers,
         is_confirmed: visitor.base_url.is_confirmed(),
+        sign_in: ClientSignIn::of(site),
+        forgets_at: event.forgets_at(),
         browsers: session::list(&site.db, &attendee.id).await?,
         apps,
         here: session.id().to_owned(),
