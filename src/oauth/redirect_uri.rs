@@ -54,10 +54,12 @@ impl RedirectUri {
             return None;
         }
         let url = Url::parse(text).ok()?;
-        let is_alone = url.username().is_empty() && url.password().is_none();
+        // Browsers find a host behind any number of slashes, and people do not.
+        let has_host = text.split_once("://").is_some_and(|(_, rest)| !rest.starts_with('/'));
+        let is_alone = has_host && url.username().is_empty() && url.password().is_none();
         let place = match url.scheme() {
             "https" if is_alone => {
-                let host = url.host_str().filter(|host| !host.is_empty())?;
+                let host = url.host_str()?;
                 Place::Site(url.port().map_or_else(|| host.into(), |port| format!("{host}:{port}")))
             }
             "http" if is_alone && is_loopback(&url) => {

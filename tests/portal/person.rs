@@ -250,7 +250,9 @@ async fn nobody_sees_or_ends_what_is_another_persons() {
                 visitor.get(&path).await
             } else {
                 let browser = browsers.first().map_or("", String::as_str);
-                visitor.post(&path, &[("browser", browser), ("void_card", "on")]).await
+                visitor
+                    .post(&path, &[("browser", browser), ("void_card", "on"), ("app", "x")])
+                    .await
             };
             assert!(!page.body.contains(&key), "{path}: {}", page.body);
             let is_event = path.ends_with(&event) || path.ends_with("/join");

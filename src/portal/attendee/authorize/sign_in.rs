@@ -39,12 +39,7 @@ pub struct SignIn<'a> {
 }
 
 /// Signs in with what stands on a card, or with a key.
-pub async fn by_card_or_key(
-    site: &Site,
-    mut visitor: Visitor,
-    asked: &Asked,
-    given: &str,
-) -> Answer {
+pub async fn by_card_or_key(site: &Site, visitor: Visitor, asked: &Asked, given: &str) -> Answer {
     match card::read(site, &visitor, given).await? {
         card::Read::Open { event, token } => {
             return Ok(signed_in(site, visitor, asked, &event, &token));
@@ -55,15 +50,17 @@ pub async fn by_card_or_key(
     if let Some(found) = attendee::find_by_key(&site.db, &site.vault, given.trim()).await? {
         let event = events::anyones(&site.db, &site.vault, &found.event_id).await?;
         let now = site.clock.now_ms();
-        if let Some(event) = event.filter(|event| now <= event.ends_at) {
-            let held = visitor.attendee_tokens();
-            let new = NewSession { way: Way::Key, agent: &visitor.agent, held: &held };
-            let token = session::start(&site.db, &found.id, &new, now).await?;
-            return Ok(signed_in(site, visitor, asked, &event, &token));
-        }
-        let problems = Problems::one("given", "is of an event that has ended");
-        visitor.opens_form()?;
-        return again(visitor, asked, Typing { problems, ..Typing::default() }, None);
+        let is_there =
+            |event: &Event| !matches!(event.state(now), EventState::Draft | EventState::Ended);
+        let Some(event) = event.filter(is_there) else {
+            let problems =
+                Problems::one("given", "is of an event that has ended or is not ready yet");
+            return again(visitor, asked, Typing { problems, ..Typing::default() }, None);
+        };
+        let held = visitor.attendee_tokens();
+        let new = NewSession { way: Way::Key, agent: &visitor.agent, held: &held };
+        let token = session::start(&site.db, &found.id, &new, now).await?;
+        return Ok(signed_in(site, visitor, asked, &event, &token));
     }
     let wait = site.identity.wrong_card(visitor.source).err();
     let mut reason =
