@@ -109,6 +109,13 @@ pub struct Config {
     )]
     pub trusted_proxies: Vec<IpNet>,
 
+    /// Networks of gateways whose `x-ms-client-principal` is believed, comma-separated.
+    #[arg(
+        long, env = "AI_PROXY_TRUSTED_GATEWAYS", value_delimiter = ',',
+        value_parser = values::network, value_name = "NETS"
+    )]
+    pub trusted_gateways: Vec<IpNet>,
+
     /// Browser origins that may call the data plane, besides our own and loopback, comma-separated.
     #[arg(
         long, env = "AI_PROXY_ALLOWED_ORIGINS", value_delimiter = ',',

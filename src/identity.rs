@@ -1,5 +1,5 @@
 //! Who a person is: passwords and one-time links of owners (`local`), accounts of
-//! Microsoft Entra ID (`entra`); accounts of attendees at GitHub (`github`); the browsers in which they are signed in (`session`), what slows
+//! Microsoft Entra ID (`entra`); accounts of attendees at GitHub (`github`) or by the word of a gateway (`gateway`); the browsers in which they are signed in (`session`), what slows
 //! guessing down (`throttle`, `device`), and who tried in vain (`failures`).
 //!
 //! Knows nothing of HTTP: the portal turns cookies into tokens and refusals
@@ -10,6 +10,7 @@ pub(crate) mod device;
 pub(crate) mod entra;
 mod failures;
 mod fetch;
+pub(crate) mod gateway;
 pub(crate) mod github;
 pub(crate) mod local;
 pub(crate) mod password;

@@ -10,6 +10,7 @@ pub mod card;
 pub mod continued;
 pub mod event;
 pub mod front;
+pub mod gateway;
 pub mod github;
 pub mod join;
 pub mod person;
@@ -62,6 +63,7 @@ impl Here {
             Some(token) => session::find(&site.db, &token, &event.id, now).await?,
             None => None,
         };
+        let session = session.filter(|session| is_still_theirs(session, &visitor));
         Ok(Self { event, state, now, session, visitor })
     }
 
@@ -88,6 +90,13 @@ impl Here {
         let token = session::start(&site.db, attendee_id, &new, self.now).await?;
         Ok(welcome(self.visitor, &self.event, &token, self.now))
     }
+}
+
+/// Whether the person whom a gateway signed in is still the one before this browser: who signs out at the
+/// gateway does not sign out here.
+fn is_still_theirs(session: &AttendeeSession, visitor: &Visitor) -> bool {
+    let now = visitor.gateway.as_ref();
+    session.way != Way::Gateway || now.is_none_or(|now| now.user_id() == session.attendee.user_id)
 }
 
 /// The way to the attendee's page, with the cookie that opens it.

@@ -35,6 +35,7 @@ fn visitors() -> Vec<Route> {
         at("/event/{id}").get(attendee::event::show),
         at("/event/{id}/join").post(attendee::join::submit),
         at("/event/{id}/github").get(attendee::github::begin),
+        at("/event/{id}/gateway").post(attendee::gateway::submit),
         at("/github/callback").get(attendee::github::callback),
         at("/event/{id}/live").get(attendee::person::live),
         at("/event/{id}/key").get(yours::ask_new_key).post(yours::new_key),

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Redirect};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use http::HeaderMap;
 use http::request::Parts;
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Site;
@@ -18,13 +20,14 @@ use super::held::SIGNED_OUT_SECONDS;
 use super::intake::{Crowd, OwnersTurn, Peer, owners_turn};
 use super::page::{Answer, Frame, Section};
 use crate::catalog;
+use crate::catalog::attendee::account::Account;
 use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role, token};
 use crate::clock::Clock;
 use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, SessionAsker};
-use crate::identity::{device, github};
+use crate::identity::{device, gateway, github};
 use crate::net;
 use crate::net::base_url::BaseUrl;
 
@@ -36,6 +39,8 @@ pub struct Visitor {
     pub base_url: BaseUrl,
     /// What it is, in a few words: "Chrome on Windows".
     pub agent: String,
+    /// Whose account it is, where a trusted gateway has signed them in.
+    pub gateway: Option<Account>,
     is_https: bool,
     jar: CookieJar,
 }
@@ -244,10 +249,19 @@ where
             source: net::source(peer, &parts.headers, &site.config.trusted_proxies),
             base_url: site.config.base_url(peer, &parts.uri, &parts.headers),
             agent: agent::in_words(&parts.headers),
+            gateway: by_gateway(peer, &parts.headers, &site.config.trusted_gateways),
             is_https,
             jar: CookieJar::from_headers(&parts.headers),
         })
     }
+}
+
+/// Whom a gateway has signed in. Only the other end of the socket counts: what it forwards of others may
+/// be their own. Where there are two such headers, one of them is not the gateway's.
+fn by_gateway(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Account> {
+    let mut values = headers.get_all(gateway::PRINCIPAL).iter();
+    let value = values.next().filter(|_| net::is_trusted(peer, trusted))?;
+    values.next().is_none().then(|| gateway::account(value.as_bytes())).flatten()
 }
 
 /// The owner who is signed in; a visitor who is not is asked to sign in.

@@ -15,6 +15,7 @@ mod entra_refused;
 mod events;
 mod forget;
 mod frame;
+mod gateway;
 mod github;
 pub(crate) mod harness;
 mod held;

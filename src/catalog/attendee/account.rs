@@ -56,6 +56,11 @@ impl Account {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// The name, or the id where there is none.
+    pub fn shown(&self) -> &str {
+        if self.name.is_empty() { &self.user_id } else { &self.name }
+    }
 }
 
 fn shown(name: &str) -> String {
@@ -154,6 +159,11 @@ async fn refusal(
         return Ok(Some(Admitted::Shut(why)));
     }
     Ok((event.state(now_ms) != EventState::Open).then_some(Admitted::NotOpen))
+}
+
+/// Whether this account has joined the event.
+pub async fn has_joined(db: &Db, event_id: &str, account: &Account) -> Result<bool> {
+    Ok(find(&mut *db.pool().acquire().await?, event_id, account).await?.is_some())
 }
 
 /// Whether anybody has joined the event with an account of this kind.

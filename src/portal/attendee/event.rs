@@ -40,6 +40,8 @@ struct Shown {
     /// The form of the shared code, where people can join with it now.
     ways: Option<Ways>,
     github: Option<ByGitHub>,
+    /// The name of whoever can continue with their account at the gateway.
+    gateway: Option<String>,
     /// The event has ways to join, but nobody new can at the moment, or any more.
     is_closed: bool,
     path: String,
@@ -93,6 +95,7 @@ pub async fn show(
 /// The page of the event, for somebody who is not signed in to it.
 pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
     let github = by_github(site, &here).await?;
+    let gateway = by_gateway(site, &here).await?;
     let Here { event, state, now, mut visitor, .. } = here;
     visitor.opens_form()?;
     let has_problems = !ways.problems.is_empty();
@@ -105,6 +108,7 @@ pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
         forgets: event.forgets_at().map(|at| times::moment(at, &event.time_zone)),
         ways: can_join.then_some(ways),
         github,
+        gateway,
         is_closed: event.shut().is_some() && has_ways,
         path: path(&event.id),
         event,
@@ -127,4 +131,18 @@ async fn by_github(site: &Site, here: &Here) -> catalog::Result<Option<ByGitHub>
     }
     let has_any = account::has_any(&site.db, &event.id, JoinBy::GitHub).await?;
     Ok(has_any.then_some(ByGitHub::Known))
+}
+
+/// Who can continue with their account at the gateway, if anybody: whoever has joined with it, and others
+/// where registration is open.
+async fn by_gateway(site: &Site, here: &Here) -> catalog::Result<Option<String>> {
+    let Here { event, state, visitor, .. } = here;
+    let Some(account) = &visitor.gateway else { return Ok(None) };
+    let can_join = match state {
+        EventState::Draft | EventState::Ended => return Ok(None),
+        EventState::Open => event.shut_to(JoinBy::Gateway).is_none(),
+        EventState::Paused | EventState::Scheduled => false,
+    };
+    let can_continue = can_join || account::has_joined(&site.db, &event.id, account).await?;
+    Ok(can_continue.then(|| account.shown().to_owned()))
 }
