@@ -25,13 +25,11 @@ const CALLBACK: &str = "/github/callback";
 
 /// Sends the browser to GitHub.
 pub async fn begin(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
-    if !site.identity.has_github() {
-        return Err(PageError::NotFound);
-    }
     let here = Here::find(&site, visitor, &id).await?;
     let back = path(&here.event.id);
-    if here.session.is_some() || here.state == EventState::Ended {
-        // It says which of the two.
+    let is_offered = site.identity.has_github() && here.state != EventState::Ended;
+    if here.session.is_some() || !is_offered {
+        // It says which of them, and has the ways that are left.
         return Ok(Redirect::to(&back).into_response());
     }
     if !here.visitor.base_url.is_confirmed() {
