@@ -32,6 +32,8 @@ struct AskSignOut {
     event: Event,
     path: String,
     has_card: bool,
+    /// At GitHub or at a gateway: with it they come back.
+    has_account: bool,
 }
 
 /// Whether the card is made void as well.
@@ -91,7 +93,9 @@ pub async fn ask_sign_out(
 ) -> Answer {
     let (Here { event, .. }, session) = mine(&site, visitor, &id).await?;
     let has_card = !session.attendee.has_joined_by_code();
-    page::ok(&AskSignOut { path: path(&event.id), event, has_card }).map_err(failed)
+    let has_account = has_card && session.attendee.has_joined_by_themselves();
+    let page = AskSignOut { path: path(&event.id), event, has_card, has_account };
+    page::ok(&page).map_err(failed)
 }
 
 /// In every browser.
