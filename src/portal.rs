@@ -40,6 +40,7 @@ mod fallback;
 mod filters;
 mod flash;
 mod form;
+mod front_end;
 mod held;
 mod html;
 mod intake;

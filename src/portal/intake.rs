@@ -26,7 +26,7 @@ use crate::net::{self, source_network};
 use crate::turns::{Bounds, Full, Turn, Turns};
 
 /// The largest form of a visitor: two passwords and a name, percent-encoded.
-const VISITORS_FORM: usize = 8 * 1024;
+pub const VISITORS_FORM: usize = 8 * 1024;
 
 /// An owner's: a description, and a list of all their resources.
 const OWNERS_FORM: usize = 1024 * 1024;

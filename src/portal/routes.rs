@@ -19,9 +19,10 @@ use super::api::error::ApiError;
 use super::attendee::{authorize, yours};
 use super::confirmed::Guarded;
 use super::error::PageError;
+use super::front_end::Refusal;
 use super::intake::{self, Crowd, Door, Gate};
 use super::route::{self, Route, at};
-use super::{Site, api, assets, attendee, fallback, oauth, page};
+use super::{Site, api, assets, attendee, fallback, front_end, oauth, page};
 use crate::oauth as protocol;
 use crate::oauth::error::OauthError;
 
@@ -164,6 +165,15 @@ fn owners() -> Vec<Route> {
     ]
 }
 
+/// For front ends that others host.
+fn front_ends() -> Vec<Route> {
+    vec![
+        at("/api/v1/attendee/event/{id}").get(front_end::read),
+        at("/api/v1/attendee/event/{id}/").get(front_end::read),
+        at("/api/v1/attendee/event/{id}/register").post(front_end::register),
+    ]
+}
+
 /// Paths beside the API's, at which programs get its own "not found".
 fn beside_api() -> Vec<Route> {
     vec![at("/api/admin/{*rest}").any(api::error::not_found)]
@@ -173,22 +183,28 @@ fn beside_api() -> Vec<Route> {
 pub fn all() -> Vec<(Method, String)> {
     let calls =
         api::routes().into_iter().map(|(method, path)| (method, api::BASE.to_owned() + &path));
-    let pages = [visitors(), clients(), owners(), beside_api()].into_iter().flatten();
+    let pages = [visitors(), clients(), owners(), front_ends(), beside_api()].into_iter().flatten();
     pages.flat_map(Route::list).chain(calls).collect()
 }
 
 pub fn router(site: Site) -> anyhow::Result<Router> {
-    let mut same_site =
-        CsrfLayer::new().with_rejection_response(fallback::cross_site as fn(_) -> _);
+    let mut same_site = CsrfLayer::new();
     if let Some(url) = &site.config.public_url {
         let origin = url.origin().ascii_serialization();
         same_site = same_site.add_trusted_origin(origin).context("--public-url")?;
     }
+    // Where one is no web page's, such as an editor's, the layer does not know it.
+    let trust =
+        |layer: CsrfLayer, origin| layer.clone().add_trusted_origin(origin).unwrap_or(layer);
+    let of_front_ends = site.config.allowed_origins.iter().fold(same_site.clone(), trust);
+    let of_front_ends = of_front_ends.with_rejection_response(front_end::cross_site as fn(_) -> _);
+    let same_site = same_site.with_rejection_response(fallback::cross_site as fn(_) -> _);
     let gate = Arc::new(Gate::default());
     let door = |crowd| Door::new(&site, &gate, crowd);
     let visitors_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<PageError>);
     let clients_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<OauthError>);
     let owners_door = from_fn_with_state(door(Crowd::Owners), intake::admit::<PageError>);
+    let front_ends_door = from_fn_with_state(door(Crowd::Visitors), intake::admit::<Refusal>);
     let programs_door = from_fn_with_state(door(Crowd::Programs), intake::admit::<ApiError>);
     let holder = from_fn_with_state(held::Holder::new(&site, &owners()), held::hold_or_send);
     let owners = route::router(owners()).route_layer(holder).layer(intake::owners_form());
@@ -203,6 +219,12 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
         // After what guards cookies: they take none.
         .merge(oauth::for_any_origin(route::router(clients()).route_layer(clients_door)))
         .nest(api::BASE, api::router()?.route_layer(programs_door))
+        .merge(
+            route::router(front_ends())
+                .route_layer(front_ends_door)
+                .method_not_allowed_fallback(front_end::method_not_allowed)
+                .layer(of_front_ends),
+        )
         .merge(route::router(beside_api()))
         .layer(axum::middleware::from_fn(fallback::without_nul))
         .layer(from_fn_with_state(site.clone(), page::finish))

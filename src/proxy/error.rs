@@ -36,6 +36,10 @@ pub enum ProxyError {
     NameNotUsable,
     EventFull(Organizer),
     RegistrationClosed(Organizer, Shut),
+    /// In a browser, for front ends that others host.
+    NotSignedIn,
+    /// Whoever is signed in has not joined the event.
+    NotRegistered(Organizer),
     AttendeeDisabled(Organizer),
     EventInactive(Organizer),
     /// With the start, in UTC milliseconds since 1970.

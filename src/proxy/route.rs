@@ -4,6 +4,14 @@ use http::Method;
 
 use super::tally::Family;
 
+/// Whether a path is that of an attendee for front ends that others host. They are signed in as in a
+/// browser, so pages and these have one side.
+fn is_of_front_end(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/api/v1/attendee/event/") else { return false };
+    let (id, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    !id.is_empty() && matches!(rest, "" | "register")
+}
+
 /// Whether a path is answered here, if only by a 404 that programs can read; all
 /// others are pages. What MCP clients probe for authorisation servers must not
 /// look like one.
@@ -11,7 +19,7 @@ pub fn is_of_data_plane(path: &str) -> bool {
     let Some(("", rest)) = path.split_once('/') else { return true };
     match rest.split_once('/').unwrap_or((rest, "")) {
         ("healthz" | "readyz" | "register" | "authorize" | "token" | "revoke", "") => true,
-        ("api", rest) => rest != "admin" && !rest.starts_with("admin/"),
+        ("api", rest) => rest != "admin" && !rest.starts_with("admin/") && !is_of_front_end(path),
         ("mcp" | ".well-known", _) => true,
         _ => false,
     }
@@ -155,8 +163,20 @@ mod tests {
         assert_eq!(Route::of("/api/v1/mcp/demo/a%2Fb/c"), mcp("demo", "/a%2Fb/c"));
         assert_eq!(Route::of("/api/v1/event/a1b2-c3d4"), Route::Event { id: "a1b2-c3d4" });
         assert_eq!(Route::of("/api/v1/eventinfo"), Route::EventInfo);
-        for page in ["/", "/admin", "/api/admin/v1/events", "/event/a1b2-c3d4", "/healthz/x"] {
+        for page in [
+            "/",
+            "/admin",
+            "/api/admin/v1/events",
+            "/event/a1b2-c3d4",
+            "/healthz/x",
+            "/api/v1/attendee/event/a1b2-c3d4",
+            "/api/v1/attendee/event/a1b2-c3d4/",
+            "/api/v1/attendee/event/a1b2-c3d4/register",
+        ] {
             assert!(!is_of_data_plane(page), "{page}");
+        }
+        for call in ["/api/v1/attendee/event/", "/api/v1/attendee", "/api/v1/attendee/event/a/b"] {
+            assert!(is_of_data_plane(call), "{call}");
         }
         for unknown in ["/", "/api/v1/mcp", "/api/v1/event/", "/register/x", "/api/v1/register"] {
             assert_eq!(Route::of(unknown), Route::Unknown, "{unknown}");

@@ -31,6 +31,8 @@ ELSEWHERE = {
     "/admin/confirm": "sends the browser to Microsoft",
     "/admin/setup/{token}/entra": "sends the browser to Microsoft",
     "/admin/sign-in/entra/callback": "where Microsoft sends it back",
+    "/api/v1/attendee/event/{id}": "for programs",
+    "/api/v1/attendee/event/{id}/": "for programs",
     "/admin/events/{id}/metrics/{table}": "a file",
     "/admin/reports/events.csv": "a file",
     "/event/{id}/env": "a file",

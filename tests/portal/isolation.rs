@@ -32,8 +32,8 @@ const NOBODYS: [&str; 5] = [
     "/.well-known/oauth-protected-resource/{*path}",
 ];
 
-/// What attendees see of an event; the suite of their pages tries each of these.
-const ATTENDEES: &str = "/event/{id}";
+/// What attendees see of an event; the suites of their pages and of front ends try each of these.
+const ATTENDEES: [&str; 2] = ["/event/{id}", "/api/v1/attendee/event/{id}"];
 
 /// For administrators, whoever's the id is.
 const ADMINISTRATORS: &str = "/admin/owners/";
@@ -44,7 +44,8 @@ type Route = (String, Method);
 /// The pages and forms that hold an id.
 fn pages() -> BTreeSet<Route> {
     let all = portal::routes().into_iter().map(|(method, path)| (path, method));
-    let pages = all.filter(|(path, _)| !path.starts_with(API) && !path.starts_with(ATTENDEES));
+    let is_attendees = |path: &str| ATTENDEES.iter().any(|prefix| path.starts_with(prefix));
+    let pages = all.filter(|(path, _)| !path.starts_with(API) && !is_attendees(path));
     pages.filter(|(path, _)| path.contains('{') && !NOBODYS.contains(&path.as_str())).collect()
 }
 

@@ -90,7 +90,7 @@ pub async fn admit(
     now_ms: i64,
 ) -> Result<Admitted> {
     let mut connection = db.pool().acquire().await?;
-    if let Some(known) = find(&mut connection, &event.id, account).await?
+    if let Some(known) = find_in(&mut connection, &event.id, account).await?
         && is_up_to_date(&known, account)
     {
         return Ok(Admitted::In(known));
@@ -99,7 +99,7 @@ pub async fn admit(
     drop(connection);
     let mut tx = change::write(db).await?;
     // Again, now that nobody else writes.
-    let attendee = match find(&mut tx, &event.id, account).await? {
+    let attendee = match find_in(&mut tx, &event.id, account).await? {
         Some(known) if is_up_to_date(&known, account) => return Ok(Admitted::In(known)),
         Some(known) => {
             sqlx::query("update attendee set display_name = $2 where id = $1")
@@ -161,9 +161,9 @@ async fn refusal(
     Ok((event.state(now_ms) != EventState::Open).then_some(Admitted::NotOpen))
 }
 
-/// Whether this account has joined the event.
-pub async fn has_joined(db: &Db, event_id: &str, account: &Account) -> Result<bool> {
-    Ok(find(&mut *db.pool().acquire().await?, event_id, account).await?.is_some())
+/// The attendee of an account that has joined the event.
+pub async fn find(db: &Db, event_id: &str, account: &Account) -> Result<Option<Attendee>> {
+    find_in(&mut *db.pool().acquire().await?, event_id, account).await
 }
 
 /// Whether anybody has joined the event with an account of this kind.
@@ -184,7 +184,7 @@ pub async fn has_any(db: &Db, event_id: &str, by: JoinBy) -> Result<bool> {
     Ok(found > 0)
 }
 
-async fn find(
+async fn find_in(
     connection: &mut AnyConnection,
     event_id: &str,
     account: &Account,

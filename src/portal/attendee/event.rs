@@ -143,6 +143,6 @@ async fn by_gateway(site: &Site, here: &Here) -> catalog::Result<Option<String>>
         EventState::Open => event.shut_to(JoinBy::Gateway).is_none(),
         EventState::Paused | EventState::Scheduled => false,
     };
-    let can_continue = can_join || account::has_joined(&site.db, &event.id, account).await?;
+    let can_continue = can_join || account::find(&site.db, &event.id, account).await?.is_some();
     Ok(can_continue.then(|| account.shown().to_owned()))
 }

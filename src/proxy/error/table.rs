@@ -75,10 +75,18 @@ table! {
          of.event, of.ask()),
         [Contact(of)];
     RegistrationClosed(of, Shut::Stopped) => UNAUTHORIZED, "registration_closed", None,
-        ("\"{}\" takes nobody new at the moment. {}", of.event, of.ask()),
+        ("Nobody new can join \"{}\" at the moment. {}", of.event, of.ask()),
         [Contact(of)];
     RegistrationClosed(of, Shut::Closed) => UNAUTHORIZED, "registration_closed", None,
-        ("\"{}\" takes nobody new by its shared code. {}", of.event, of.ask()),
+        ("Nobody new can join \"{}\" in this way. {}", of.event, of.ask()),
+        [Contact(of)];
+    NotSignedIn => UNAUTHORIZED, "not_signed_in", None,
+        ("Nobody is signed in to this event here. Sign in on the event's page with a card, the \
+          shared code or GitHub, or call through the gateway that signs you in."),
+        [];
+    NotRegistered(of) => NOT_FOUND, "not_registered", None,
+        ("You are signed in, but have not joined \"{}\" yet. Send a POST request to this address, \
+          with /register at its end.", of.event),
         [Contact(of)];
     AttendeeDisabled(of) => UNAUTHORIZED, "attendee_disabled", None,
         ("Your key for \"{}\" has been switched off. {}", of.event, of.ask()),

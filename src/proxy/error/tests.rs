@@ -28,6 +28,8 @@ fn refusals() -> Vec<ProxyError> {
         EventFull(organizer()),
         RegistrationClosed(organizer(), Shut::Stopped),
         RegistrationClosed(organizer(), Shut::Closed),
+        NotSignedIn,
+        NotRegistered(organizer()),
         AttendeeDisabled(organizer()),
         EventInactive(organizer()),
         EventNotStarted(organizer(), noon),
