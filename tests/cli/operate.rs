@@ -40,11 +40,11 @@ fn new_master_key() -> String {
 }
 
 fn everything() -> Value {
-    json!({"endpoints": 1, "backend_keys": 1, "shared_codes": 1, "api_keys": 2})
+    json!({"endpoints": 1, "backend_keys": 1, "shared_codes": 1, "api_keys": 2, "card_codes": 0})
 }
 
 fn nothing() -> Value {
-    json!({"endpoints": 0, "backend_keys": 0, "shared_codes": 0, "api_keys": 0})
+    json!({"endpoints": 0, "backend_keys": 0, "shared_codes": 0, "api_keys": 0, "card_codes": 0})
 }
 
 #[test]

@@ -174,7 +174,11 @@ impl Then<'_> {
             let code = self.stored.text(&format!("/cards/{state}"));
             self.form("/claim", &format!("code={code}"))
         };
-        let page = claim("unclaimed").await;
+        let claimed = claim("unclaimed").await;
+        assert_eq!(claimed.status, 303, "{}", claimed.text());
+        let (cookie, _) = claimed.header("set-cookie").unwrap().split_once(';').unwrap();
+        let page = self.proxy.ask("GET", claimed.header("location").unwrap());
+        let page = page.header("cookie", cookie).await;
         assert_eq!(page.status, 200, "{}", page.text());
         let (_, key) = page.text().split_once("id=\"key\">").expect("a key");
         let (key, _) = key.split_once('<').expect("the end of it");

@@ -161,7 +161,9 @@ pub fn is_code(typed: &str) -> bool {
 
 fn code_in(typed: &str) -> Option<String> {
     let text: String = typed.nfkc().take(LONGEST_TYPED).collect();
-    typed::leading(text.trim(), LENGTH)
+    // Nothing else: the code of a card begins like one of these.
+    let is_whole = text.chars().filter(|character| character.is_alphanumeric()).count() == LENGTH;
+    typed::leading(&text, LENGTH).filter(|_| is_whole)
 }
 
 fn digest(vault: &Vault, code: &str) -> String {
