@@ -60,8 +60,8 @@ async fn mine(
     Here::signed_in(site, visitor, id).await
 }
 
-fn to_page(event_id: &str) -> Answer {
-    Ok(Redirect::to(&path(event_id)).into_response())
+fn to_page(event_id: &str) -> Response {
+    Redirect::to(&path(event_id)).into_response()
 }
 
 pub async fn ask_new_key(
@@ -83,7 +83,7 @@ pub async fn new_key(
     let (here, session) = mine(&site, visitor, &id).await?;
     let made = yours::new_key(&site.db, &site.vault, &session, typed.card(), here.now).await;
     made.map_err(failed)?;
-    to_page(&here.event.id)
+    Ok(to_page(&here.event.id))
 }
 
 pub async fn ask_sign_out(
@@ -109,7 +109,7 @@ pub async fn sign_out_everywhere(
     let done = yours::sign_out_everywhere(&site.db, &session, typed.card(), here.now).await;
     done.map_err(failed)?;
     here.visitor.forget_attendee(&here.event.id);
-    Ok((here.visitor.cookies(), to_page(&here.event.id)?).into_response())
+    Ok((here.visitor.cookies(), to_page(&here.event.id)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -129,10 +129,10 @@ pub async fn leave(
     if typed.browser.is_empty() || typed.browser == session.id() {
         session::end(&site.db, &session).await.map_err(failed)?;
         here.visitor.forget_attendee(&here.event.id);
-        return Ok((here.visitor.cookies(), to_page(&here.event.id)?).into_response());
+        return Ok((here.visitor.cookies(), to_page(&here.event.id)).into_response());
     }
     yours::sign_out_of(&site.db, &session, &typed.browser).await.map_err(failed)?;
-    to_page(&here.event.id)
+    Ok(to_page(&here.event.id))
 }
 
 #[derive(Deserialize)]
@@ -150,7 +150,7 @@ pub async fn disconnect(
 ) -> Answer {
     let (here, session) = mine(&site, visitor, &id).await?;
     yours::disconnect(&site.db, &session, &typed.app).await.map_err(failed)?;
-    to_page(&here.event.id)
+    Ok(to_page(&here.event.id))
 }
 
 /// `event-<id>.env`
