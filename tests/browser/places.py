@@ -91,35 +91,12 @@ def joins(name: str, code: str = SHARED_CODE, is_me: bool = False) -> Callable[[
     return join
 
 
-def claimed(button: str | None = None) -> Callable[[Page, Demo], None]:
-    """Opens the page of somebody who has called, with their card."""
+def presses(button: str) -> Callable[[Page, Demo], None]:
+    def press(page: Page, _: Demo) -> None:
+        with page.expect_navigation():
+            page.get_by_role("button", name=button, exact=True).click()
 
-    def claim(page: Page, demo: Demo) -> None:
-        sends("Open my page", card=demo.used_code)(page, demo)
-        if button:
-            page.get_by_text(button, exact=True).click()
-
-    return claim
-
-
-def authorizes() -> str:
-    """The query with which an editor sends its person here."""
-    held = json.dumps({"n": "Editor", "r": ["http://localhost/callback"]}, separators=(",", ":"))
-    client = "aipx_c_" + base64.urlsafe_b64encode(held.encode()).decode().rstrip("=")
-    challenge = base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=")
-    return "?" + urlencode(
-        {
-            "response_type": "code",
-            "client_id": client,
-            "redirect_uri": "http://localhost:33418/callback",
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-    )
-
-
-def with_a_key(page: Page, demo: Demo) -> None:
-    sends("Continue", given=demo.keys[0])(page, demo)
+    return press
 
 
 def tries(tool: str, **arguments: str) -> Callable[[Page, Demo], None]:
@@ -177,8 +154,8 @@ PLACES = [
     Place("attendee-event-unknown", ATTENDEES, who=None, ids=lambda _: {"id": "0000-0000"}, status=404),
     Place("attendee-is-that-you", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS), status=409),
     Place("attendee-named", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS, is_me=True)),
-    Place("person", ATTENDEES, who=None, ids=event(EVENT), then=claimed()),
-    Place("person-waiting", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Test my setup")),
+    Place("person", ATTENDEES, who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
+    Place("person-waiting", ATTENDEES, who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies, query="?test"),
     Place("person-new-key", f"{ATTENDEES}/key", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-sign-out", f"{ATTENDEES}/sign-out", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
     Place("person-continue", f"{ATTENDEES}/continue", who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
@@ -197,7 +174,14 @@ PLACES = [
         cookies=lambda demo: demo.person_cookies,
         then=tries("current_weather", city="Oslo"),
     ),
-    Place("person-continue-code", ATTENDEES, who=None, ids=event(EVENT), then=claimed("Continue on your computer")),
+    Place(
+        "person-continue-code",
+        ATTENDEES,
+        who=None,
+        ids=event(EVENT),
+        cookies=lambda demo: demo.person_cookies,
+        then=presses("Continue on your computer"),
+    ),
     Place("authorize", "/authorize", who=None, query=authorizes()),
     Place("authorize-wrong", "/authorize", who=None, query=authorizes(), then=sends("Continue", given="?"), status=422),
     Place("authorize-allow", "/authorize", who=None, query=authorizes(), then=with_a_key),

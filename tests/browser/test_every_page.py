@@ -37,6 +37,9 @@ ELSEWHERE = {
     "/admin/reports/events.csv": "a file",
     "/event/{id}/env": "a file",
     "/event/{id}/mcp.json": "a file",
+    "/.well-known/oauth-authorization-server": "for clients",
+    "/.well-known/oauth-protected-resource": "for clients",
+    "/.well-known/oauth-protected-resource/{*path}": "for clients",
     "/event/{id}/live": "a part of a page, for its script",
 }
 
