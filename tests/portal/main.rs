@@ -5,7 +5,7 @@ mod account;
 mod api;
 mod attendees;
 mod audit;
-mod backup;
+pub(crate) mod backup;
 mod bounds;
 mod capacity;
 pub(crate) mod claim;

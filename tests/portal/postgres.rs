@@ -3,4 +3,6 @@
 #[path = "main.rs"]
 mod portal;
 
-use portal::{confirm, harness, mcp, microsoft, postgres, workshop};
+use portal::{
+    backup, claim, confirm, gateway, harness, mcp, microsoft, octocat, postgres, workshop,
+};
