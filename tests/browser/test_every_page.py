@@ -31,15 +31,10 @@ ELSEWHERE = {
     "/admin/confirm": "sends the browser to Microsoft",
     "/admin/setup/{token}/entra": "sends the browser to Microsoft",
     "/admin/sign-in/entra/callback": "where Microsoft sends it back",
-    "/api/v1/attendee/event/{id}": "for programs",
-    "/api/v1/attendee/event/{id}/": "for programs",
     "/admin/events/{id}/metrics/{table}": "a file",
     "/admin/reports/events.csv": "a file",
     "/event/{id}/env": "a file",
     "/event/{id}/mcp.json": "a file",
-    "/.well-known/oauth-authorization-server": "for clients",
-    "/.well-known/oauth-protected-resource": "for clients",
-    "/.well-known/oauth-protected-resource/{*path}": "for clients",
     "/event/{id}/live": "a part of a page, for its script",
 }
 
