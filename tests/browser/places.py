@@ -99,6 +99,26 @@ def presses(button: str) -> Callable[[Page, Demo], None]:
     return press
 
 
+def authorizes() -> str:
+    """The query with which an editor sends its person here."""
+    held = json.dumps({"n": "Editor", "r": ["http://localhost/callback"]}, separators=(",", ":"))
+    client = "aipx_c_" + base64.urlsafe_b64encode(held.encode()).decode().rstrip("=")
+    challenge = base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=")
+    return "?" + urlencode(
+        {
+            "response_type": "code",
+            "client_id": client,
+            "redirect_uri": "http://localhost:33418/callback",
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+    )
+
+
+def with_a_key(page: Page, demo: Demo) -> None:
+    sends("Continue", given=demo.keys[0])(page, demo)
+
+
 def tries(tool: str, **arguments: str) -> Callable[[Page, Demo], None]:
     """Calls a tool from the page."""
 
