@@ -171,7 +171,6 @@ PLACES = [
     Place("attendee-event", ATTENDEES, who=None, ids=event(EVENT)),
     Place("attendee-event-wrong", ATTENDEES, who=None, ids=event(EVENT), then=joins(""), status=422),
     Place("attendee-event-before", ATTENDEES, who=None, ids=event(NEXT)),
-    Place("attendee-event-unknown", ATTENDEES, who=None, ids=lambda _: {"id": "0000-0000"}, status=404),
     Place("attendee-is-that-you", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS), status=409),
     Place("attendee-named", ATTENDEES, who=None, ids=event(EVENT), then=joins(STAYS, is_me=True)),
     Place("person", ATTENDEES, who=None, ids=event(EVENT), cookies=lambda demo: demo.person_cookies),
