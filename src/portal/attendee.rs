@@ -17,13 +17,16 @@ pub mod person;
 pub mod tryout;
 pub mod yours;
 
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
 use secrecy::SecretString;
 
 use super::Site;
 use super::error::PageError;
 use super::page::Answer;
 use super::visitor::Visitor;
+use crate::catalog;
 use crate::catalog::attendee::session::{self, AttendeeSession, NewSession, Way};
 use crate::catalog::event::{self as events, Event, EventState};
 use crate::clock::DAY_MS;
@@ -50,46 +53,73 @@ pub struct Here {
 
 impl Here {
     /// # Errors
-    /// [`PageError::UnknownEvent`] also for a draft, unless its owner looks at it.
+    /// As of [`find_event`].
     pub async fn find(site: &Site, visitor: Visitor, id: &str) -> Result<Self, PageError> {
-        let now = site.clock.now_ms();
-        let found = events::anyones(&site.db, &site.vault, id).await?;
-        let Some(event) = found else { return Err(unknown_event(site, &visitor)) };
-        let state = event.state(now);
-        if state == EventState::Draft && !is_owners(site, &visitor, &event).await? {
-            return Err(unknown_event(site, &visitor));
-        }
-        let session = match visitor.attendee_token(&event.id) {
-            Some(token) => session::find(&site.db, &token, &event.id, now).await?,
-            None => None,
-        };
-        let session = session.filter(|session| is_still_theirs(session, &visitor));
-        Ok(Self { event, state, now, session, visitor })
+        let event = find_event(site, &visitor, id).await?;
+        Ok(Self::at(site, visitor, event).await?)
     }
 
-    /// The same for somebody who has to be signed in.
-    ///
-    /// # Errors
-    /// Where nobody is: the way to the page of the event, where people sign in.
-    pub async fn signed_in(
-        site: &Site,
-        visitor: Visitor,
-        id: &str,
-    ) -> Result<(Self, AttendeeSession), Response> {
-        let mut here = Self::find(site, visitor, id).await.map_err(IntoResponse::into_response)?;
-        match here.session.take() {
-            Some(session) => Ok((here, session)),
-            None => Err(Redirect::to(&path(&here.event.id)).into_response()),
-        }
+    /// The browser at this event.
+    pub async fn at(site: &Site, visitor: Visitor, event: Event) -> catalog::Result<Self> {
+        let now = site.clock.now_ms();
+        let session = session_at(site, &visitor, &event.id).await?;
+        Ok(Self { state: event.state(now), event, now, session, visitor })
     }
 
     /// Signs an attendee of the event in, and leads to their page.
     pub async fn let_in(self, site: &Site, attendee_id: &str, way: Way) -> Answer {
-        let held = self.visitor.attendee_tokens();
-        let new = NewSession { way, agent: &self.visitor.agent, held: &held };
-        let token = session::start(&site.db, attendee_id, &new, self.now).await?;
+        let token = start_session(site, &self.visitor, attendee_id, way).await?;
         Ok(welcome(self.visitor, &self.event, &token, self.now))
     }
+}
+
+/// An attendee who is signed in to the event in the path. Whoever is not is led to its page, where
+/// people sign in.
+pub struct Mine {
+    pub here: Here,
+    pub session: AttendeeSession,
+}
+
+impl FromRequestParts<Site> for Mine {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, PageError> {
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        let parameters = RawPathParams::from_request_parts(parts, site).await;
+        let parameters = parameters.map_err(|_| PageError::NotFound)?;
+        let id = parameters.iter().find(|(name, _)| *name == "id").map(|(_, id)| id);
+        let id = id.ok_or_else(|| PageError::internal("a path without the id of an event"))?;
+        let mut here = Here::find(site, visitor, id).await?;
+        match here.session.take() {
+            Some(session) => Ok(Self { here, session }),
+            None => Err(PageError::NotInEvent { page: path(&here.event.id) }),
+        }
+    }
+}
+
+/// The event with this id, as far as this browser may see it.
+///
+/// # Errors
+/// [`PageError::UnknownEvent`] also for a draft, unless its owner looks at it.
+async fn find_event(site: &Site, visitor: &Visitor, id: &str) -> Result<Event, PageError> {
+    if let Some(event) = events::anyones(&site.db, &site.vault, id).await?
+        && (!event.is_draft() || is_owners(site, visitor, &event).await?)
+    {
+        return Ok(event);
+    }
+    // Ids of events can be guessed as little as keys, and count like them.
+    Err(PageError::UnknownEvent { wait: site.plane.keys.count_unknown(visitor.source).err() })
+}
+
+/// The attendee who is signed in to this event here.
+async fn session_at(
+    site: &Site,
+    visitor: &Visitor,
+    event_id: &str,
+) -> catalog::Result<Option<AttendeeSession>> {
+    let Some(token) = visitor.attendee_token(event_id) else { return Ok(None) };
+    let found = session::find(&site.db, &token, event_id, site.clock.now_ms()).await?;
+    Ok(found.filter(|session| is_still_theirs(session, visitor)))
 }
 
 /// Whether the person whom a gateway signed in is still the one before this browser: who signs out at the
@@ -97,6 +127,18 @@ impl Here {
 fn is_still_theirs(session: &AttendeeSession, visitor: &Visitor) -> bool {
     let now = visitor.gateway.as_ref();
     session.way != Way::Gateway || now.is_none_or(|now| now.user_id() == session.attendee.user_id)
+}
+
+/// Signs an attendee in here; the token goes into the cookie of their event.
+async fn start_session(
+    site: &Site,
+    visitor: &Visitor,
+    attendee_id: &str,
+    way: Way,
+) -> catalog::Result<SecretString> {
+    let held = visitor.attendee_tokens();
+    let new = NewSession { way, agent: &visitor.agent, held: &held };
+    session::start(&site.db, attendee_id, &new, site.clock.now_ms()).await
 }
 
 /// The way to the attendee's page, with the cookie that opens it.
@@ -115,9 +157,4 @@ async fn is_owners(site: &Site, visitor: &Visitor, event: &Event) -> Result<bool
     let Some(token) = visitor.session_token() else { return Ok(false) };
     let session = site.identity.session(&token, SessionAsker::Script).await?;
     Ok(session.is_some_and(|session| session.owner.id == event.owner_id))
-}
-
-/// Ids of events can be guessed as little as keys, and count like them.
-fn unknown_event(site: &Site, visitor: &Visitor) -> PageError {
-    PageError::UnknownEvent { wait: site.plane.keys.count_unknown(visitor.source).err() }
 }

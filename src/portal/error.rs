@@ -21,6 +21,8 @@ pub enum PageError {
     SignIn { next: Option<String> },
     /// Nobody is signed in, and a form was sent, which is lost unless it is sent again.
     SignedOut,
+    /// No attendee of the event is signed in; its page, at this path, has the ways in.
+    NotInEvent { page: String },
     /// No such page, or not this owner's.
     NotFound,
     /// There is no such event for attendees. `wait`: the seconds until another is looked up for this
@@ -96,6 +98,7 @@ impl IntoResponse for PageError {
                 return Redirect::to(&format!("/admin/sign-in{next}")).into_response();
             }
             PageError::SignedOut => return signed_out(),
+            PageError::NotInEvent { page } => return Redirect::to(&page).into_response(),
             PageError::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Not found",

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
 use super::error::PageError;
@@ -27,6 +27,21 @@ pub fn ok(page: &impl Template) -> Answer {
 /// The same page once more, because what was typed cannot be taken.
 pub fn unprocessable(page: &impl Template) -> Answer {
     with_status(StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
+/// The same, where `wait` is the seconds until another try is taken: there were too many.
+pub fn again(page: &impl Template, wait: Option<u64>) -> Answer {
+    match wait {
+        None => unprocessable(page),
+        Some(seconds) => too_many(page, seconds),
+    }
+}
+
+/// A page in answer to too many tries; the next one is taken in so many seconds.
+pub fn too_many(page: &impl Template, seconds: u64) -> Answer {
+    let mut answer = with_status(StatusCode::TOO_MANY_REQUESTS, page)?;
+    answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    Ok(answer)
 }
 
 /// A page under any other status.

@@ -5,7 +5,6 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect};
 use axum_extra::extract::CookieJar;
 use http::StatusCode;
-use http::header::RETRY_AFTER;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -116,11 +115,7 @@ pub async fn submit(
     let name = page::shown_again(&typed.name);
     let page = SignIn { name, problem, ..SignIn::of(&site, &typed.next) };
     match refusal {
-        SignInRefusal::Throttled(Wait(seconds)) => {
-            let mut answer = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
-            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
-            Ok(answer)
-        }
+        SignInRefusal::Throttled(Wait(seconds)) => page::too_many(&page, seconds),
         SignInRefusal::SwitchedOff => page::with_status(StatusCode::FORBIDDEN, &page),
         SignInRefusal::Busy(_) => page::with_status(StatusCode::SERVICE_UNAVAILABLE, &page),
         _ => page::unprocessable(&page),

@@ -8,7 +8,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::RETRY_AFTER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -54,8 +53,8 @@ pub async fn submit(
     Form(typed): Form<Typed>,
 ) -> Answer {
     let typed = typed.code.expose_secret();
-    let ask = |problems| (Ask { code: page::shown_again(typed), problems }, "code");
-    open(&site, visitor, typed, ask).await
+    let ask = |problems| Ask { code: page::shown_again(typed), problems };
+    open(&site, visitor, typed, "code", ask).await
 }
 
 /// What a typed code of a card leads to.
@@ -70,18 +69,22 @@ pub enum Read {
     Unknown,
 }
 
-/// Opens the page of whoever has the card with the code that was `typed`. `ask` is the page with the
-/// form and the name of its field, for a code that is wrong.
+/// Opens the page of whoever has the card with the code that was `typed` into this field. `ask` is the
+/// page with the form, for a code that is wrong.
 pub async fn open<P: Template>(
     site: &Site,
     visitor: Visitor,
     typed: &str,
-    ask: impl Fn(Problems) -> (P, &'static str),
+    field: &'static str,
+    ask: impl FnOnce(Problems) -> P,
 ) -> Answer {
     match read(site, &visitor, typed).await? {
         Read::Open { event, token } => Ok(welcome(visitor, &event, &token, site.clock.now_ms())),
         Read::Refused(page) => Ok(page),
-        Read::Unknown => unknown(site, &visitor, ask),
+        Read::Unknown => {
+            let (reason, wait) = count_wrong(site, &visitor);
+            page::again(&ask(Problems::one(field, reason)), wait)
+        }
     }
 }
 
@@ -134,27 +137,21 @@ fn refuse(title: &'static str, text: String, event: Event) -> Result<Read, PageE
     page::with_status(StatusCode::GONE, &Refused { title, text, event }).map(Read::Refused)
 }
 
-fn unknown<P: Template>(
-    site: &Site,
-    visitor: &Visitor,
-    ask: impl Fn(Problems) -> (P, &'static str),
-) -> Answer {
-    let counted = site.identity.wrong_card(visitor.source);
-    let reason = match counted {
-        Ok(()) => "is not one that we recognise. Check your card; a newer card voids an older one"
-            .to_owned(),
-        Err(Wait(seconds)) => format!(
-            "is not one that we recognise, and too many wrong ones came from your network. The code of a card \
-             still works at once; wait {seconds} s before you guess again"
-        ),
-    };
-    let field = ask(Problems::none()).1;
-    let (page, _) = ask(Problems::one(field, reason));
-    match counted {
-        Ok(()) => page::unprocessable(&page),
+/// Counts a code or key that is nobody's. What is said of it, and the seconds until the next wrong one
+/// should come.
+pub fn count_wrong(site: &Site, visitor: &Visitor) -> (String, Option<u64>) {
+    match site.identity.wrong_card(visitor.source) {
+        Ok(()) => {
+            let reason =
+                "is not one that we recognise. Check your card; a newer card voids an older one";
+            (reason.to_owned(), None)
+        }
         Err(Wait(seconds)) => {
-            let page = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
-            Ok(([(RETRY_AFTER, seconds.to_string())], page).into_response())
+            let reason = format!(
+                "is not one that we recognise, and too many wrong ones came from your network. The code of a \
+                 card still works at once; wait {seconds} s before you guess again"
+            );
+            (reason, Some(seconds))
         }
     }
 }

@@ -2,21 +2,16 @@
 //! that shows them says which browser opened, and can sign it out.
 
 use askama::Template;
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
 use secrecy::ExposeSecret;
 
-use super::{Here, path};
+use super::{Here, Mine, path};
 use crate::catalog::attendee::continued::{self, Standing};
 use crate::catalog::attendee::session::AttendeeSession;
 use crate::catalog::event::Event;
-use crate::portal::error::PageError;
-use crate::portal::page;
-use crate::portal::visitor::Visitor;
+use crate::portal::page::{self, Answer};
 use crate::portal::{Site, times};
-
-/// The way back to the page of the event, for whoever is not signed in, or an answer.
-type Answer = Result<Response, Response>;
 
 #[derive(Template)]
 #[template(path = "attendee/continue.html")]
@@ -37,30 +32,23 @@ impl Continue {
     }
 }
 
-fn failed(error: impl Into<PageError>) -> Response {
-    error.into().into_response()
-}
-
-pub async fn show(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let (here, session) = Here::signed_in(&site, visitor, &id).await?;
+pub async fn show(State(site): State<Site>, Mine { here, session }: Mine) -> Answer {
     shown(&site, here, &session, None).await
 }
 
-pub async fn make(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let (here, session) = Here::signed_in(&site, visitor, &id).await?;
-    let code = continued::make(&site.db, &site.vault, &session, here.now).await.map_err(failed)?;
+pub async fn make(State(site): State<Site>, Mine { here, session }: Mine) -> Answer {
+    let code = continued::make(&site.db, &site.vault, &session, here.now).await?;
     shown(&site, here, &session, Some(code.expose_secret().to_owned())).await
 }
 
 /// Signs out the browser that opened by the code.
-pub async fn not_me(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
-    let (here, session) = Here::signed_in(&site, visitor, &id).await?;
-    continued::not_me(&site.db, &session).await.map_err(failed)?;
+pub async fn not_me(State(site): State<Site>, Mine { here, session }: Mine) -> Answer {
+    continued::not_me(&site.db, &session).await?;
     Ok(Redirect::to(&format!("{}/continue", path(&here.event.id))).into_response())
 }
 
 async fn shown(site: &Site, here: Here, session: &AttendeeSession, code: Option<String>) -> Answer {
-    let standing = continued::standing(&site.db, session, here.now).await.map_err(failed)?;
+    let standing = continued::standing(&site.db, session, here.now).await?;
     let Here { event, visitor, .. } = here;
     let page = Continue {
         path: path(&event.id),
@@ -70,5 +58,5 @@ async fn shown(site: &Site, here: Here, session: &AttendeeSession, code: Option<
         code,
         standing,
     };
-    page::ok(&page).map_err(failed)
+    page::ok(&page)
 }

@@ -22,6 +22,8 @@ pub struct Ways {
     pub code: String,
     pub name: String,
     pub problems: Problems,
+    /// Seconds until another code is compared, where too many were wrong.
+    pub wait: Option<u64>,
 }
 
 #[derive(Template)]
@@ -98,7 +100,7 @@ pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
     let gateway = by_gateway(site, &here).await?;
     let Here { event, state, now, mut visitor, .. } = here;
     visitor.opens_form()?;
-    let has_problems = !ways.problems.is_empty();
+    let (is_right, wait) = (ways.problems.is_empty(), ways.wait);
     let has_ways = event.shared_code.is_some() || event.registration.admits(JoinBy::GitHub);
     let can_join = event.shared_code.is_some() && event.shut_to(JoinBy::SharedCode).is_none();
     let shown = Shown {
@@ -115,7 +117,7 @@ pub async fn page(site: &Site, here: Here, ways: Ways) -> Answer {
         state,
         now,
     };
-    let page = if has_problems { page::unprocessable(&shown)? } else { page::ok(&shown)? };
+    let page = if is_right { page::ok(&shown)? } else { page::again(&shown, wait)? };
     Ok((visitor.cookies(), page).into_response())
 }
 

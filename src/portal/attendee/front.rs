@@ -56,10 +56,7 @@ pub async fn submit(
             return Ok(welcome(visitor, &event.ok_or(PageError::NotFound)?, &token, now));
         }
     }
-    let ask = |problems| {
-        let given = page::shown_again(typed);
-        let is_new = false;
-        (Front { given, problems, is_new }, "given")
-    };
-    card::open(&site, visitor, typed, ask).await
+    let given = page::shown_again(typed);
+    let ask = |problems| Front { given, problems, is_new: false };
+    card::open(&site, visitor, typed, "given", ask).await
 }

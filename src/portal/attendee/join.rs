@@ -6,9 +6,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use http::StatusCode;
-use http::header::RETRY_AFTER;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -43,7 +42,7 @@ struct Known<'a> {
     code: &'a str,
 }
 
-/// What came of a code and a name.
+/// The result of presenting a code and a name.
 pub enum Entered {
     In {
         attendee_id: String,
@@ -53,9 +52,8 @@ pub enum Entered {
     Theirs,
     /// Somebody is here under this name.
     Known(String),
-    Refused(Problems),
-    /// Too many wrong codes came from there: the seconds to wait.
-    TooMany(Problems, u64),
+    /// Something is wrong; with the seconds until another code is compared, where too many were wrong.
+    Refused(Problems, Option<u64>),
     /// The event is not open.
     NotOpen,
 }
@@ -81,9 +79,10 @@ pub async fn submit(
             StatusCode::CONFLICT,
             &Known { event: &here.event, back: path(&here.event.id), name: &name, code },
         ),
-        Entered::Refused(problems) => refused(&site, here, &typed, problems).await,
-        Entered::TooMany(problems, seconds) => {
-            Ok(too_many(refused(&site, here, &typed, problems).await?, seconds))
+        Entered::Refused(problems, wait) => {
+            let code = page::shown_again(code).to_owned();
+            let name = page::shown_again(&typed.name).to_owned();
+            event::page(&site, here, Ways { code, name, problems, wait }).await
         }
         // It says why.
         Entered::NotOpen => event::page(&site, here, Ways::default()).await,
@@ -103,7 +102,7 @@ pub async fn enter(
         return Ok(Entered::NotOpen);
     }
     if let Some(problems) = missing(code, name) {
-        return Ok(Entered::Refused(problems));
+        return Ok(Entered::Refused(problems, None));
     }
     // As in a key, where a percent sign would begin an encoded character.
     let sent = utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
@@ -115,13 +114,13 @@ pub async fn enter(
                 "was not compared: too many wrong codes came from your network. Wait {retry_after} s, then try \
                  again"
             );
-            return Ok(Entered::TooMany(Problems::one("code", reason), retry_after));
+            return Ok(Entered::Refused(Problems::one("code", reason), Some(retry_after)));
         }
         Err(ProxyError::StoreUnavailable) => return Err(PageError::Unavailable),
         Err(_) => {
             let reason =
                 "is not this event's. Check it with the organiser; capital letters do not matter";
-            return Ok(Entered::Refused(Problems::one("code", reason)));
+            return Ok(Entered::Refused(Problems::one("code", reason), None));
         }
     }
     let (db, vault) = (&site.db, &site.vault);
@@ -155,7 +154,7 @@ pub async fn enter(
         }
         Joined::NameNotUsable => ("name", "must have 2 to 64 characters and no control characters"),
     };
-    Ok(Entered::Refused(Problems::one(field, reason)))
+    Ok(Entered::Refused(Problems::one(field, reason), None))
 }
 
 fn missing(code: &str, name: &str) -> Option<Problems> {
@@ -167,16 +166,4 @@ fn missing(code: &str, name: &str) -> Option<Problems> {
         problems.add("name", "is required, so that the organiser can help you");
     }
     (!problems.is_empty()).then_some(problems)
-}
-
-async fn refused(site: &Site, here: Here, typed: &Typed, problems: Problems) -> Answer {
-    let code = page::shown_again(typed.code.expose_secret()).to_owned();
-    let name = page::shown_again(&typed.name).to_owned();
-    event::page(site, here, Ways { code, name, problems }).await
-}
-
-fn too_many(mut answer: Response, seconds: u64) -> Response {
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    answer.headers_mut().insert(RETRY_AFTER, seconds.into());
-    answer
 }

@@ -5,8 +5,8 @@ pub mod paste;
 mod verdict;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Query, State};
+use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::{Host, Url};
@@ -14,7 +14,7 @@ use url::{Host, Url};
 use self::paste::Server;
 use self::verdict::Verdict;
 pub use self::verdict::advice;
-use super::{Here, path};
+use super::{Here, Mine, path};
 use crate::catalog::attendee::session::{self, AttendeeSession, SignedInBrowser};
 use crate::catalog::attendee::{Attendee, yours};
 use crate::catalog::event::{Event, EventState};
@@ -23,7 +23,6 @@ use crate::catalog::quota;
 use crate::net::base_url;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer};
-use crate::portal::visitor::Visitor;
 use crate::portal::{Site, markdown, terms, times};
 
 /// How a person fares, and how much of their cap is left: what is kept fresh while they look.
@@ -214,13 +213,9 @@ pub struct Asked {
 /// The part of the page that is kept fresh, by itself: a room full of pages asks for it.
 pub async fn live(
     State(site): State<Site>,
-    visitor: Visitor,
-    Path(id): Path<String>,
+    Mine { here: Here { event, state, .. }, session }: Mine,
     Query(asked): Query<Asked>,
-) -> Result<Response, Response> {
-    let (here, session) = Here::signed_in(&site, visitor, &id).await?;
-    let standing =
-        Standing::find(&site, &here.event, here.state, &session.attendee, asked.since).await;
-    let standing = standing.map_err(|error| super::PageError::from(error).into_response())?;
-    page::ok(&Live { standing }).map_err(IntoResponse::into_response)
+) -> Answer {
+    let standing = Standing::find(&site, &event, state, &session.attendee, asked.since).await?;
+    page::ok(&Live { standing })
 }

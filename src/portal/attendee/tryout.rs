@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
 
 use self::fields::{Field, Kind};
 use super::person::advice;
-use super::{Here, path};
+use super::{Here, Mine, path};
 use crate::catalog::attendee::session::AttendeeSession;
 use crate::catalog::attendee::yours;
 use crate::catalog::event::Event;
@@ -19,14 +18,10 @@ use crate::catalog::resource::Resource;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::form::Form;
-use crate::portal::page;
-use crate::portal::visitor::Visitor;
+use crate::portal::page::{self, Answer};
 use crate::probe::{Conversation, Failure, Tool, ToolResult};
 use crate::proxy::worker::Worker;
 use crate::through_proxy::{ThroughProxy, Who};
-
-/// The way back to the page of the event, for whoever is not signed in, or an answer.
-type Answer = Result<Response, Response>;
 
 /// Tools that are shown.
 const MOST_TOOLS: usize = 50;
@@ -57,50 +52,44 @@ struct Outcome {
     text: String,
 }
 
-fn failed(error: impl Into<PageError>) -> Response {
-    error.into().into_response()
-}
-
 pub async fn show(
     State(site): State<Site>,
-    visitor: Visitor,
-    Path((id, deployment)): Path<(String, String)>,
+    mine: Mine,
+    Path((_, deployment)): Path<(String, String)>,
 ) -> Answer {
-    try_it(&site, visitor, &id, &deployment, &[]).await
+    try_it(&site, mine, &deployment, &[]).await
 }
 
 /// The fields of a tool's form: `tool`, and one for each argument.
 pub async fn call(
     State(site): State<Site>,
-    visitor: Visitor,
-    Path((id, deployment)): Path<(String, String)>,
+    mine: Mine,
+    Path((_, deployment)): Path<(String, String)>,
     Form(sent): Form<Vec<(String, String)>>,
 ) -> Answer {
-    try_it(&site, visitor, &id, &deployment, &sent).await
+    try_it(&site, mine, &deployment, &sent).await
 }
 
 async fn try_it(
     site: &Site,
-    visitor: Visitor,
-    id: &str,
+    Mine { here: Here { event, .. }, session }: Mine,
     deployment: &str,
     sent: &[(String, String)],
 ) -> Answer {
-    let (here, session) = Here::signed_in(site, visitor, id).await?;
-    let mut usable = here.event.resources.iter().filter(|one| one.active && one.kind.is_probed());
+    let mut usable = event.resources.iter().filter(|one| one.active && one.kind.is_probed());
     let resource = usable.find(|one| *one.deployment == *deployment).cloned();
-    let resource = resource.ok_or_else(|| failed(PageError::NotFound))?;
-    let _turn = site.tryouts.take(&session.attendee.id).await.map_err(failed)?;
-    let tried = Tried::of(site, &session, &resource, sent).await.map_err(failed)?;
+    let resource = resource.ok_or(PageError::NotFound)?;
+    let _turn = site.tryouts.take(&session.attendee.id).await?;
+    let tried = Tried::of(site, &session, &resource, sent).await?;
     let page = Try {
-        path: path(&here.event.id),
-        event: here.event,
+        path: path(&event.id),
+        event,
         deployment: deployment.to_owned(),
         tools: tried.tools,
         failure: tried.failure,
         outcome: tried.outcome,
     };
-    page::ok(&page).map_err(failed)
+    page::ok(&page)
 }
 
 #[derive(Default)]

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::Asked;
-use crate::catalog::attendee::session::{self, AttendeeSession, Way};
-use crate::catalog::event::{self as events, Event};
+use crate::catalog::attendee::session::{AttendeeSession, Way};
+use crate::catalog::event::Event;
 use crate::catalog::resource::{Resource, ResourceType};
 use crate::clock::MINUTE_MS;
 use crate::oauth::audience::Audience;
 use crate::portal::Site;
+use crate::portal::attendee::{find_event, session_at};
 use crate::portal::error::PageError;
 use crate::portal::visitor::Visitor;
 
@@ -53,14 +54,15 @@ pub async fn signed_in(
 ) -> Result<(Vec<Person>, Vec<String>), PageError> {
     let (mut people, mut ended, now) = (Vec::new(), Vec::new(), site.clock.now_ms());
     for event_id in visitor.attendee_events() {
-        let Some(token) = visitor.attendee_token(&event_id) else { continue };
-        let Some(event) = events::anyones(&site.db, &site.vault, &event_id).await? else {
+        let session = session_at(site, visitor, &event_id).await?;
+        if session.as_ref().is_some_and(|session| is_stale(session, now)) {
             continue;
-        };
-        match session::find(&site.db, &token, &event_id, now).await? {
-            Some(session) if is_stale(&session, now) => {}
-            Some(session) => people.push(Person { event, session }),
-            None => ended.push(event.name),
+        }
+        match (find_event(site, visitor, &event_id).await, session) {
+            (Ok(event), Some(session)) => people.push(Person { event, session }),
+            (Ok(event), None) => ended.push(event.name),
+            (Err(PageError::UnknownEvent { .. }), _) => {}
+            (Err(error), _) => return Err(error),
         }
     }
     Ok((people, ended))

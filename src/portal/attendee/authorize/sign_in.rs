@@ -3,18 +3,16 @@
 
 use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
-use http::header::RETRY_AFTER;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Asked, Typed};
 use crate::catalog::attendee;
-use crate::catalog::attendee::session::{self, NewSession, Way};
+use crate::catalog::attendee::session::Way;
 use crate::catalog::event::{self as events, Event, EventState};
-use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::attendee::join::{self, Entered};
-use crate::portal::attendee::{Here, card, cookie_seconds};
+use crate::portal::attendee::{Here, card, cookie_seconds, find_event, start_session};
+use crate::portal::error::PageError;
 use crate::portal::form::Problems;
 use crate::portal::page::{self, Answer};
 use crate::portal::visitor::Visitor;
@@ -57,27 +55,12 @@ pub async fn by_card_or_key(site: &Site, visitor: Visitor, asked: &Asked, given:
                 Problems::one("given", "is of an event that has ended or is not ready yet");
             return again(visitor, asked, Typing { problems, ..Typing::default() }, None);
         };
-        let held = visitor.attendee_tokens();
-        let new = NewSession { way: Way::Key, agent: &visitor.agent, held: &held };
-        let token = session::start(&site.db, &found.id, &new, now).await?;
+        let token = start_session(site, &visitor, &found.id, Way::Key).await?;
         return Ok(signed_in(site, visitor, asked, &event, &token));
     }
-    let wait = site.identity.wrong_card(visitor.source).err();
-    let mut reason =
-        "is not one that we recognise. Check your card; a newer card voids an older one".to_owned();
-    if let Some(Wait(seconds)) = wait {
-        reason = format!(
-            "is not one that we recognise, and too many wrong ones came from your network. The right code still \
-             works at once; wait {seconds} s before you guess again"
-        );
-    }
+    let (reason, wait) = card::count_wrong(site, &visitor);
     let problems = Problems::one("given", reason);
-    again(
-        visitor,
-        asked,
-        Typing { problems, ..Typing::default() },
-        wait.map(|Wait(seconds)| seconds),
-    )
+    again(visitor, asked, Typing { problems, ..Typing::default() }, wait)
 }
 
 /// Signs in with an event's shared code and a name.
@@ -93,34 +76,31 @@ pub async fn by_code(site: &Site, visitor: Visitor, asked: &Asked, typed: &Typed
         let problems = Problems::one("event", "is not the id of an event, such as a1b2-c3d4");
         return again(visitor, asked, typing(problems, false), None);
     };
-    let event = events::anyones(&site.db, &site.vault, &id).await?;
-    let now = site.clock.now_ms();
-    if event.is_none_or(|event| event.state(now) == EventState::Draft) {
-        // Ids of events can be guessed as little as keys, and count like them.
-        let wait = site.plane.keys.count_unknown(visitor.source).err();
-        let problems = Problems::one("event", "is not known here. Check its id");
-        return again(visitor, asked, typing(problems, false), wait);
-    }
-    let here = Here::find(site, visitor, &id).await?;
+    let event = match find_event(site, &visitor, &id).await {
+        Ok(event) => event,
+        Err(PageError::UnknownEvent { wait }) => {
+            let problems = Problems::one("event", "is not known here. Check its id");
+            return again(visitor, asked, typing(problems, false), wait);
+        }
+        Err(error) => return Err(error),
+    };
+    let here = Here::at(site, visitor, event).await?;
     let (code, name) = (typed.code.expose_secret().trim(), typed.name.trim());
     let entered = join::enter(site, &here, code, name, typed.is_me.is_some()).await?;
-    let Here { event, visitor, now, .. } = here;
+    let Here { event, visitor, .. } = here;
     let (attendee_id, way) = match entered {
         Entered::In { attendee_id, way } => (attendee_id, way),
         Entered::Theirs => return Ok(Redirect::to(&asked.path_as(&event.id)).into_response()),
         Entered::Known(_) => return again(visitor, asked, typing(Problems::none(), true), None),
-        Entered::Refused(problems) => return again(visitor, asked, typing(problems, false), None),
-        Entered::TooMany(problems, seconds) => {
-            return again(visitor, asked, typing(problems, false), Some(seconds));
+        Entered::Refused(problems, wait) => {
+            return again(visitor, asked, typing(problems, false), wait);
         }
         Entered::NotOpen => {
             let problems = Problems::one("event", "is not open, so nobody can join it now");
             return again(visitor, asked, typing(problems, false), None);
         }
     };
-    let held = visitor.attendee_tokens();
-    let new = NewSession { way, agent: &visitor.agent, held: &held };
-    let token = session::start(&site.db, &attendee_id, &new, now).await?;
+    let token = start_session(site, &visitor, &attendee_id, way).await?;
     Ok(signed_in(site, visitor, asked, &event, &token))
 }
 
@@ -139,13 +119,6 @@ fn signed_in(
 /// The page once more, with what was typed. `wait`: seconds before another guess.
 fn again(mut visitor: Visitor, asked: &Asked, typing: Typing<'_>, wait: Option<u64>) -> Answer {
     visitor.opens_form()?;
-    let page = SignIn { asked, ended: Vec::new(), typing };
-    let answer = match wait {
-        None => page::unprocessable(&page)?,
-        Some(seconds) => {
-            let page = page::with_status(StatusCode::TOO_MANY_REQUESTS, &page)?;
-            ([(RETRY_AFTER, seconds.to_string())], page).into_response()
-        }
-    };
-    Ok((visitor.cookies(), answer).into_response())
+    let page = page::again(&SignIn { asked, ended: Vec::new(), typing }, wait)?;
+    Ok((visitor.cookies(), page).into_response())
 }
