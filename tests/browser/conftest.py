@@ -77,6 +77,22 @@ def visitor(request: pytest.FixtureRequest, chromium: Browser, portal: Portal) -
     assert [complaint for watch in watches for complaint in watch.complaints] == []
 
 
+@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
+def somebody(request: pytest.FixtureRequest, chromium: Browser, portal: Portal) -> Iterator[Callable[[], Page]]:
+    """Makes browsers that may go elsewhere to sign in and come back, as the watch of other tests does not let them."""
+    contexts = []
+
+    def make() -> Page:
+        context = chromium.new_context(base_url=portal.origin, locale="en-GB", java_script_enabled=request.param)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
 @pytest.fixture
 def ada(portal: Portal, visitor: Callable[..., Page]) -> Page:
     """A page of the administrator's, who is signed in."""

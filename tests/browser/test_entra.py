@@ -1,47 +1,28 @@
 """Signing in with Microsoft, at the identity provider of `tests/entra`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from journeys import changes
 from people import is_in, is_out, shown_once, sign_out
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from portal import Portal
 from programs import ROOT, Program, environment
+from providers import provider
 from proxy import BINARY
-
-PROVIDER = ROOT / "target/debug/examples/entra"
 
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[dict[str, str]]:
     """Those for the provider, which lasts as long as the tests: Ada Lovelace and Eve can sign in there."""
-    with Program("entra", [str(PROVIDER)]) as provider:
-        names = ["AUTHORITY", "TENANTS", "CLIENT_ID", "CLIENT_SECRET", "OWNERS"]
-        variables = [f"AI_PROXY_ENTRA_{name}" for name in names]
-        yield {name: provider.says(rf"^{name}=(\S+)$")[1] for name in variables}
+    with provider("entra", ["AUTHORITY", "TENANTS", "CLIENT_ID", "CLIENT_SECRET", "OWNERS"]) as variables:
+        yield variables
 
 
 @pytest.fixture(scope="module")
 def portal(settings, tmp_path_factory) -> Iterator[Portal]:
     with Portal(tmp_path_factory.mktemp("entra"), env=environment(**settings)) as running:
         yield running
-
-
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def somebody(request, chromium: Browser, portal: Portal) -> Iterator[Callable[[], Page]]:
-    """Makes browsers that may go to the provider and back, as the watch of other tests does not let them."""
-    contexts = []
-
-    def make() -> Page:
-        context = chromium.new_context(base_url=portal.origin, locale="en-GB", java_script_enabled=request.param)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        return context.new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 def at_microsoft(page: Page, person: str) -> None:

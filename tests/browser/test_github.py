@@ -1,45 +1,27 @@
 """Joining an event with GitHub, at the GitHub of `tests/github`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from journeys import event_id, open_event, told, visit
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from portal import ADA, Portal
-from programs import ROOT, Program, environment
-
-PROVIDER = ROOT / "target/debug/examples/github"
+from programs import environment
+from providers import provider
 
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[dict[str, str]]:
     """Those for GitHub, which lasts as long as the tests: octocat and grace can sign in there."""
-    with Program("github", [str(PROVIDER)]) as github:
-        variables = [f"AI_PROXY_GITHUB_{name}" for name in ["URL", "CLIENT_ID", "CLIENT_SECRET"]]
-        yield {name: github.says(rf"^{name}=(\S+)$")[1] for name in variables}
+    with provider("github", ["URL", "CLIENT_ID", "CLIENT_SECRET"]) as variables:
+        yield variables
 
 
 @pytest.fixture(scope="module")
 def portal(settings, tmp_path_factory) -> Iterator[Portal]:
     with Portal(tmp_path_factory.mktemp("github"), env=environment(**settings)) as running:
         yield running
-
-
-@pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
-def somebody(request, chromium: Browser, portal: Portal) -> Iterator[Callable[[], Page]]:
-    """Makes browsers that may go to GitHub and back, as the watch of other tests does not let them."""
-    contexts = []
-
-    def make() -> Page:
-        context = chromium.new_context(base_url=portal.origin, locale="en-GB", java_script_enabled=request.param)
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        return context.new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture
