@@ -1,10 +1,10 @@
 //! Signing in an MCP client that has no key: OAuth 2.1 as the MCP specification asks for it. This proxy
 //! is the authorization server; the resources are its MCP servers.
 //!
-//! Here is the protocol: what clients are told ([`metadata`]), who they say they are ([`client`],
+//! Here is the protocol: what clients read ([`metadata`]), who they say they are ([`client`],
 //! `document`), where browsers may be sent ([`redirect_uri`]), what is asked for ([`request`]), and what a
-//! code or refresh token gives ([`token`]). The rows are `catalog::oauth`'s, the person is `identity`'s, pages and HTTP are the
-//! portal's, and calls with an access token are the data plane's.
+//! code or refresh token gives ([`token`]). The rows are `catalog::oauth`'s, the person is `identity`'s,
+//! pages and HTTP are the portal's, and calls with an access token are the data plane's.
 
 pub mod audience;
 pub mod client;
@@ -31,6 +31,9 @@ use crate::db::Db;
 
 /// The one scope there is: to use MCP servers.
 pub const SCOPE: &str = "mcp";
+
+/// Where MCP servers are: this, and below it their deployment names.
+const MCP: &str = "/api/v1/mcp";
 
 /// Where clients find what the protocol needs. The first three are where those go that read no metadata.
 pub const AUTHORIZE: &str = "/authorize";

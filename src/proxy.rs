@@ -14,6 +14,7 @@ pub mod authenticate;
 pub mod backend;
 pub mod call;
 pub mod caller;
+mod challenge;
 pub mod client_body;
 mod control;
 mod dropped;
@@ -45,6 +46,5 @@ pub mod worker;
 
 pub use self::authenticate::API_KEY;
 pub use self::entry::{serve, serve_inside};
-pub use self::own_usage::{OwnUsage, own_usage};
 pub use self::route::logged;
 pub use self::worker::REQUEST_ID;

@@ -1,5 +1,5 @@
 //! What attendees have allowed MCP clients that sign in without a key: a *grant* for each consent, its
-//! authorization code, and the access and refresh tokens that came of it.
+//! authorization code, and the access and refresh tokens issued for it.
 //!
 //! Codes and tokens are found by a keyed digest, which is all that is stored of them. No digest can be
 //! computed again, so those under an old master key end when that key is taken away: by then clients

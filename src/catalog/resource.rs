@@ -26,7 +26,7 @@ mod row;
 
 pub use auth::Auth;
 pub use changes::Changes;
-pub use draft::{Draft, KeyChange, MAX_KEY};
+pub use draft::{Draft, KeyChange, MAX_KEY, is_deployment};
 pub use endpoint::{Endpoint, MAX_LENGTH as MAX_ENDPOINT};
 pub use kind::ResourceType;
 pub use row::{Credential, Resource};

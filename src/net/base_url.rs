@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use url::{Host, Url};
 
+use super::policy::{EndpointPolicy, is_allowed};
 use super::socket::from_here;
 
 /// Scheme, host and port, without a slash at the end.
@@ -90,9 +91,20 @@ fn believed(host: &str) -> Option<String> {
     Some(port.map_or_else(|| parsed.to_string(), |port| format!("{parsed}:{port}")))
 }
 
+/// Whether programs elsewhere on the internet can be expected to find the host of this URL: it has a name
+/// of the internet or a public address.
+pub fn is_on_the_internet(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => !is_local(name),
+        Some(Host::Ipv4(address)) => is_allowed(address.into(), EndpointPolicy::Public),
+        Some(Host::Ipv6(address)) => is_allowed(address.into(), EndpointPolicy::Public),
+        None => false,
+    }
+}
+
 /// Whether only the local network gives out this name: it has no dot, or ends as no name on the
 /// internet does (RFC 6761, 6762 and 8375, and ICANN's `internal`).
-pub fn is_local(name: &str) -> bool {
+fn is_local(name: &str) -> bool {
     const ENDINGS: [&str; 4] = [".local", ".localhost", ".internal", ".home.arpa"];
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = name.trim_end_matches('.');
@@ -103,6 +115,24 @@ pub fn is_local(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_internet_is_where_names_and_addresses_are_public() {
+        for (url, expected) in [
+            ("https://proxy.example.org", true),
+            ("https://192.0.2.1.example", true),
+            ("https://8.8.8.8", true),
+            ("https://[2606:4700::1111]", true),
+            ("https://laptop.local", false),
+            ("https://laptop", false),
+            ("https://10.0.0.5", false),
+            ("https://100.64.0.1", false),
+            ("https://[fe80::1]", false),
+            ("https://[::ffff:10.0.0.5]", false),
+        ] {
+            assert_eq!(is_on_the_internet(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 
     #[test]
     fn only_addresses_and_local_names_are_believed() {

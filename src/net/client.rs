@@ -20,7 +20,7 @@ use tokio::time::error::Elapsed;
 use tokio_rustls::client::TlsStream;
 use url::{Position, Url};
 
-pub(crate) use self::error::ClientError;
+pub(crate) use self::error::{ClientError, TLS_HANDSHAKE};
 use super::policy::EndpointPolicy;
 use super::{dial, race};
 
@@ -50,7 +50,7 @@ impl ClientConnection {
         let authority = authority(url).ok_or(ClientError::BadUrl)?;
         let stream = tcp(url, &authority, policy, limit).await?;
         let handshake = if url.scheme() == "https" {
-            let tls = in_time(limit, "the TLS handshake", tls(url, stream)).await?;
+            let tls = in_time(limit, TLS_HANDSHAKE, tls(url, stream)).await?;
             Self::over(tls.map_err(|reason| ClientError::Tls { authority, reason })?).await
         } else {
             Self::over(stream).await

@@ -4,13 +4,9 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::MCP;
 use super::error::{Code, OauthError};
-
-/// Where MCP servers are.
-const MCP: &str = "/api/v1/mcp";
-
-/// The longest name of a deployment.
-const LONGEST: usize = 64;
+use crate::catalog::resource::is_deployment;
 
 /// The MCP servers that a token is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +50,7 @@ impl Audience {
         }
         let name = rest.strip_prefix('/')?.split('/').next()?;
         let name = percent_decode_str(name).decode_utf8().ok()?;
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let fits = (1..=LONGEST).contains(&name.len()) && name.bytes().all(is_name);
-        fits.then(|| Audience::Deployment(name.into_owned()))
+        is_deployment(&name).then(|| Audience::Deployment(name.into_owned()))
     }
 
     /// The name of the one deployment, if it is one.

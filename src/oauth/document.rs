@@ -2,7 +2,7 @@
 //! itself, so the host of the URL vouches for it.
 //!
 //! Anybody can have us fetch a URL by opening a page. So only public addresses are asked, whatever the
-//! endpoint policy is, few at once, and what came of it is kept for a while.
+//! endpoint policy is, few at once, and the result is kept for a while.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use url::Url;
 use super::client::Client;
 use super::registration::described;
 use crate::clock::{HOUR_MS, MINUTE_MS};
-use crate::net::client::{self, ClientError, ExchangeError, Limits};
+use crate::net::client::{self, ClientError, ExchangeError, Limits, TLS_HANDSHAKE};
 use crate::net::{EndpointPolicy, source_network};
 use crate::turns::{Bounds, Turns};
 
@@ -40,7 +40,7 @@ const FAILED_MS: i64 = MINUTE_MS;
 /// Documents that are kept.
 const KEPT: usize = 256;
 
-/// What came of a document.
+/// The result of reading a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fetched {
     Client(Client),
@@ -148,7 +148,7 @@ fn is_unreached(error: &ClientError) -> bool {
             true
         }
         // Who holds the handshake up has been reached.
-        ClientError::TimedOut { what, .. } => !what.contains("TLS"),
+        ClientError::TimedOut { what, .. } => *what != TLS_HANDSHAKE,
         _ => false,
     }
 }

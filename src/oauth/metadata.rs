@@ -4,17 +4,18 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::{AUTHORIZE, REGISTER, REVOKE, SCOPE, TOKEN};
-
-const MCP: &str = "/api/v1/mcp/";
-
-/// Characters of a deployment name that are shown.
-const LONGEST_NAME: usize = 64;
+use super::{AUTHORIZE, MCP, REGISTER, REVOKE, SCOPE, TOKEN};
+use crate::catalog::limits::NAME;
 
 /// Whether metadata exist of the resource with this path on our origin: of the proxy itself, and of
 /// everything that may be an MCP server.
 pub fn is_resource(path: &str) -> bool {
-    path.is_empty() || path.strip_prefix(MCP).is_some_and(|name| !name.is_empty())
+    path.is_empty() || below(path).is_some_and(|name| !name.is_empty())
+}
+
+/// What names a server in a path.
+fn below(path: &str) -> Option<&str> {
+    path.strip_prefix(MCP)?.strip_prefix('/')
 }
 
 /// Of the resource with this path and query, at the base URL by which the client knows us.
@@ -32,10 +33,10 @@ pub fn resource(base: &str, path: &str, query: Option<&str>, issuer: &str) -> Va
 /// The name that editors show.
 fn name(base: &str, path: &str) -> String {
     let host = base.split_once("://").map_or(base, |(_, host)| host);
-    let named = path.strip_prefix(MCP).and_then(|rest| rest.split('/').next());
+    let named = below(path).and_then(|rest| rest.split('/').next());
     let Some(named) = named else { return host.to_owned() };
     let named = percent_decode_str(named).decode_utf8_lossy();
-    let named: String = named.chars().filter(|c| c.is_ascii_graphic()).take(LONGEST_NAME).collect();
+    let named: String = named.chars().filter(|c| c.is_ascii_graphic()).take(NAME).collect();
     format!("{named} ({host})")
 }
 

@@ -1,25 +1,20 @@
 //! Access tokens, by which clients call that have signed in and have no key. One is good for the MCP
 //! server that it was asked for, or all of its attendee's event, until it expires or its grant ends.
 //!
-//! Here are reading one, what is cached of one, and the answers to a dead one: a challenge, at which
-//! clients refresh it or sign in again. The attendee behind it is checked in `authenticate`.
+//! Here are reading one, what is cached of one, and how its holder is refused. The attendee behind it is
+//! checked in `authenticate`; what has clients sign in is in `challenge`.
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use http::header::{AUTHORIZATION, HeaderMap};
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use super::call::Call;
 use super::error::{Held, ProxyError};
-use super::headers::is_graphic;
+use super::headers::{bearer, is_graphic};
 use crate::catalog::event::Event;
 use crate::catalog::oauth::{ACCESS_PREFIX, Grant, LEEWAY_MS};
-use crate::oauth::{RESOURCE_METADATA, SCOPE};
 
 /// The longest that is looked up, in bytes.
 const LONGEST: usize = 128;
-
-/// What cannot be in a quoted text of a header.
-const QUOTED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'\\');
 
 /// What is cached of an access token.
 pub struct CachedToken {
@@ -50,7 +45,7 @@ impl CachedToken {
 
 /// The access token that a request carries.
 pub(super) fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = super::authenticate::bearer(headers.get(AUTHORIZATION)?.as_bytes())?;
+    let bearer = bearer(headers.get(AUTHORIZATION)?.as_bytes())?;
     let is_token = bearer.len() <= LONGEST && is_graphic(bearer);
     let token = std::str::from_utf8(bearer).ok().filter(|_| is_token)?;
     token.starts_with(ACCESS_PREFIX).then_some(token)
@@ -74,23 +69,6 @@ impl ProxyError {
     pub(super) fn is_of_dead_token(&self) -> bool {
         matches!(self, ProxyError::InvalidToken | ProxyError::TokenEnded(..))
     }
-}
-
-/// What has a client sign in, or refresh its token: for a call that carried no credential, or a token
-/// that is dead. Never for a wrong key, which signing in would not mend.
-pub(super) fn challenge(call: &Call<'_>, error: &ProxyError) -> Option<HeaderValue> {
-    let reason = match error {
-        ProxyError::MissingKey => "",
-        error if error.is_of_dead_token() => r#"error="invalid_token", "#,
-        _ => return None,
-    };
-    let (uri, headers) = (&call.head.uri, &call.head.headers);
-    let base = call.worker.plane.config.asked_base_url(call.peer, uri, headers);
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    let metadata = base.join(&format!("{RESOURCE_METADATA}{target}"));
-    let metadata = utf8_percent_encode(&metadata, QUOTED);
-    let value = format!(r#"Bearer {reason}resource_metadata="{metadata}", scope="{SCOPE}""#);
-    HeaderValue::try_from(value).ok()
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::caller::{Caller, is_open};
 use super::control::Control;
 use super::error::{Organizer, ProxyError};
 use super::guessing::Guesses;
+use super::headers::bearer;
 use super::shared_key::{Key, is_same_code};
 use super::throttle::SourceThrottle;
 use crate::catalog::Digest;
@@ -92,12 +93,6 @@ pub fn presented_key(headers: &HeaderMap) -> Result<Key<'_>, ProxyError> {
 
 fn key_header(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(API_KEY).map(|value| value.as_bytes()).filter(|key| !key.is_empty())
-}
-
-pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
-    Some(token.trim_ascii()).filter(|token| is_bearer && !token.is_empty())
 }
 
 impl Keys {

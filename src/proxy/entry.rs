@@ -20,7 +20,7 @@ use super::response_body::Body;
 use super::route::{Route, logged};
 use super::synthetic::Synthetic;
 use super::worker::{REQUEST_ID, Worker};
-use super::{access_token, info, origin, rate_headers};
+use super::{challenge, info, origin, rate_headers};
 use crate::clock::millis;
 
 /// Serves one request of a client.
@@ -52,7 +52,7 @@ pub async fn serve(
             let challenge = route
                 .deployment()
                 .filter(|_| worker.plane.config.has_oauth())
-                .and_then(|_| access_token::challenge(&call, &error));
+                .and_then(|_| challenge::of(&call, &error));
             let mut response = error.into_response(shape);
             response.headers_mut().extend(challenge.map(|value| (WWW_AUTHENTICATE, value)));
             response

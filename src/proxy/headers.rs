@@ -11,6 +11,13 @@ use smallvec::SmallVec;
 /// Names, few of them as a rule.
 pub type Names = SmallVec<[HeaderName; 4]>;
 
+/// The token of an `Authorization` header with the scheme Bearer (RFC 6750); an empty one is none.
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
+    Some(token.trim_ascii()).filter(|token| is_bearer && !token.is_empty())
+}
+
 /// Whether every byte is visible ASCII. It looks at all of them, several at once, which is
 /// faster than stopping at the first one that is not.
 pub(super) fn is_graphic(bytes: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! What an attendee has used today, as they are shown it: by `/usage`, and on pages.
+//! What an attendee has used today, as `/usage` shows it to them.
 //!
 //! The store has what all replicas have written. What this one has yet to write is written
 //! first, so that people see the call that they have just made.
@@ -13,7 +13,7 @@ use crate::catalog::usage::{self, OperationUsage, Refusal};
 
 /// What one attendee has used of today's cap, and for what.
 #[derive(Clone, Debug)]
-pub struct OwnUsage {
+pub(super) struct OwnUsage {
     /// Requests of the daily cap that were spent.
     pub used: u32,
     /// The daily cap, in requests.
@@ -29,7 +29,7 @@ pub struct OwnUsage {
 ///
 /// # Errors
 /// The store did not take this replica's figures, or did not answer.
-pub async fn own_usage(
+pub(super) async fn own_usage(
     plane: &Arc<DataPlane>,
     attendee_id: &str,
 ) -> Result<Option<OwnUsage>, catalog::Error> {

@@ -128,8 +128,7 @@ impl Draft {
 
     fn valid_deployment(&self) -> Result<String> {
         let deployment = line("deployment", &self.deployment, NAME)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if !deployment.chars().all(allowed) || deployment == "." || deployment == ".." {
+        if !is_deployment(&deployment) {
             let reason = "may hold letters, digits, '.', '_' and '-' only";
             return Err(invalid("deployment", reason));
         }
@@ -228,4 +227,10 @@ fn check_key(key: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether a text can be a deployment name, which stands in paths.
+pub fn is_deployment(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=NAME).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != ".."
 }

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use crate::net::dial::ResolveError;
 
+/// What took too long where [`ClientError::TimedOut`] says so of a server that was reached.
+pub(crate) const TLS_HANDSHAKE: &str = "the TLS handshake";
+
 /// The reason. It contains no text from the server.
 #[derive(Debug, Error)]
 pub enum ClientError {

@@ -52,25 +52,21 @@ impl Keys {
             let Control { db, vault, .. } = &keys.control;
             let changes = keys.lives.changes();
             let found = oauth::find_access(db, &digests).await?;
-            let Some(AccessToken { grant, expires_at }) = found else { return Ok(None) };
+            let Some(AccessToken { grant, expires_at }) = found else { return Ok(Ok(None)) };
             let Some(attendee) = attendee::find(db, &grant.attendee_id).await? else {
-                return Ok(None);
+                return Ok(Ok(None));
             };
             let snapshot = keys.snapshot.load_full();
             let event = snapshot.events.get(&grant.event_id);
             let code = event.and_then(|event| event.shared_code.as_ref());
             let code = code.map(ExposeSecret::expose_secret);
             let Some(event) = event.filter(|_| grant.stands_with(vault, code)) else {
-                return Ok(Some(None));
+                return Ok(Err(ProxyError::InvalidToken));
             };
             let token = CachedToken::new(grant, expires_at, event);
-            Ok(Some(Some(keys.learn(&attendee, changes, Some(token)).await?)))
+            Ok(Ok(Some(keys.learn(&attendee, changes, Some(token)).await?)))
         };
-        match self.control.ask(search).await? {
-            Some(None) => Err(ProxyError::InvalidToken),
-            Some(known) => Ok(known),
-            None => Ok(None),
-        }
+        self.control.ask(search).await?
     }
 
     /// What is kept in memory of an attendee's row, with today's usage where
