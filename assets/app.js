@@ -119,8 +119,8 @@ for (const link of document.querySelectorAll("a[data-zone]")) {
 for (const part of document.querySelectorAll("[data-live]")) {
   const timer = setInterval(async () => {
     if (document.hidden) return;
-    const from = document.getElementById(part.id)?.dataset.from ?? location.href;
-    const fresh = (await load(from))?.getElementById(part.id);
+    const from = document.getElementById(part.id)?.dataset.from;
+    const fresh = (await load(from ?? location.href, {}, from && reopen))?.getElementById(part.id);
     const old = document.getElementById(part.id);
     if (isSignedOut) { clearInterval(timer); return; }
     if (!fresh) { age(old); return; }
@@ -210,14 +210,16 @@ function takeFragment() {
   claimed.form.querySelector("button").focus();
 }
 
-// Another page of ours; nothing if we were sent elsewhere, as when signed out.
-async function load(url, request) {
+// Whoever was signed in on this page is no more, so its parts lead elsewhere.
+function reopen() { location.assign(location.pathname); }
+
+// Another page of ours; nothing if we were sent elsewhere, as when signed out: then `elsewhere` is called.
+async function load(url, request, elsewhere) {
   try {
     const headers = { "x-part": "1" };
     const response = await fetch(url, { ...request, headers });
     if (response.redirected && new URL(response.url).pathname === "/admin/sign-in") signOut();
-    // The page of an event: whoever was signed in there is no more.
-    if (response.redirected && url.includes("/live")) location.reload();
+    else if (response.redirected) elsewhere?.();
     if (!response.ok || response.redirected) return null;
     return new DOMParser().parseFromString(await response.text(), "text/html");
   } catch {

@@ -5,6 +5,8 @@
 //! may not send a form here either, and no page of another origin can read an answer. Errors have the
 //! shape of the data plane's, beside whose routes these are.
 
+use std::any::Any;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -81,6 +83,11 @@ impl From<Unread> for Refusal {
             Unread::Late | Unread::Broken => ProxyError::BodyIncomplete,
         })
     }
+}
+
+/// A handler panicked: the message is logged where it happened.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Refusal::from(PageError::Internal).into_response()
 }
 
 /// A request that another site's page sent.

@@ -223,6 +223,7 @@ pub fn router(site: Site) -> anyhow::Result<Router> {
             route::router(front_ends())
                 .route_layer(front_ends_door)
                 .method_not_allowed_fallback(front_end::method_not_allowed)
+                .layer(CatchPanicLayer::custom(front_end::panicked))
                 .layer(of_front_ends),
         )
         .merge(route::router(beside_api()))

@@ -57,40 +57,21 @@ impl Visitor {
         self.jar.get(&self.name(Kept::Browser)).map(Cookie::value)
     }
 
-    /// What this browser keeps of a sign-in that has begun elsewhere.
-    pub fn ticket(&self) -> Option<&str> {
-        self.jar.get(&self.name(Kept::Ticket)).map(Cookie::value)
+    /// What this browser keeps of a sign-in that has begun there.
+    pub fn ticket(&self, trip: Trip) -> Option<&str> {
+        self.jar.get(&self.name(trip.kept())).map(Cookie::value)
     }
 
-    /// The cookies of a browser that goes elsewhere to sign in.
-    pub fn keeps(self, ticket: String) -> CookieJar {
-        let ticket = self.cookie(Kept::Ticket, ticket);
+    /// The cookies of a browser that goes there to sign in.
+    pub fn keeps(self, trip: Trip, ticket: String) -> CookieJar {
+        let ticket = self.cookie(trip.kept(), ticket);
         self.jar.add(ticket)
     }
 
     /// This browser, back from there.
-    pub fn without_ticket(self) -> Self {
-        let mut ticket = self.cookie(Kept::Ticket, String::new());
-        ticket.make_removal();
-        Self { jar: self.jar.add(ticket), ..self }
-    }
-
-    /// What this browser keeps of a sign-in that has begun at GitHub.
-    pub fn github_ticket(&self) -> Option<&str> {
-        self.jar.get(&self.name(Kept::GitHub)).map(Cookie::value)
-    }
-
-    /// The cookies of a browser that goes to GitHub.
-    pub fn keeps_github(self, ticket: String) -> CookieJar {
-        let ticket = self.cookie(Kept::GitHub, ticket);
-        self.jar.add(ticket)
-    }
-
-    /// This browser, back from GitHub.
-    pub fn without_github(self) -> Self {
-        let mut ticket = self.cookie(Kept::GitHub, String::new());
-        ticket.make_removal();
-        Self { jar: self.jar.add(ticket), ..self }
+    pub fn without_ticket(mut self, trip: Trip) -> Self {
+        self.remove(trip.kept());
+        self
     }
 
     /// The token by which this browser is known as the one that sent a form which is kept.
@@ -135,9 +116,7 @@ impl Visitor {
 
     /// Signs the attendee of this event out here.
     pub fn forget_attendee(&mut self, event_id: &str) {
-        let mut cookie = self.cookie(Kept::Attendee(event_id), String::new());
-        cookie.make_removal();
-        self.jar = self.jar.clone().add(cookie);
+        self.remove(Kept::Attendee(event_id));
     }
 
     /// The token by which this browser is known as the one that opened a card's form.
@@ -169,10 +148,15 @@ impl Visitor {
     }
 
     /// The cookies of a browser in which nobody is signed in any more.
-    pub fn signed_out(self) -> CookieJar {
-        let mut session = self.cookie(Kept::Session, String::new());
-        session.make_removal();
-        self.jar.add(session)
+    pub fn signed_out(mut self) -> CookieJar {
+        self.remove(Kept::Session);
+        self.jar
+    }
+
+    fn remove(&mut self, kept: Kept<'_>) {
+        let mut cookie = self.cookie(kept, String::new());
+        cookie.make_removal();
+        self.jar = self.jar.clone().add(cookie);
     }
 
     fn cookie(&self, kept: Kept<'_>, value: String) -> Cookie<'static> {
@@ -215,6 +199,22 @@ impl Visitor {
             }
         };
         Cow::Borrowed(name)
+    }
+}
+
+/// Where browsers go to sign in, and come back from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trip {
+    Microsoft,
+    GitHub,
+}
+
+impl Trip {
+    fn kept(self) -> Kept<'static> {
+        match self {
+            Trip::Microsoft => Kept::Ticket,
+            Trip::GitHub => Kept::GitHub,
+        }
     }
 }
 

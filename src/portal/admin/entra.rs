@@ -22,7 +22,7 @@ use crate::portal::confirmed::{Confirmed, Guarded};
 use crate::portal::error::PageError;
 use crate::portal::held::{self, Found};
 use crate::portal::page::{self, Answer, Frame, Section};
-use crate::portal::visitor::{SignedIn, Visitor};
+use crate::portal::visitor::{SignedIn, Trip, Visitor};
 
 const CALLBACK: &str = "/admin/sign-in/entra/callback";
 
@@ -102,7 +102,8 @@ async fn go(
 ) -> Answer {
     match begin(way_back(&visitor)?).await {
         Ok(Some(request)) => {
-            Ok((visitor.keeps(request.ticket), Redirect::to(&request.url)).into_response())
+            Ok((visitor.keeps(Trip::Microsoft, request.ticket), Redirect::to(&request.url))
+                .into_response())
         }
         Ok(None) => Err(PageError::NotFound),
         Err(refusal) => refuse(site, &refusal),
@@ -148,7 +149,7 @@ pub async fn begin_adding(
     match site.identity.begin_adding_account(back, ACCOUNT, me.session()).await {
         Ok(Some(request)) => {
             let page = AddAccount { frame: me.frame(Section::Account), url: &request.url };
-            Ok((visitor.keeps(request.ticket), page::ok(&page)?).into_response())
+            Ok((visitor.keeps(Trip::Microsoft, request.ticket), page::ok(&page)?).into_response())
         }
         Ok(None) => Err(PageError::NotFound),
         Err(refusal) => refuse(&site, &refusal),
@@ -181,7 +182,7 @@ pub async fn callback(
         None => None,
     };
     let back = AuthorizationResponse {
-        ticket: visitor.ticket().unwrap_or_default(),
+        ticket: visitor.ticket(Trip::Microsoft).unwrap_or_default(),
         state: &brought.state,
         code: brought.code.as_ref(),
         error: brought.error.as_deref(),
@@ -191,7 +192,7 @@ pub async fn callback(
     };
     match site.identity.finish_entra(back).await {
         Ok(done) => {
-            let visitor = visitor.without_ticket();
+            let visitor = visitor.without_ticket(Trip::Microsoft);
             let cookies = match &done.signs_in {
                 Some(owner) => sign_in::welcome(&site, visitor, owner, Proof::Microsoft).await?,
                 None => visitor.cookies(),
@@ -202,7 +203,8 @@ pub async fn callback(
         Err(EntraRefusal::Stale) => refuse(&site, &EntraRefusal::Stale),
         Err(EntraRefusal::Catalog(error)) => Err(error.into()),
         Err(refusal) => {
-            Ok((visitor.without_ticket().cookies(), refuse(&site, &refusal)?).into_response())
+            Ok((visitor.without_ticket(Trip::Microsoft).cookies(), refuse(&site, &refusal)?)
+                .into_response())
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::error::PageError;
 use crate::portal::page::{self, Answer};
-use crate::portal::visitor::Visitor;
+use crate::portal::visitor::{Trip, Visitor};
 
 /// No event's: GitHub sends people of all events back to one address.
 const CALLBACK: &str = "/github/callback";
@@ -40,7 +40,7 @@ pub async fn begin(State(site): State<Site>, visitor: Visitor, Path(id): Path<St
     let redirect_uri = here.visitor.base_url.join(CALLBACK);
     let request = site.identity.begin_github(redirect_uri, &here.event.id)?;
     let request = request.ok_or(PageError::NotFound)?;
-    let cookies = here.visitor.keeps_github(request.ticket);
+    let cookies = here.visitor.keeps(Trip::GitHub, request.ticket);
     Ok((cookies, Redirect::to(&request.url)).into_response())
 }
 
@@ -62,7 +62,7 @@ pub async fn callback(
     if !site.identity.has_github() {
         return Err(PageError::NotFound);
     }
-    let ticket = visitor.github_ticket().unwrap_or_default().to_owned();
+    let ticket = visitor.ticket(Trip::GitHub).unwrap_or_default().to_owned();
     // Known also where the sign-in is refused: it is where to go back to.
     let event = site.identity.github_event(&ticket);
     let Ok(Query(brought)) = brought else {
@@ -78,7 +78,7 @@ pub async fn callback(
     let done = site.identity.finish_github(back).await;
     match (done, event) {
         (Ok(who), Some(event)) => {
-            let here = Here::find(&site, visitor.without_github(), &event).await?;
+            let here = Here::find(&site, visitor.without_ticket(Trip::GitHub), &event).await?;
             let account = Account::github(who.id, &who.name);
             account::let_in(&site, here, &account, Way::GitHub).await
         }
@@ -87,7 +87,7 @@ pub async fn callback(
         (Err(GitHubRefusal::Catalog(error)), _) => Err(error.into()),
         (Err(refusal), event) => {
             let answer = refuse(event.as_deref(), &refusal)?;
-            Ok((visitor.without_github().cookies(), answer).into_response())
+            Ok((visitor.without_ticket(Trip::GitHub).cookies(), answer).into_response())
         }
         // Its ten minutes ended while GitHub was asked.
         (Ok(_), None) => refuse(None, &GitHubRefusal::Stale),

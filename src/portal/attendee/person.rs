@@ -4,25 +4,29 @@
 pub mod paste;
 mod verdict;
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use self::paste::Server;
 use self::verdict::Verdict;
 pub use self::verdict::advice;
-use super::{Here, Mine, path};
+use super::{Here, find_event, path, session_at};
 use crate::catalog::attendee::session::{self, AttendeeSession, SignedInBrowser};
 use crate::catalog::attendee::{Attendee, yours};
 use crate::catalog::event::{Event, EventState};
 use crate::catalog::oauth::{self, ConnectedApp};
 use crate::catalog::quota;
 use crate::net::base_url;
+use crate::portal::error::PageError;
 use crate::portal::filters;
 use crate::portal::page::{self, Answer};
+use crate::portal::visitor::Visitor;
 use crate::portal::{Site, markdown, terms, times};
 
 /// How a person fares, and how much of their cap is left: what is kept fresh while they look.
@@ -123,21 +127,9 @@ impl ClientSignIn {
             return Self::Off;
         }
         let public = site.config.public_url.as_ref();
-        if public.is_some_and(is_on_the_internet) { Self::Anywhere } else { Self::Nearby }
+        let is_hosted = |url: &Url| url.scheme() == "https" && base_url::is_on_the_internet(url);
+        if public.is_some_and(is_hosted) { Self::Anywhere } else { Self::Nearby }
     }
-}
-
-/// Whether hosted clients can be expected to reach this URL: it has HTTPS, and no local name or address.
-fn is_on_the_internet(url: &Url) -> bool {
-    let is_public = match url.host() {
-        Some(Host::Domain(name)) => !base_url::is_local(name),
-        Some(Host::Ipv4(address)) => {
-            !(address.is_private() || address.is_loopback() || address.is_link_local())
-        }
-        Some(Host::Ipv6(address)) => !(address.is_loopback() || address.is_unique_local()),
-        None => false,
-    };
-    url.scheme() == "https" && is_public
 }
 
 /// The key as far as the page may show it.
@@ -210,12 +202,24 @@ pub struct Asked {
     since: Option<i64>,
 }
 
-/// The part of the page that is kept fresh, by itself: a room full of pages asks for it.
+/// The part of the page that is kept fresh, by itself. A room full of pages asks for it every few
+/// seconds, so the event is the copy that calls use, and is not read again.
 pub async fn live(
     State(site): State<Site>,
-    Mine { here: Here { event, state, .. }, session }: Mine,
+    visitor: Visitor,
+    Path(id): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Answer {
+    let Some(session) = session_at(&site, &visitor, &id).await? else {
+        let event = find_event(&site, &visitor, &id).await?;
+        return Err(PageError::NotInEvent { page: path(&event.id) });
+    };
+    let known = site.plane.snapshot.load().events.get(&id).cloned();
+    let event = match known {
+        Some(event) => event,
+        None => Arc::new(find_event(&site, &visitor, &id).await?),
+    };
+    let state = event.state(site.clock.now_ms());
     let standing = Standing::find(&site, &event, state, &session.attendee, asked.since).await?;
     page::ok(&Live { standing })
 }

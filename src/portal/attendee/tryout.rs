@@ -4,6 +4,7 @@
 mod fields;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -22,6 +23,12 @@ use crate::portal::page::{self, Answer};
 use crate::probe::{Conversation, Failure, Tool, ToolResult};
 use crate::proxy::worker::Worker;
 use crate::through_proxy::{ThroughProxy, Who};
+
+/// How long a server may take for all of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TOO_LONG: &str =
+    "The server behind the proxy took longer than 30 s. Your set-up is right: tell the organiser.";
 
 /// Tools that are shown.
 const MOST_TOOLS: usize = 50;
@@ -80,7 +87,11 @@ async fn try_it(
     let resource = usable.find(|one| *one.deployment == *deployment).cloned();
     let resource = resource.ok_or(PageError::NotFound)?;
     let _turn = site.tryouts.take(&session.attendee.id).await?;
-    let tried = Tried::of(site, &session, &resource, sent).await?;
+    let tried = Tried::of(site, &session, &resource, sent);
+    let tried = match tokio::time::timeout(PATIENCE, tried).await {
+        Ok(tried) => tried?,
+        Err(_) => Tried { failure: Some(TOO_LONG.to_owned()), ..Tried::default() },
+    };
     let page = Try {
         path: path(&event.id),
         event,

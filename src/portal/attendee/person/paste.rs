@@ -1,10 +1,12 @@
 //! What a person pastes where, filled in with their key: for each server of the event, and as files.
 
-use secrecy::SecretString;
+use std::fmt::Write as _;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::catalog::event::Event;
 use crate::net::base_url::BaseUrl;
-use crate::snippets::McpServer;
+use crate::snippets::{McpServer, shell};
 
 /// A server of the event, and what to paste for it.
 pub struct Server {
@@ -20,13 +22,19 @@ pub struct Snippet {
     pub text: String,
 }
 
-/// Those that are switched on, in the organiser's order.
-pub fn servers(event: &Event, base: &BaseUrl, key: &SecretString) -> Vec<Server> {
+/// The servers that are switched on, in the organiser's order: deployment name and URL.
+fn usable<'e>(event: &'e Event, base: &'e BaseUrl) -> impl Iterator<Item = (&'e str, String)> {
     let used = event.resources.iter().filter(|resource| resource.active);
     used.filter_map(|resource| {
         let path = resource.kind.client_path(&resource.deployment)?;
-        let url = base.join(&path);
-        let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
+        Some((&*resource.deployment, base.join(&path)))
+    })
+}
+
+/// What to paste for each of them.
+pub fn servers(event: &Event, base: &BaseUrl, key: &SecretString) -> Vec<Server> {
+    let of_server = |(name, url): (&str, String)| {
+        let server = McpServer { name, url: &url, api_key: key };
         let snippets = [
             ("VS Code: .vscode/mcp.json", server.vscode()),
             ("Claude Code: in a shell", server.claude_code()),
@@ -44,38 +52,26 @@ pub fn servers(event: &Event, base: &BaseUrl, key: &SecretString) -> Vec<Server>
         let snippets = snippets.into_iter().map(|(title, text)| Snippet { title, text }).collect();
         let one_click =
             [("Add to VS Code", server.vscode_link()), ("Add to Cursor", server.cursor_link())];
-        Some(Server { name: resource.deployment.to_string(), url, one_click, snippets })
-    })
-    .collect()
+        Server { name: name.to_owned(), url, one_click, snippets }
+    };
+    usable(event, base).map(of_server).collect()
 }
 
 /// `.vscode/mcp.json` with every server of the event.
 pub fn mcp_json(event: &Event, base: &BaseUrl, key: &SecretString) -> String {
-    let used = event.resources.iter().filter(|resource| resource.active);
-    let servers = used.filter_map(|resource| {
-        let path = resource.kind.client_path(&resource.deployment)?;
-        let url = base.join(&path);
-        let server = McpServer { name: &resource.deployment, url: &url, api_key: key };
-        Some((resource.deployment.to_string(), server.vscode_entry()))
-    });
-    let servers: serde_json::Map<_, _> = servers.collect();
+    let entry = |(name, url): (&str, String)| {
+        (name.to_owned(), McpServer { name, url: &url, api_key: key }.vscode_entry())
+    };
+    let servers: serde_json::Map<_, _> = usable(event, base).map(entry).collect();
     format!("{:#}\n", serde_json::json!({ "servers": servers }))
 }
 
 /// `event-<id>.env`: the key and the address of each server.
 pub fn env_file(event: &Event, base: &BaseUrl, key: &SecretString) -> String {
-    use std::fmt::Write as _;
-
-    use secrecy::ExposeSecret;
-
-    use crate::snippets::shell;
-
     let mut text = format!("EVENT_API_KEY={}\n", shell(key.expose_secret()));
-    for resource in event.resources.iter().filter(|resource| resource.active) {
-        let Some(path) = resource.kind.client_path(&resource.deployment) else { continue };
-        let name = variable(&resource.deployment);
-        let _ = writeln!(text, "{name}={}", shell(&resource.deployment));
-        let _ = writeln!(text, "{name}_MCP_URL={}", shell(&base.join(&path)));
+    for (deployment, url) in usable(event, base) {
+        let name = variable(deployment);
+        let _ = writeln!(text, "{name}={}\n{name}_MCP_URL={}", shell(deployment), shell(&url));
     }
     text
 }

@@ -124,12 +124,12 @@ pub fn advice(code: &str) -> &'static str {
         "unsupported_media_type" => "Your client compressed its call. Switch that off in it.",
         "backend_unreachable" | "backend_timeout" | "backend_closed" => {
             "The server behind the proxy did not answer. Your set-up is right: try again, and tell \
-             the organiser if it stays so."
+             the organiser if it keeps happening."
         }
         "backend_redirect" | "backend_protocol_error" => {
             "The server behind the proxy is set up wrongly. Your set-up is right: tell the organiser."
         }
-        "store_unavailable" | "shutting_down" => "The proxy was busy with itself. Try again.",
+        "store_unavailable" | "shutting_down" => "The proxy could not take the call. Try again.",
         _ => "Try again; if it is refused again, show this page to the organiser.",
     }
 }

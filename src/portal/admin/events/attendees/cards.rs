@@ -170,6 +170,9 @@ pub async fn csv(
     let claim_page = sheet::claim_page(&visitor);
     let which = Which::Of(&typed.card);
     let cards = card::stored(&site.db, &site.vault, &me.owner.id, &id, which).await?;
+    if !cards.is_empty() {
+        note(&site, &me, &event.id, &cards).await?;
+    }
     let rows = cards.into_iter().map(|card| {
         let code = card.code.expose_secret();
         let link = format!("{claim_page}#{code}");
