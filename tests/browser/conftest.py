@@ -94,6 +94,14 @@ def somebody(request: pytest.FixtureRequest, chromium: Browser, portal: Portal) 
 
 
 @pytest.fixture
+def person(chromium: Browser) -> Iterator[Page]:
+    """A page of somebody's own browser, which goes where it is sent, also to a client on this machine."""
+    with chromium.new_context(locale="en-GB") as context:
+        context.set_default_timeout(15_000)
+        yield context.new_page()
+
+
+@pytest.fixture
 def ada(portal: Portal, visitor: Callable[..., Page]) -> Page:
     """A page of the administrator's, who is signed in."""
     return visitor(storage_state=portal.signed_in(ADA))
