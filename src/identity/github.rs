@@ -14,6 +14,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::SecretString;
 
 use self::provider::Provider;
+pub(crate) use self::ticket::Purpose;
 use self::ticket::Ticket;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, fetch};
@@ -95,7 +96,7 @@ impl Identity {
         self.github.is_some()
     }
 
-    /// Begins a sign-in to this event that comes back to `redirect_uri`; `None` where nobody can sign in
+    /// Begins a sign-in that comes back to `redirect_uri`; `None` where nobody can sign in
     /// this way. It writes nothing.
     ///
     /// # Errors
@@ -103,17 +104,17 @@ impl Identity {
     pub fn begin_github(
         &self,
         redirect_uri: String,
-        event_id: &str,
+        purpose: Purpose,
     ) -> catalog::Result<Option<GitHubRequest>> {
         let Some(github) = &self.github else { return Ok(None) };
-        let ticket = Ticket::new(redirect_uri, event_id, self.clock.now_ms())?;
+        let ticket = Ticket::new(redirect_uri, purpose, self.clock.now_ms())?;
         let url = github.provider.authorize(&ticket);
         Ok(Some(GitHubRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
-    /// The event of the sign-in that a browser has begun, as long as it can be finished.
-    pub fn github_event(&self, ticket: &str) -> Option<String> {
-        Some(Ticket::open(&self.vault, ticket, self.clock.now_ms())?.event_id)
+    /// What a browser has begun to sign in for, as long as it can be finished.
+    pub fn github_purpose(&self, ticket: &str) -> Option<Purpose> {
+        Some(Ticket::open(&self.vault, ticket, self.clock.now_ms())?.purpose)
     }
 
     /// Ends a sign-in: who it is. Whatever comes of it, it cannot come back again.

@@ -66,10 +66,13 @@ impl Here {
         Ok(Self { state: event.state(now), event, now, session, visitor })
     }
 
-    /// Signs an attendee of the event in, and leads to their page.
-    pub async fn let_in(self, site: &Site, attendee_id: &str, way: Way) -> Answer {
-        let token = start_session(site, &self.visitor, attendee_id, way).await?;
-        Ok(welcome(self.visitor, &self.event, &token, self.now))
+    /// Signs an attendee of the event in, and leads to `next`: to their page, or to what they signed in
+    /// for.
+    pub async fn let_in(self, site: &Site, attendee_id: &str, way: Way, next: &str) -> Answer {
+        let held = self.visitor.attendee_tokens();
+        let new = NewSession { way, agent: &self.visitor.agent, held: &held };
+        let token = session::start(&site.db, attendee_id, &new, self.now).await?;
+        Ok(welcome(self.visitor, &self.event, &token, self.now, next))
     }
 }
 
@@ -129,22 +132,16 @@ fn is_still_theirs(session: &AttendeeSession, visitor: &Visitor) -> bool {
     session.way != Way::Gateway || now.is_none_or(|now| now.user_id() == session.attendee.user_id)
 }
 
-/// Signs an attendee in here; the token goes into the cookie of their event.
-async fn start_session(
-    site: &Site,
-    visitor: &Visitor,
-    attendee_id: &str,
-    way: Way,
-) -> catalog::Result<SecretString> {
-    let held = visitor.attendee_tokens();
-    let new = NewSession { way, agent: &visitor.agent, held: &held };
-    session::start(&site.db, attendee_id, &new, site.clock.now_ms()).await
-}
-
-/// The way to the attendee's page, with the cookie that opens it.
-fn welcome(mut visitor: Visitor, event: &Event, token: &SecretString, now: i64) -> Response {
+/// The way to `next` for whoever has just signed in, with the cookie that opens their page.
+fn welcome(
+    mut visitor: Visitor,
+    event: &Event,
+    token: &SecretString,
+    now: i64,
+    next: &str,
+) -> Response {
     visitor.keep_attendee(&event.id, token, cookie_seconds(event, now));
-    (visitor.cookies(), Redirect::to(&path(&event.id))).into_response()
+    (visitor.cookies(), Redirect::to(next)).into_response()
 }
 
 /// The life of the cookie: the session behind it ends with the event.

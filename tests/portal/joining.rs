@@ -146,6 +146,13 @@ async fn who_joins_agrees_to_the_terms_that_the_page_shows() {
     }
     let agreed = "select count(*) from attendee where terms_accepted_at is not null";
     assert_eq!(workshop.number(agreed).await, 2);
+    // Whoever types somebody else's name agrees to nothing for them.
+    let forget = sqlx::query("update attendee set terms_accepted_at = null");
+    forget.execute(portal.app.db.writer()).await.unwrap();
+    let fields = [("code", CODE), ("name", "Grace"), ("is_me", "yes")];
+    let answer = portal.visitor().post(&format!("/event/{own}/join"), &fields).await;
+    answer.redirects_to(&format!("/event/{own}"));
+    assert_eq!(workshop.number(agreed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

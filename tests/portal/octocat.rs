@@ -66,6 +66,11 @@ impl Visitor {
     /// back to.
     pub async fn go_to_github(&self, event: &str, link: &str) -> String {
         let away = self.get(&format!("/event/{event}/github")).await;
+        self.choose_at_github(&away, link).await
+    }
+
+    /// The same, where an answer has sent the browser to GitHub.
+    pub async fn choose_at_github(&self, away: &Page, link: &str) -> String {
         assert_eq!(away.status, StatusCode::SEE_OTHER, "{}", away.body);
         let there = away.headers[LOCATION].to_str().unwrap().to_owned();
         let (path, _) = there.split_once('?').unwrap();

@@ -2,10 +2,11 @@
 
 use ai_proxy::catalog::attendee::session::{self, AttendeeSession, NewSession, Way};
 use ai_proxy::catalog::attendee::yours::{self, Card};
-use ai_proxy::catalog::attendee::{self, claim};
+use ai_proxy::catalog::attendee::{self, claim, continued};
 use ai_proxy::catalog::event::{self, Event};
 use ai_proxy::catalog::{Error, Result};
 use ai_proxy::clock::{day_of, now_ms};
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::{Store, event_draft, on_both};
@@ -19,6 +20,9 @@ on_both![
     signing_out_everywhere_ends_every_session,
     an_ended_session_writes_nothing,
     an_attendee_who_is_deleted_is_signed_out,
+    a_code_of_the_phone_signs_one_browser_in,
+    a_typed_name_goes_on_for_no_longer_than_it_was_typed,
+    who_shows_who_they_are_agrees_to_the_terms,
 ];
 
 async fn start(store: &Store, attendee_id: &str, way: Way, held: &[SecretString]) -> SecretString {
@@ -175,4 +179,50 @@ async fn an_attendee_who_is_deleted_is_signed_out(store: Store) {
     let new = NewSession { way: Way::Card, agent: "A browser", held: &[] };
     let late = session::start(&store.db, &id, &new, now_ms()).await;
     assert!(matches!(late, Err(Error::NotFound { .. })), "{late:?}");
+}
+
+/// Opens by the code of a browser that is signed in: the token of the new session.
+async fn go_on(store: &Store, code: &SecretString, now: i64) -> Option<SecretString> {
+    let (db, vault) = (&store.db, &store.vault);
+    let opened = continued::open(db, vault, code.expose_secret(), "Laptop", &[], now).await;
+    opened.unwrap().map(|(_, token)| token)
+}
+
+async fn a_code_of_the_phone_signs_one_browser_in(store: Store) {
+    let event = store.event().await;
+    let (id, session) = signed_in(&store, &event, Way::Card).await;
+    let now = now_ms();
+    let code = continued::make(&store.db, &store.vault, &session, now).await.unwrap();
+    let opened = join_all((0..8).map(|_| go_on(&store, &code, now))).await;
+    assert_eq!(opened.iter().flatten().count(), 1, "however many try at once");
+    assert_eq!(session::list(&store.db, &id).await.unwrap().len(), 2);
+    assert!(go_on(&store, &code, now).await.is_none());
+
+    let code = continued::make(&store.db, &store.vault, &session, now).await.unwrap();
+    let late = now + continued::VALID_MS + 1;
+    assert!(go_on(&store, &code, late).await.is_none());
+}
+
+async fn a_typed_name_goes_on_for_no_longer_than_it_was_typed(store: Store) {
+    let event = store.event().await;
+    let later = now_ms() + 5 * 60_000;
+    for (way, begins) in [(Way::Named, false), (Way::Card, true)] {
+        let (_, session) = signed_in(&store, &event, way).await;
+        let code = continued::make(&store.db, &store.vault, &session, later).await.unwrap();
+        let token = go_on(&store, &code, later).await.unwrap();
+        let other = session::find(&store.db, &token, &event.id, later).await.unwrap().unwrap();
+        assert_eq!(other.way, way);
+        let expected = if begins { later } else { session.created_at };
+        assert_eq!(other.created_at, expected, "{way:?}");
+    }
+}
+
+async fn who_shows_who_they_are_agrees_to_the_terms(store: Store) {
+    let event = store.event().await;
+    for (way, agrees) in [(Way::Card, true), (Way::GitHub, true), (Way::Named, false)] {
+        let (id, session) = signed_in(&store, &event, way).await;
+        let found = attendee::find(&store.db, &id).await.unwrap().unwrap();
+        let expected = agrees.then_some(session.created_at);
+        assert_eq!(found.terms_accepted_at, expected, "{way:?}");
+    }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use ai_proxy::catalog::attendee;
 use ai_proxy::catalog::attendee::claim::{self, For};
 use ai_proxy::catalog::attendee::session::{self, NewSession, Way};
-use ai_proxy::catalog::attendee::{self, terms};
 use ai_proxy::catalog::audit::{self, Actor};
 use ai_proxy::catalog::change::{self, Changes};
 use ai_proxy::catalog::event::{self, Draft, Event, control, forget};
@@ -79,7 +79,6 @@ async fn everything_personal_goes_and_figures_stay(store: Store) {
              select 'g', attendee_id, 'c', 'Claude', 'h', 1 from attendee_session",
         )
         .await;
-    terms::accept(&store.db, &id, 1).await.unwrap();
     attendee::set_active(&store.db, &store.by, &id, false).await.unwrap();
     store.execute("update attendee set last_error = 'event_ended', last_error_at = 1").await;
     store

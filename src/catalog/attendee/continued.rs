@@ -129,7 +129,7 @@ pub async fn open(
     }
     let mut tx = db.write().await?;
     let row = sqlx::query(select(
-        ", s.way from continue_code c join attendee on attendee.id = c.attendee_id
+        ", s.way, s.created_at as begun_at from continue_code c join attendee on attendee.id = c.attendee_id
          join attendee_session s on s.digest = c.session
          join event on event.id = attendee.event_id
          where c.digest = $1 and c.opened_at is null and c.expires_at >= $2 and attendee.active = 1
@@ -141,15 +141,23 @@ pub async fn open(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let attendee = Attendee::read(&row)?;
-    // It proves no more than what the first browser showed.
+    // It proves no more than what the first browser showed, and of a typed name not for longer.
     let new = NewSession { way: Way::stored(&row.text("way")?), agent, held };
-    let token = session::start_in(&mut tx, &attendee.id, &new, now_ms).await?;
-    sqlx::query("update continue_code set opened = $2, opened_at = $3 where digest = $1")
-        .bind(&digest)
-        .bind(session::digest(&token))
-        .bind(now_ms)
-        .execute(&mut *tx)
-        .await?;
+    let created_at = if new.way.is_proof() { now_ms } else { row.int("begun_at")? };
+    let token = session::begin_in(&mut tx, &attendee.id, &new, created_at, now_ms).await?;
+    let used = sqlx::query(
+        "update continue_code set opened = $2, opened_at = $3
+         where digest = $1 and opened_at is null",
+    )
+    .bind(&digest)
+    .bind(session::digest(&token))
+    .bind(now_ms)
+    .execute(&mut *tx)
+    .await?;
+    // PostgreSQL lets two read it as unused; the second of them signs nobody in.
+    if used.rows_affected() == 0 {
+        return Ok(None);
+    }
     tx.commit().await?;
     Ok(Some((attendee, token)))
 }

@@ -8,6 +8,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::row::{Attendee, select};
+use super::terms;
 use crate::catalog::owner::token;
 use crate::catalog::{Error, Result};
 use crate::db::{Columns, Db, Tx};
@@ -109,7 +110,9 @@ pub struct NewSession<'a> {
     pub held: &'a [SecretString],
 }
 
-/// Signs an attendee in, and returns the token of the new session.
+/// Signs an attendee in, and returns the token of the new session. The form by which they showed who
+/// they are says that they agree to the terms of use, so that is noted; of a typed name nobody knows
+/// whose consent it would be.
 ///
 /// # Errors
 /// Those of the store, and [`Error::NotFound`] where the attendee has just been deleted.
@@ -130,6 +133,20 @@ pub(super) async fn start_in(
     tx: &mut Tx,
     attendee_id: &str,
     new: &NewSession<'_>,
+    now_ms: i64,
+) -> Result<SecretString> {
+    if new.way.is_proof() {
+        terms::accept_in(tx, attendee_id, now_ms).await?;
+    }
+    begin_in(tx, attendee_id, new, now_ms, now_ms).await
+}
+
+/// Signs an attendee in as in another browser, in a session that counts as begun at `created_at`.
+pub(super) async fn begin_in(
+    tx: &mut Tx,
+    attendee_id: &str,
+    new: &NewSession<'_>,
+    created_at: i64,
     now_ms: i64,
 ) -> Result<SecretString> {
     let token = token::random()?;
@@ -157,12 +174,13 @@ pub(super) async fn start_in(
     let started = sqlx::query(
         "insert into attendee_session
             (digest, attendee_id, way, agent, created_at, last_seen_at)
-         select $1, id, $3, $4, $5, $5 from attendee where id = $2",
+         select $1, id, $3, $4, $5, $6 from attendee where id = $2",
     )
     .bind(digest(&token))
     .bind(attendee_id)
     .bind(new.way.as_str())
     .bind(new.agent)
+    .bind(created_at)
     .bind(now_ms)
     .execute(&mut **tx)
     .await?;

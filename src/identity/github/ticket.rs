@@ -13,6 +13,15 @@ pub(crate) const VALID_SECONDS: i64 = 600;
 
 const PLACE: Place<'static> = Place { table: "github", row: "sign-in", column: "ticket" };
 
+/// What somebody signs in for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purpose {
+    /// The event that they sign in to.
+    pub event_id: String,
+    /// Where on this site they go then, and where they begin again if nothing came of it.
+    pub next: String,
+}
+
 /// Of one sign-in.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Ticket {
@@ -21,20 +30,23 @@ pub(super) struct Ticket {
     /// What proves that the code is redeemed by whoever asked for it (RFC 7636).
     pub verifier: String,
     pub redirect_uri: String,
-    /// The event that they sign in to.
-    pub event_id: String,
+    pub purpose: Purpose,
     /// UTC milliseconds.
     pub expires_at: i64,
 }
 
 impl Ticket {
-    pub(super) fn new(redirect_uri: String, event_id: &str, now_ms: i64) -> catalog::Result<Self> {
+    pub(super) fn new(
+        redirect_uri: String,
+        purpose: Purpose,
+        now_ms: i64,
+    ) -> catalog::Result<Self> {
         let token = || Ok::<_, catalog::Error>(token::random()?.expose_secret().to_owned());
         Ok(Self {
             state: token()?,
             verifier: token()?,
             redirect_uri,
-            event_id: event_id.to_owned(),
+            purpose,
             expires_at: now_ms + VALID_SECONDS * 1000,
         })
     }
@@ -68,7 +80,8 @@ mod tests {
     #[test]
     fn a_ticket_is_good_where_it_was_sealed_and_for_ten_minutes() {
         let now = 1_800_000_000_000;
-        let ticket = Ticket::new("https://here/callback".into(), "a1b2-c3d4", now).unwrap();
+        let purpose = Purpose { event_id: "a1b2-c3d4".into(), next: "/event/a1b2-c3d4".into() };
+        let ticket = Ticket::new("https://here/callback".into(), purpose, now).unwrap();
         assert_ne!(ticket.state, ticket.verifier);
         // RFC 7636, 4.1: 43 to 128 unreserved characters.
         assert_eq!(ticket.verifier.len(), 64);

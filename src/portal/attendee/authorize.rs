@@ -9,7 +9,7 @@ mod sign_in;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::{StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -62,6 +62,11 @@ impl Asked {
     /// The same page, as the attendee of this event.
     fn path_as(&self, event_id: &str) -> String {
         format!("{}&{AS_EVENT}={event_id}", self.path())
+    }
+
+    /// Leads there, for whoever is signed in to the event.
+    fn again_as(&self, event_id: &str) -> Response {
+        Redirect::to(&self.path_as(event_id)).into_response()
     }
 
     /// The same page, to sign in as somebody else.
@@ -146,7 +151,8 @@ async fn ask(site: &Site, mut visitor: Visitor, asked: &Asked) -> Answer {
     visitor.opens_form()?;
     let page = match choose(asked, &people) {
         _ if asked.is_another || people.is_empty() => {
-            page::ok(&SignIn { asked, ended, typing: Typing::default() })?
+            let typing = Typing::default();
+            page::ok(&SignIn { ended, ..SignIn::new(site, &visitor, asked, typing) })?
         }
         Some(person) => page::ok(&Consent { asked, person, seal: seal(site, asked, person) })?,
         None => page::ok(&Choose { asked, people: &people })?,
@@ -189,6 +195,8 @@ pub async fn submit(
         "deny" => Ok(Redirect::to(&asked.request.denied()).into_response()),
         "allow" => allow(&site, visitor, &asked, typed.seal.expose_secret()).await,
         "join" => sign_in::by_code(&site, visitor, &asked, &typed).await,
+        "github" => sign_in::by_github(&site, visitor, &asked, &typed).await,
+        "gateway" => sign_in::by_gateway(&site, visitor, &asked, &typed).await,
         _ => sign_in::by_card_or_key(&site, visitor, &asked, typed.given.expose_secret()).await,
     })
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::welcome;
+use super::{path, welcome};
 use crate::catalog::attendee::claim::{self, CardReader, Claim};
 use crate::catalog::event::{self, Event};
 use crate::identity::throttle::Wait;
@@ -79,7 +79,10 @@ pub async fn open<P: Template>(
     ask: impl FnOnce(Problems) -> P,
 ) -> Answer {
     match read(site, &visitor, typed).await? {
-        Read::Open { event, token } => Ok(welcome(visitor, &event, &token, site.clock.now_ms())),
+        Read::Open { event, token } => {
+            let next = path(&event.id);
+            Ok(welcome(visitor, &event, &token, site.clock.now_ms(), &next))
+        }
         Read::Refused(page) => Ok(page),
         Read::Unknown => {
             let (reason, wait) = count_wrong(site, &visitor);

@@ -53,7 +53,8 @@ pub async fn submit(
             continued::open(&site.db, &site.vault, typed, &visitor.agent, &held, now).await?;
         if let Some((attendee, token)) = opened {
             let event = event::anyones(&site.db, &site.vault, &attendee.event_id).await?;
-            return Ok(welcome(visitor, &event.ok_or(PageError::NotFound)?, &token, now));
+            let event = event.ok_or(PageError::NotFound)?;
+            return Ok(welcome(visitor, &event, &token, now, &path(&event.id)));
         }
     }
     let given = page::shown_again(typed);

@@ -12,9 +12,10 @@ use crate::portal::visitor::Visitor;
 /// Lets them in as whom the gateway says they are.
 pub async fn submit(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
     let mut here = Here::find(&site, visitor, &id).await?;
+    let page = path(&here.event.id);
     match here.visitor.gateway.take() {
-        Some(account) => account::let_in(&site, here, &account, Way::Gateway).await,
+        Some(account) => account::let_in(&site, here, &account, Way::Gateway, &page).await,
         // Signed out at the gateway meanwhile: the page has the ways that are left.
-        None => Ok(Redirect::to(&path(&here.event.id)).into_response()),
+        None => Ok(Redirect::to(&page).into_response()),
     }
 }

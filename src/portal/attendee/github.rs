@@ -13,7 +13,7 @@ use super::{Here, account, path};
 use crate::catalog::attendee::account::Account;
 use crate::catalog::attendee::session::Way;
 use crate::catalog::event::EventState;
-use crate::identity::github::{GitHubRefusal, GitHubResponse};
+use crate::identity::github::{GitHubRefusal, GitHubResponse, Purpose};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -26,19 +26,29 @@ const CALLBACK: &str = "/github/callback";
 /// Sends the browser to GitHub.
 pub async fn begin(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
     let here = Here::find(&site, visitor, &id).await?;
-    let back = path(&here.event.id);
-    let is_offered = site.identity.has_github() && here.state != EventState::Ended;
-    if here.session.is_some() || !is_offered {
+    let page = path(&here.event.id);
+    if here.session.is_some() || !is_offered(&site, &here) {
         // It says which of them, and has the ways that are left.
-        return Ok(Redirect::to(&back).into_response());
+        return Ok(Redirect::to(&page).into_response());
     }
+    leave(&site, here, page)
+}
+
+/// Whether people can sign in to the event with GitHub.
+pub fn is_offered(site: &Site, here: &Here) -> bool {
+    site.identity.has_github() && here.state != EventState::Ended
+}
+
+/// Sends the browser to GitHub to sign in to the event, and to `next` on this site then.
+pub fn leave(site: &Site, here: Here, next: String) -> Answer {
     if !here.visitor.base_url.is_confirmed() {
         let reason = "this proxy cannot confirm the address of this page, so GitHub could not send you \
                       back; ask the operator to start it with --public-url";
         return Err(PageError::Refused(reason.to_owned()));
     }
     let redirect_uri = here.visitor.base_url.join(CALLBACK);
-    let request = site.identity.begin_github(redirect_uri, &here.event.id)?;
+    let purpose = Purpose { event_id: here.event.id, next };
+    let request = site.identity.begin_github(redirect_uri, purpose)?;
     let request = request.ok_or(PageError::NotFound)?;
     let cookies = here.visitor.keeps(Trip::GitHub, request.ticket);
     Ok((cookies, Redirect::to(&request.url)).into_response())
@@ -64,9 +74,9 @@ pub async fn callback(
     }
     let ticket = visitor.ticket(Trip::GitHub).unwrap_or_default().to_owned();
     // Known also where the sign-in is refused: it is where to go back to.
-    let event = site.identity.github_event(&ticket);
+    let purpose = site.identity.github_purpose(&ticket);
     let Ok(Query(brought)) = brought else {
-        return refuse(event.as_deref(), &GitHubRefusal::Stale);
+        return refuse(purpose.as_ref(), &GitHubRefusal::Stale);
     };
     let back = GitHubResponse {
         ticket: &ticket,
@@ -76,17 +86,17 @@ pub async fn callback(
         source: visitor.source,
     };
     let done = site.identity.finish_github(back).await;
-    match (done, event) {
-        (Ok(who), Some(event)) => {
-            let here = Here::find(&site, visitor.without_ticket(Trip::GitHub), &event).await?;
+    match (done, purpose) {
+        (Ok(who), Some(Purpose { event_id, next })) => {
+            let here = Here::find(&site, visitor.without_ticket(Trip::GitHub), &event_id).await?;
             let account = Account::github(who.id, &who.name);
-            account::let_in(&site, here, &account, Way::GitHub).await
+            account::let_in(&site, here, &account, Way::GitHub, &next).await
         }
         // This browser may have begun another one, which is to be finished.
-        (Err(refusal @ GitHubRefusal::Stale), event) => refuse(event.as_deref(), &refusal),
+        (Err(refusal @ GitHubRefusal::Stale), purpose) => refuse(purpose.as_ref(), &refusal),
         (Err(GitHubRefusal::Catalog(error)), _) => Err(error.into()),
-        (Err(refusal), event) => {
-            let answer = refuse(event.as_deref(), &refusal)?;
+        (Err(refusal), purpose) => {
+            let answer = refuse(purpose.as_ref(), &refusal)?;
             Ok((visitor.without_ticket(Trip::GitHub).cookies(), answer).into_response())
         }
         // Its ten minutes ended while GitHub was asked.
@@ -99,11 +109,19 @@ pub async fn callback(
 struct Refused<'a> {
     title: &'static str,
     text: String,
-    /// Where to begin again, and the page of the event; without one, the front page asks for it.
-    back: Option<&'a str>,
+    /// What they wanted to sign in for; without it, the front page asks for it.
+    purpose: Option<&'a Purpose>,
 }
 
-fn refuse(event: Option<&str>, refusal: &GitHubRefusal) -> Answer {
+impl Refused<'_> {
+    /// Where to go to GitHub again at once, if they came from the page of the event.
+    fn again(&self, purpose: &Purpose) -> Option<String> {
+        let page = path(&purpose.event_id);
+        (purpose.next == page).then(|| format!("{page}/github"))
+    }
+}
+
+fn refuse(purpose: Option<&Purpose>, refusal: &GitHubRefusal) -> Answer {
     let (status, title, text) = match refusal {
         GitHubRefusal::Stale => (
             StatusCode::BAD_REQUEST,
@@ -145,9 +163,7 @@ fn refuse(event: Option<&str>, refusal: &GitHubRefusal) -> Answer {
             format!("Too many sign-ins from your network failed. Try again in {wait}."),
         ),
     };
-    let back = event.map(path);
-    let mut answer: Response =
-        page::with_status(status, &Refused { title, text, back: back.as_deref() })?;
+    let mut answer: Response = page::with_status(status, &Refused { title, text, purpose })?;
     if let GitHubRefusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
     }

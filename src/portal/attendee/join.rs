@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::event::{self, Ways};
 use super::{Here, path};
 use crate::catalog::attendee::session::Way;
-use crate::catalog::attendee::{self, Joined, terms};
+use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::{Event, EventState, Shut};
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -68,11 +68,8 @@ pub async fn submit(
     let code = typed.code.expose_secret().trim();
     match enter(&site, &here, code, typed.name.trim(), typed.is_me.is_some()).await? {
         Entered::In { attendee_id, way } => {
-            if way == Way::Joined {
-                // The form says that they agree to the terms by joining.
-                terms::accept(&site.db, &attendee_id, here.now).await?;
-            }
-            here.let_in(&site, &attendee_id, way).await
+            let next = path(&here.event.id);
+            here.let_in(&site, &attendee_id, way, &next).await
         }
         Entered::Theirs => Ok(Redirect::to(&path(&here.event.id)).into_response()),
         Entered::Known(name) => page::with_status(

@@ -15,7 +15,7 @@ use crate::harness::{Page, Portal, Visitor};
 
 /// The address to which a client sends its person; `set` changes parameters, and an empty value leaves
 /// one out.
-fn address(client: &str, set: &[(&str, &str)]) -> String {
+pub(super) fn address(client: &str, set: &[(&str, &str)]) -> String {
     let all = [
         ("response_type", "code"),
         ("client_id", client),
@@ -34,7 +34,7 @@ fn address(client: &str, set: &[(&str, &str)]) -> String {
 
 /// The URL to which an answer sends the browser, and the parameters in it.
 #[track_caller]
-fn sent_to(answer: &Page) -> (String, HashMap<String, String>) {
+pub(super) fn sent_to(answer: &Page) -> (String, HashMap<String, String>) {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     let location = answer.headers[LOCATION].to_str().unwrap();
     let url = Url::parse(location).unwrap_or_else(|_| panic!("{location}"));
@@ -52,13 +52,13 @@ fn told(portal: &Portal, answer: &Page, error: &str) {
 }
 
 /// Opens the page that a form led to.
-async fn follow(visitor: &Visitor, answer: &Page) -> Page {
+pub(super) async fn follow(visitor: &Visitor, answer: &Page) -> Page {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
     visitor.get(answer.headers[LOCATION].to_str().unwrap()).await
 }
 
 /// Sends the form of the consent.
-async fn decide(visitor: &Visitor, page: &Page, decision: &str) -> Page {
+pub(super) async fn decide(visitor: &Visitor, page: &Page, decision: &str) -> Page {
     let action = page.attribute("form", "action").unwrap();
     let seal = page.attribute("[name=seal]", "value").unwrap();
     visitor.post(&action, &[("seal", &seal), ("decision", decision)]).await
