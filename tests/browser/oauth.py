@@ -3,10 +3,12 @@
 import re
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from journeys import IN_FORCE
 from playwright.sync_api import Page, expect
 from programs import HERE, SECONDS, Program, environment, python
+from proxy import BINARY, AiProxy
 
 PRINTED = "echo browser %s"
 """In place of a browser: the client prints the address that it would open. No colon, at which Python would split it."""
@@ -83,6 +85,30 @@ class Client(SigningIn):
         ends = self.ends()
         assert self.visits() == before, "somebody has to sign in"
         return ends
+
+
+    def tokens(self) -> set[str]:
+        """The tokens that it keeps."""
+        return {token for file in self._files() for token in re.findall(r"aipx_[ar]t_\w+", file.read_text())}
+
+    def lose_access(self) -> None:
+        """Replaces the access token that it keeps by one that the proxy does not know."""
+        for file in self._files():
+            file.write_text(re.sub(r"aipx_at_\w+", "aipx_at_unknown", file.read_text()))
+
+    def _files(self) -> list[Path]:
+        return [file for file in [self.store, *self.store.rglob("*")] if file.is_file()]
+
+
+class Replacement(Program):
+    """A proxy at the address at which another one was, so the same clients call it."""
+
+    def __init__(self, before: AiProxy, data: Path, *flags: str):
+        address = urlsplit(before.origin).netloc
+        command = [str(BINARY), "serve", "--data-dir", str(data), "--listen", address, *flags]
+        super().__init__("ai-proxy", command)
+        self.says("listening on")
+        self.data, self.origin, self.api = data, before.origin, before.api
 
 
 def sign_in(person: Page, address: str, given: str) -> None:
