@@ -14,6 +14,8 @@ PRINTED = "echo browser %s"
 """In place of a browser: the client prints the address that it would open. No colon, at which Python would split it."""
 FASTMCP = ["fastmcp2", "fastmcp3", "fastmcp4"]
 TYPESCRIPT = ["typescript1", "typescript2"]
+BRIDGE = "mcp-remote"
+"""A program between a client that can only start programs, and the proxy."""
 
 
 class SigningIn(Program):
@@ -25,7 +27,7 @@ class SigningIn(Program):
 
     def visits(self) -> list[str]:
         """Where it has sent its person so far."""
-        return self._said(r"browser (http\S+)")
+        return self._said(r"^(?:browser )?(http\S+/authorize\?\S+)")
 
     def next_visit(self) -> str:
         """Where it sends its person next."""
@@ -45,11 +47,17 @@ class Client(SigningIn):
         if version in TYPESCRIPT:
             command = ["node", str(HERE / f"typescript/oauth{version[-1]}.mjs")]
         else:
-            command = [python(version), str(HERE / "python/oauth_client.py")]
-        # fastmcp2 comes without a store that keeps anything.
-        command += ["--store", str(self.store)] if version != "fastmcp2" else []
+            command = [python("fastmcp4" if version == BRIDGE else version), str(HERE / "python/oauth_client.py")]
+        if version == BRIDGE:
+            command += ["--bridge", str(HERE / "typescript/node_modules/.bin/mcp-remote")]
+            # It prints the address itself.
+            variables |= {"MCP_REMOTE_CONFIG_DIR": str(self.store), "BROWSER": "true"}
+        elif version != "fastmcp2":
+            # fastmcp2 comes without a store that keeps anything.
+            command += ["--store", str(self.store)]
         command += ["--windows", str(windows), "--key", key, url]
-        super().__init__(version, command, BROWSER=PRINTED, FASTMCP_CHECK_FOR_UPDATES="off", **variables)
+        variables = {"BROWSER": PRINTED, "HOME": str(home), "FASTMCP_CHECK_FOR_UPDATES": "off"} | variables
+        super().__init__(version, command, **variables)
         self._windows = windows
         self._calls = 0
 

@@ -4,12 +4,12 @@ import re
 
 import pytest
 from journeys import comes_to, event_id, fares, url
-from oauth import FASTMCP, TYPESCRIPT, Client, allow, sign_in
+from oauth import BRIDGE, FASTMCP, TYPESCRIPT, Client, allow, sign_in
 from playwright.sync_api import expect
 from test_cards import cards
 
 
-@pytest.mark.parametrize("version", FASTMCP + TYPESCRIPT)
+@pytest.mark.parametrize("version", [*FASTMCP, *TYPESCRIPT, BRIDGE])
 def test_a_client_signs_in_with_a_card_until_it_is_disconnected(
     portal, room_with_demo, ada, echo, person, tmp_path, version
 ):

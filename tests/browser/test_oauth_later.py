@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from clock import starting_at
 from journeys import admitted, comes_to, fares, open_event, url, visit
-from oauth import TYPESCRIPT, Client, Replacement, allow, sign_in
+from oauth import BRIDGE, TYPESCRIPT, Client, Replacement, allow, sign_in
 from playwright.sync_api import Page
 from portal import Portal
 from programs import Server
@@ -29,12 +29,12 @@ def once_expired(version: str, *where, **options) -> Client:
     """A client whose access token has expired. FastMCP sees that by its clock, the others when a call is refused."""
     clock = starting_at(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + LIFETIME)))
     client = Client(version, *where, **options, **clock)
-    if version in TYPESCRIPT:
+    if version in [*TYPESCRIPT, BRIDGE]:
         client.lose_access()
     return client
 
 
-@pytest.mark.parametrize("version", ["fastmcp3", *KEEPING])
+@pytest.mark.parametrize("version", ["fastmcp3", *KEEPING, BRIDGE])
 def test_five_windows_that_keep_an_expired_token_in_one_place_refresh_it_at_once(
     portal, room_with_demo, echo, person, tmp_path, version
 ):
@@ -76,7 +76,7 @@ def test_a_wrong_key_beside_a_token_is_ignored(portal, room_with_demo, echo, per
         assert client.call("once more") == ["answer: once more"]
 
 
-@pytest.mark.parametrize("version", KEEPING)
+@pytest.mark.parametrize("version", [*KEEPING, BRIDGE])
 def test_a_client_of_a_proxy_that_lost_its_data_signs_in_again_as_it_was_registered(
     echo, person, tmp_path, tmp_path_factory, version
 ):

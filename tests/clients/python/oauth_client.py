@@ -1,16 +1,18 @@
 """A FastMCP client without a key. It calls `echo` with each line of its input, and prints what came of it.
 
-It signs in in the browser that BROWSER names. What it was allowed is kept in a folder, if it is given one.
+It signs in in the browser that BROWSER names. What it was allowed is kept in a folder, if it is given one. With
+`--bridge` it knows nothing of all this: a program that it starts signs in.
 """
 
 import asyncio
+import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
-from fastmcp.client.transports import StreamableHttpTransport
+from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 
 
 def store(folder: Path):
@@ -40,9 +42,12 @@ async def main() -> None:
     parser.add_argument("--store", type=Path)
     parser.add_argument("--windows", type=int, default=1)
     parser.add_argument("--key", help="is sent in every call")
+    parser.add_argument("--bridge", help="speaks MCP over stdio, and with the URL that it is given")
     given = parser.parse_args()
 
     def client() -> Client:
+        if given.bridge:
+            return Client(StdioTransport(given.bridge, [given.url], env=dict(os.environ)))
         auth = OAuth(given.url, token_storage=given.store and store(given.store))
         headers = {"api-key": given.key} if given.key else {}
         return Client(StreamableHttpTransport(given.url, headers=headers, auth=auth))
