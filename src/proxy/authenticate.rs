@@ -127,7 +127,11 @@ impl Keys {
         let token = deployment.and_then(|name| Some((access_token::presented(headers)?, name)));
         let Some((token, deployment)) = token else {
             let key = presented_key(headers)?;
-            return self.prove_who(&Credential::Key(key), source).await;
+            let is_portal_token = key.is_portal_token();
+            return match self.prove_who(&Credential::Key(key), source).await {
+                Err(ProxyError::InvalidKey) if is_portal_token => Err(ProxyError::PortalToken),
+                proof => proof,
+            };
         };
         let key = key_header(headers);
         let token = Credential::Token { token, deployment, is_alone: key.is_none() };

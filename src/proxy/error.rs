@@ -33,6 +33,8 @@ pub enum Shape {
 pub enum ProxyError {
     MissingKey,
     InvalidKey,
+    /// A token of the portal's JSON API, by which owners' programs act, in place of a key.
+    PortalToken,
     NameNotUsable,
     EventFull(Organizer),
     RegistrationClosed(Organizer, Shut),

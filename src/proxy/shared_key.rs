@@ -10,6 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use super::headers::is_graphic;
 use crate::catalog::attendee::{name, normal_key};
+use crate::catalog::owner::api_token;
 
 /// Most bytes of an issued key, and of a shared-code key before its name.
 const MAX_BYTES: usize = 512;
@@ -48,6 +49,11 @@ impl<'sent> Key<'sent> {
         let is_key = (2..=MAX_BYTES).contains(&sent.len()) && is_graphic(sent);
         let key = std::str::from_utf8(sent).ok().filter(|_| is_key)?;
         Some(Key::Issued(normal_key(key)))
+    }
+
+    /// Whether it looks like a token of the portal's JSON API, which is no key.
+    pub fn is_portal_token(&self) -> bool {
+        matches!(self, Key::Issued(key) if key.starts_with(api_token::PREFIX))
     }
 
     /// The text whose digest it is cached under; `None`: it cannot be cached.

@@ -153,6 +153,16 @@ async fn only_a_call_without_a_credential_is_challenged_where_it_was_sent() {
     ] {
         facts(&wrong.await, 401, "invalid_api_key");
     }
+    let of_the_portal = format!("aip_{}", "0123456789abcdef".repeat(4));
+    let bearer = format!("Bearer {of_the_portal}");
+    for wrong in [ask().header("api-key", &of_the_portal), ask().header("authorization", &bearer)] {
+        let answer = wrong.await;
+        facts(&answer, 401, "invalid_api_key");
+        assert!(
+            String::from_utf8_lossy(&answer.body).contains("API token of the portal"),
+            "{answer:?}"
+        );
+    }
     facts(&proxy.ask("GET", "/api/v1/usage").await, 401, "missing_api_key");
     facts(&proxy.ask("POST", "/api/v1/eventinfo").await, 401, "missing_api_key");
     assert_eq!(backend.requests(), []);

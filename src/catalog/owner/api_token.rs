@@ -16,7 +16,7 @@ use crate::clock::DAY_MS;
 use crate::db::{Columns, Db, Tx};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
-const PREFIX: &str = "aip_";
+pub const PREFIX: &str = "aip_";
 
 /// Most tokens that an owner has at a time.
 const MOST: u32 = 50;

@@ -65,6 +65,10 @@ table! {
         ("This API key is not known here. Copy it again, without spaces, from where you were \
           given it."),
         [];
+    PortalToken => UNAUTHORIZED, "invalid_api_key", None,
+        ("This is an API token of the portal, which works at /api/admin/v1 only. Send the key of an \
+          attendee, which begins with aik_."),
+        [];
     NameNotUsable => UNAUTHORIZED, "name_not_usable", None,
         ("The shared code is right, but the name after it cannot be used. A name has 2 to 64 \
           characters and no control characters; send letters other than A to Z in UTF-8 or \

@@ -24,6 +24,7 @@ fn refusals() -> Vec<ProxyError> {
     vec![
         MissingKey,
         InvalidKey,
+        PortalToken,
         NameNotUsable,
         EventFull(organizer()),
         RegistrationClosed(organizer(), Shut::Stopped),
