@@ -54,6 +54,8 @@ pub(super) enum Fetched {
 
 /// The documents that were fetched lately.
 pub(super) struct Documents {
+    policy: EndpointPolicy,
+    limits: Limits,
     kept: Mutex<HashMap<String, Kept>>,
     turns: Turns<IpAddr>,
 }
@@ -72,7 +74,12 @@ impl Default for Documents {
             waiting_each: 64,
             patience: Duration::from_secs(5),
         };
-        Self { kept: Mutex::default(), turns: Turns::new(bounds) }
+        Self {
+            policy: EndpointPolicy::Public,
+            limits: LIMITS,
+            kept: Mutex::default(),
+            turns: Turns::new(bounds),
+        }
     }
 }
 
@@ -89,7 +96,8 @@ impl Documents {
         if let Some(known) = self.known(url, now_ms) {
             return known;
         }
-        let (fetched, good_ms) = match tokio::time::timeout(PATIENCE, fetch(url)).await {
+        let answer = tokio::time::timeout(self.limits.answer, self.fetch(url)).await;
+        let (fetched, good_ms) = match answer {
             Ok(answer) => judge(url, answer),
             // Nobody knows how far it came: not answering must not be a way to stay unproven.
             Err(_) => (Fetched::Unusable, FAILED_MS),
@@ -117,13 +125,13 @@ impl Documents {
         }
         kept.insert(url.to_string(), new);
     }
-}
 
-async fn fetch(url: &Url) -> Result<Response<Bytes>, ExchangeError> {
-    let request = client::request(url, client::path_and_query(url), Method::GET, Bytes::new());
-    let mut request = request.map_err(|_| ClientError::BadUrl)?;
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    client::exchange(url, EndpointPolicy::Public, &LIMITS, request).await
+    async fn fetch(&self, url: &Url) -> Result<Response<Bytes>, ExchangeError> {
+        let request = client::request(url, client::path_and_query(url), Method::GET, Bytes::new());
+        let mut request = request.map_err(|_| ClientError::BadUrl)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        client::exchange(url, self.policy, &self.limits, request).await
+    }
 }
 
 /// What an answer is worth, and for how many milliseconds.
@@ -173,7 +181,11 @@ fn good_ms(headers: &HeaderMap) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use serde_json::json;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -247,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn a_private_address_is_not_asked_and_what_came_of_it_is_kept_for_a_minute() {
         let documents = Documents::default();
-        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/client.json", server.local_addr().unwrap());
         let url: Url = url.parse().unwrap();
         let source = "192.0.2.1".parse().unwrap();
@@ -257,6 +269,63 @@ mod tests {
         let asked = server.accept();
         let asked = tokio::time::timeout(Duration::from_millis(50), asked).await;
         assert!(asked.is_err(), "nobody came");
+    }
+
+    /// What is made of the document at `path` of a server that answers each connection so, or not at all;
+    /// and how often it was asked.
+    async fn fetched(path: &str, answer: impl Fn(&str) -> Option<String>) -> (Fetched, usize) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{path}", server.local_addr().unwrap());
+        let limits = Limits { answer: Duration::from_millis(500), ..LIMITS };
+        let documents = Documents { policy: EndpointPolicy::Any, limits, ..Documents::default() };
+        let (asked, source) = (AtomicUsize::new(0), "192.0.2.1".parse().unwrap());
+        let serve = async {
+            let mut open = Vec::new();
+            loop {
+                let (mut stream, _) = server.accept().await.unwrap();
+                asked.fetch_add(1, Ordering::Relaxed);
+                if let Some(answer) = answer(&url) {
+                    // The other side may have seen enough before the end.
+                    drop(stream.write_all(answer.as_bytes()).await);
+                }
+                open.push(stream);
+            }
+        };
+        let parsed = url.parse().unwrap();
+        let find = documents.find(&parsed, source, 0);
+        let fetched = tokio::select! { fetched = find => fetched, () = serve => unreachable!() };
+        (fetched, asked.into_inner())
+    }
+
+    fn answering(head: &str, body: &str) -> String {
+        format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn a_server_that_redirects_floods_stalls_or_lies_is_no_client() {
+        let own = |url: &str| document(url, "https://app.example/cb");
+        let good = |url: &str| Some(answering("200 OK", &own(url)));
+        assert!(matches!(fetched("/client.json", good).await, (Fetched::Client(_), 1)));
+
+        let redirects =
+            |url: &str| Some(answering(&format!("302 Found\r\nlocation: {url}?again"), &own(url)));
+        assert_eq!(fetched("/client.json", redirects).await, (Fetched::Unusable, 1), "one request");
+        let padded = |url: &str, size: usize| own(url) + &" ".repeat(size - own(url).len());
+        let fits = |url: &str| Some(answering("200 OK", &padded(url, 10 * 1024)));
+        assert!(matches!(fetched("/client.json", fits).await.0, Fetched::Client(_)));
+        let floods = |url: &str| Some(answering("200 OK", &padded(url, 10 * 1024 + 1)));
+        assert_eq!(fetched("/client.json", floods).await.0, Fetched::Unusable);
+        let unsized_flood =
+            |url: &str| Some(format!("HTTP/1.1 200 OK\r\n\r\n{}", padded(url, 1024 * 1024)));
+        assert_eq!(fetched("/client.json", unsized_flood).await.0, Fetched::Unusable);
+        assert_eq!(fetched("/client.json", |_| None).await.0, Fetched::Unusable, "silent");
+        let stalls = |url: &str| {
+            let answer = answering("200 OK", &own(url));
+            Some(answer[..answer.len() - 1].to_owned())
+        };
+        assert_eq!(fetched("/client.json", stalls).await.0, Fetched::Unusable);
+        let lies = |_: &str| Some(answering("200 OK", &own("https://other.example/client.json")));
+        assert_eq!(fetched("/client.json", lies).await.0, Fetched::Unusable);
     }
 
     #[test]

@@ -23,6 +23,7 @@ on_both![
     tokens_are_found_under_either_master_key,
     the_fifty_first_grant_takes_the_place_of_the_one_unused_for_longest,
     what_has_expired_is_removed_and_nothing_else,
+    a_client_that_refreshes_without_an_end_fills_no_store,
 ];
 
 const DAY_MS: i64 = 86_400_000;
@@ -285,4 +286,18 @@ async fn what_has_expired_is_removed_and_nothing_else(store: Store) {
     assert_eq!(store.number("select count(*) from oauth_grant").await, 1);
     oauth::expire(&store.db, ended.ends_at + 7 * DAY_MS + 1).await.unwrap();
     assert_eq!(rows().await, (0, 0, 0));
+}
+
+async fn a_client_that_refreshes_without_an_end_fills_no_store(store: Store) {
+    let (attendee, now) = (attendee(&store).await, now_ms());
+    let other = tokens(&store, &attendee).await;
+    let first = tokens(&store, &attendee).await;
+    let mut last = None;
+    for n in 0..100 {
+        last = rotate(&store, &first.refresh, now + n).await.or(last);
+    }
+    let last = last.unwrap();
+    assert_eq!(store.number("select count(*) from oauth_token").await, 2 + 64);
+    assert!(is_good(&store, &last.access).await && is_good(&store, &other.access).await);
+    assert!(rotate(&store, &last.refresh, now + 100).await.is_some());
 }

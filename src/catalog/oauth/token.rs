@@ -24,6 +24,10 @@ pub struct AccessToken {
     pub expires_at: i64,
 }
 
+/// Tokens of one grant that are kept, the latest: each window of a client has a pair, and no client fills
+/// the store by refreshing without an end.
+const KEPT: i64 = 64;
+
 pub(super) async fn insert_pair(
     tx: &mut Tx,
     vault: &Vault,
@@ -41,6 +45,15 @@ pub(super) async fn insert_pair(
     .bind(grant_id)
     .bind(now_ms)
     .bind(now_ms + ACCESS_MS)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "delete from oauth_token where digest in (
+            select digest from oauth_token where grant_id = $1
+            order by created_at desc, digest limit 1000 offset $2)",
+    )
+    .bind(grant_id)
+    .bind(KEPT)
     .execute(&mut **tx)
     .await?;
     Ok(pair)

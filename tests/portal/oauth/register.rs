@@ -1,9 +1,12 @@
 //! Registration, which keeps nothing.
 
-use http::StatusCode;
-use serde_json::json;
+use std::collections::HashSet;
 
-use super::harness::{Client, json_of, refused};
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::harness::{CALLBACK, Client, json_of, refused};
 use crate::harness::{Page, Portal};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,15 +44,27 @@ async fn a_client_is_registered_as_one_that_needs_no_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_registrations_leave_nothing_behind_and_an_id_outlives_the_store() {
     let portal = Portal::start().await;
-    let size = || {
-        let tables = "select count(*) from oauth_grant";
-        sqlx::query_scalar::<_, i64>(tables).fetch_one(portal.app.db.pool())
+    let rows = async || {
+        let all = "select (select count(*) from oauth_grant) + (select count(*) from oauth_code)
+            + (select count(*) from oauth_token) + (select count(*) from audit)
+            + (select count(*) from sign_in)";
+        sqlx::query_scalar::<_, i64>(all).fetch_one(portal.app.db.pool()).await.unwrap()
     };
-    let first = Client::register(&portal).await;
-    for _ in 0..100 {
-        assert_eq!(Client::register(&portal).await.id, first.id, "the same client has the same id");
+    let (before, visitor) = (rows().await, portal.visitor());
+    let register = async |n: u32| {
+        let metadata = json!({"client_name": format!("App {n}"), "redirect_uris": [CALLBACK]});
+        let request = visitor.client.post(format!("{}/register", visitor.url));
+        let answer = request.body(metadata.to_string()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        answer.json::<Value>().await.unwrap()["client_id"].as_str().unwrap().to_owned()
+    };
+    let mut ids = HashSet::new();
+    for first in (0..10_000).step_by(50) {
+        ids.extend(join_all((first..first + 50).map(register)).await);
     }
-    assert_eq!(size().await.unwrap(), 0);
+    assert_eq!((ids.len(), rows().await), (10_000, before));
+    let first = Client::register(&portal).await;
+    assert_eq!(Client::register(&portal).await.id, first.id, "the same client has the same id");
     // Of another proxy, whose store knows nothing of it.
     let other = Portal::start().await;
     let known = Client::register(&other).await;
