@@ -24,6 +24,9 @@ create table continue_code (
     opened_at   bigint
 );
 
+create index continue_code_by_session on continue_code (session);
+create index continue_code_by_opened on continue_code (opened);
+
 -- code_sealed: the code, so that the same card can be printed again; null where only the digest
 -- is known. form_digest: the browser that used a card which works once.
 alter table claim_code add column code_sealed text;

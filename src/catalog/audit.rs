@@ -17,6 +17,13 @@ pub struct Actor {
     pub at: i64,
 }
 
+impl Actor {
+    /// An attendee, who changes what is theirs.
+    pub fn attendee(owner_id: &str, user_id: &str, at: i64) -> Self {
+        Self { owner_id: owner_id.to_owned(), name: format!("attendee {user_id}"), at }
+    }
+}
+
 /// Notes one change; `detail` says more about it, for people.
 pub async fn record(
     tx: &mut Tx,

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use ai_proxy::catalog::attendee;
+use ai_proxy::catalog::attendee::account::{self, Account, Admitted};
 use ai_proxy::catalog::attendee::claim::{self, For};
 use ai_proxy::catalog::attendee::session::{self, NewSession, Way};
+use ai_proxy::catalog::attendee::yours::{self, Card};
+use ai_proxy::catalog::attendee::{self, deleted};
 use ai_proxy::catalog::audit::{self, Actor};
 use ai_proxy::catalog::change::{self, Changes};
 use ai_proxy::catalog::event::{self, Draft, Event, control, forget};
@@ -20,6 +22,7 @@ on_both![
     many_replicas_do_it_once,
     it_is_done_again_after_the_next_end,
     an_event_without_the_setting_is_never_touched,
+    the_audit_trail_names_nobody_who_was_deleted_or_let_in_again,
 ];
 
 const DAYS: u32 = 30;
@@ -232,4 +235,40 @@ async fn an_event_without_the_setting_is_never_touched(store: Store) {
         let refused = store.save_event(&draft).await.unwrap_err().to_string();
         assert_eq!(refused, "forget_after_days: must be from 1 to 3650");
     }
+}
+
+/// Joins with GitHub as the account of this number.
+async fn join(store: &Store, event: &Event, number: u64) -> String {
+    let account = Account::github(number, "Octocat");
+    let now = event.starts_at;
+    let admitted = account::admit(&store.db, &store.vault, event, &account, now).await.unwrap();
+    let Admitted::In(attendee) = admitted else { panic!("{admitted:?}") };
+    attendee.id
+}
+
+async fn the_audit_trail_names_nobody_who_was_deleted_or_let_in_again(store: Store) {
+    let draft = Draft { registration: "github".into(), ..event_draft() };
+    let event = store.save_event(&Draft { forget_after_days: Some(DAYS), ..draft.clone() }).await;
+    let (event, other) = (event.unwrap(), store.save_event(&draft).await.unwrap());
+    let (db, vault) = (&store.db, &store.vault);
+    let away = async |id: &str| attendee::delete(db, &store.by, id, 1).await.unwrap();
+    // One who was deleted and let in again, one who stays deleted, and both in another event.
+    for number in [1, 12] {
+        for event in [&event, &other] {
+            let id = join(&store, event, number).await;
+            let new = NewSession { way: Way::GitHub, agent: "Firefox", held: &[] };
+            let token = session::start(db, &id, &new, 1).await.unwrap();
+            let found = session::find(db, &token, &event.id, 1).await.unwrap().unwrap();
+            yours::new_key(db, vault, &found, Card::Keep, 1).await.unwrap();
+            away(&id).await;
+        }
+    }
+    deleted::let_in_again(db, vault, &store.by, &event.id, "github:1").await.unwrap();
+    store.execute("update event set ends_at = 0 where forget_after_days is not null").await;
+    run(&store, i64::from(DAYS) * DAY_MS).await;
+    let of = "select noun_id || actor || detail from audit where noun = 'attendee'";
+    let said = store.texts(of).await;
+    let left: Vec<_> = said.iter().filter(|text| text.contains("github:")).collect();
+    assert_eq!(left.len(), 4, "only of the other event, where nothing is due: {left:?}");
+    assert!(said.iter().filter(|text| text.contains("gone:")).count() >= 5, "{said:?}");
 }

@@ -155,6 +155,10 @@ impl Store {
         sqlx::query_scalar(query).fetch_one(self.db.pool()).await.unwrap()
     }
 
+    pub async fn texts(&self, query: &'static str) -> Vec<String> {
+        sqlx::query_scalar(query).fetch_all(self.db.pool()).await.unwrap()
+    }
+
     pub async fn execute(&self, statement: &'static str) {
         sqlx::query(statement).execute(self.db.writer()).await.unwrap();
     }

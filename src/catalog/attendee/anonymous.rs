@@ -2,7 +2,7 @@
 //! them by their ids, but say neither who they were nor let anybody in.
 
 use secrecy::ExposeSecret;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::key::{self, new_api_key, place};
 use crate::catalog::seal::Vault;
@@ -65,13 +65,18 @@ async fn make(tx: &mut Tx, vault: &Vault, id: &str, user_id: &str) -> Result<()>
         .bind(&anonymous)
         .execute(&mut **tx)
         .await?;
+    redact(tx, id, user_id, &anonymous).await
+}
+
+/// Names somebody differently in what the audit trail says of them.
+async fn redact(tx: &mut Tx, id: &str, user_id: &str, anonymous: &str) -> Result<()> {
     sqlx::query(
         "update audit set actor = replace(actor, $2, $3), detail = replace(detail, $2, $3)
          where noun = 'attendee' and noun_id = $1",
     )
     .bind(id)
     .bind(user_id)
-    .bind(&anonymous)
+    .bind(anonymous)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -83,24 +88,43 @@ pub(in crate::catalog) async fn remove_tombstones(
     owner_id: &str,
     event_id: &str,
 ) -> Result<()> {
-    let user_ids: Vec<String> =
-        sqlx::query_scalar("delete from deleted_attendee where event_id = $1 returning user_id")
-            .bind(event_id)
-            .fetch_all(&mut **tx)
-            .await?;
-    for user_id in &user_ids {
-        sqlx::query(
-            "update audit set detail = replace(detail, $2, $3)
-             where owner_id = $1 and noun = 'attendee' and detail like $4",
-        )
-        .bind(owner_id)
-        .bind(user_id)
-        .bind(format!("{PREFIX}{}", new_id()))
-        .bind(format!("{user_id} of %"))
-        .execute(&mut **tx)
-        .await?;
+    let rows = sqlx::query(
+        "delete from deleted_attendee where event_id = $1 returning user_id, attendee_id",
+    )
+    .bind(event_id)
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut user_ids = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (user_id, anonymous) = (row.text("user_id")?, format!("{PREFIX}{}", new_id()));
+        match row.try_get::<Option<String>, _>("attendee_id")? {
+            Some(id) => redact(tx, &id, &user_id, &anonymous).await?,
+            None => redact_unlinked(tx, owner_id, &user_id, &anonymous).await?,
+        }
+        user_ids.push(user_id);
     }
     // Replicas remember by the user id that nobody is to be admitted.
     let changed: Vec<&str> = user_ids.iter().map(String::as_str).collect();
     change::record_all(tx, Noun::Attendee, &changed).await
+}
+
+/// The same of somebody who was deleted before their id was kept: by the user id, which is of a shared
+/// code, and so of no other event.
+async fn redact_unlinked(
+    tx: &mut Tx,
+    owner_id: &str,
+    user_id: &str,
+    anonymous: &str,
+) -> Result<()> {
+    sqlx::query(
+        "update audit set detail = replace(detail, $2, $3)
+         where owner_id = $1 and noun = 'attendee' and substr(detail, 1, length($4)) = $4",
+    )
+    .bind(owner_id)
+    .bind(user_id)
+    .bind(anonymous)
+    .bind(format!("{user_id} of "))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -228,7 +228,7 @@ pub async fn claim(
             .await?;
         replace_key(&mut tx, vault, &attendee.id).await?;
         change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
-        let by = Actor { owner_id, name: format!("attendee {}", attendee.user_id), at: now_ms };
+        let by = Actor::attendee(&owner_id, &attendee.user_id, now_ms);
         audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;
     }
     let new = NewSession { way: Way::Card, agent: reader.agent, held: reader.held };

@@ -29,11 +29,13 @@ pub struct Deleted {
 pub(super) async fn bury(tx: &mut Tx, id: &str, today: u32) -> Result<()> {
     // What is leased counts: nobody may pass the cap by being let in again.
     sqlx::query(
-        "insert into deleted_attendee (event_id, user_id, day, used)
-         select event_id, user_id, $2, coalesce((select granted from quota
+        "insert into deleted_attendee (event_id, user_id, attendee_id, day, used)
+         select event_id, user_id, id, $2, coalesce((select granted from quota
             where attendee_id = $1 and quota.day = $2), 0)
-         from attendee where id = $1 and user_id not like 'issued:%'
-         on conflict (event_id, user_id) do update set day = excluded.day, used = excluded.used
+         from attendee
+         where id = $1 and user_id not like 'issued:%' and user_id not like 'gone:%'
+         on conflict (event_id, user_id) do update set attendee_id = excluded.attendee_id,
+            day = excluded.day, used = excluded.used
             + case when deleted_attendee.day = excluded.day then deleted_attendee.used else 0 end",
     )
     .bind(id)
@@ -84,7 +86,8 @@ pub async fn list(db: &Db, owner_id: &str, event_id: &str) -> Result<Vec<Deleted
 }
 
 /// Lets somebody join again under the name that they had, with what they used of
-/// that day's cap. They get their name back when they call.
+/// that day's cap. They get their name back when they call. What the audit trail says of them goes on
+/// under their new id.
 ///
 /// # Errors
 /// [`Error::NotFound`](crate::catalog::Error::NotFound) where nobody of that user id
@@ -98,7 +101,7 @@ pub async fn let_in_again(
 ) -> Result<()> {
     let mut tx = change::write(db).await?;
     let tombstone = sqlx::query(
-        "select day, used, event.name from deleted_attendee
+        "select attendee_id, day, used, event.name from deleted_attendee
          join event on event.id = deleted_attendee.event_id
          where event.owner_id = $1 and event_id = $2 and user_id = $3
            and event.purge_at is null",
@@ -122,6 +125,11 @@ pub async fn let_in_again(
         .bind(&id)
         .bind(tombstone.try_get::<i64, _>("day")?)
         .bind(tombstone.try_get::<i64, _>("used")?)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("update audit set noun_id = $2 where noun = 'attendee' and noun_id = $1")
+        .bind(tombstone.try_get::<Option<String>, _>("attendee_id")?)
+        .bind(&id)
         .execute(&mut *tx)
         .await?;
     // Replicas remember by the user id that nobody is to be admitted.

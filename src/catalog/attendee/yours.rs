@@ -127,8 +127,7 @@ async fn finish(
             .execute(&mut *tx)
             .await?;
     }
-    let name = format!("attendee {}", attendee.user_id);
-    let by = Actor { owner_id: owner_id.clone(), name, at: now_ms };
+    let by = Actor::attendee(owner_id, &attendee.user_id, now_ms);
     let detail = if card == Card::Void { "and voided the card" } else { "" };
     audit::record(&mut tx, &by, action, Noun::Attendee, &attendee.id, detail).await?;
     tx.commit().await?;
