@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run check test test-rust interleavings test-clients test-browser contract screenshots soak bench endure budget fuzz lint
+.PHONY: run check test test-rust interleavings test-clients test-browser inspector contract screenshots soak bench endure budget fuzz lint
 
 CLIENTS  := tests/clients
 BROWSER  := tests/browser
@@ -43,6 +43,10 @@ test-clients: clients $(PROXY) ## real MCP clients and servers through the real 
 
 test-browser: clients $(VENVS)/browser/.installed $(BROWSER)/axe/node_modules/.installed $(PROXY) $(ENTRA) $(GITHUB) .system/chromium .system/faketime ## the portal in Chromium
 	$(VENVS)/browser/bin/pytest $(BROWSER) $(PYTEST)
+
+# Apart from `test` because of its size: 330 MB, with a newer Node.js than the other tests need.
+inspector: $(VENVS)/fastmcp4/.installed $(VENVS)/browser/.installed $(BROWSER)/inspector/node_modules/.installed $(PROXY) .system/chromium ## MCP's Inspector and its conformance suite sign in
+	$(VENVS)/browser/bin/pytest $(BROWSER)/inspector $(PYTEST)
 
 contract: $(VENVS)/contract/.installed $(VENVS)/fastmcp4/.installed $(PROXY) ## the JSON API against its own description, with requests that schemathesis makes up
 	$(VENVS)/contract/bin/pytest $(CONTRACT) $(PYTEST)

@@ -27,7 +27,7 @@ class SigningIn(Program):
 
     def visits(self) -> list[str]:
         """Where it has sent its person so far."""
-        return self._said(r"^(?:browser )?(http\S+/authorize\?\S+)")
+        return self._said(r"^(?:browser |Please navigate to: )?(http\S+/authorize\?\S+)")
 
     def next_visit(self) -> str:
         """Where it sends its person next."""
@@ -122,6 +122,10 @@ class Replacement(Program):
 def sign_in(person: Page, address: str, given: str) -> None:
     """Opens the page to which a client sends its person, and shows a card's code or a key there."""
     person.goto(address)
+    show(person, given)
+
+
+def show(person: Page, given: str) -> None:
     expect(person.get_by_role("heading", level=1)).to_have_text("Sign in to your event")
     person.get_by_label("Card code or API key").fill(given)
     person.get_by_role("button", name="Continue").click()
