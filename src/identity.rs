@@ -14,9 +14,9 @@ pub(crate) mod gateway;
 pub(crate) mod github;
 pub(crate) mod local;
 pub(crate) mod password;
-mod pkce;
 pub(crate) mod session;
 pub(crate) mod throttle;
+pub(crate) mod ticket;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -13,9 +13,9 @@ mod token;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::code::{AuthorizationCode, NewCode, redeem};
+pub use self::code::{AuthorizationCode, NewCode, authorize, redeem};
 pub use self::expire::expire;
-pub use self::grant::{ConnectedApp, Grant, NewGrant, authorize, connected};
+pub use self::grant::{ConnectedApp, Grant, NewGrant, connected};
 pub(super) use self::grant::{end_all_in, end_in};
 pub use self::token::{AccessToken, TokenPair, find_access, revoke, rotate};
 use super::Result;

@@ -12,9 +12,9 @@
 mod addition;
 mod authorization;
 mod id_token;
+mod journey;
 mod provider;
 mod reauthentication;
-pub(crate) mod ticket;
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ pub(crate) use self::addition::NotAdded;
 use self::authorization::error_code;
 pub(crate) use self::authorization::{AuthorizationRequest, AuthorizationResponse};
 use self::id_token::{IdTokenError, Person};
+use self::journey::{Journey, Ticket};
 use self::provider::{Provider, ProviderMetadata};
 pub(crate) use self::reauthentication::Unconfirmed;
-use self::ticket::Ticket;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, fetch};
 use crate::catalog;
@@ -149,7 +149,8 @@ impl Identity {
         next: &str,
         invitation: Option<&SecretString>,
     ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
-        let ticket = Ticket::new(redirect_uri, next, invitation, self.clock.now_ms())?;
+        let ticket =
+            Ticket::new(redirect_uri, Journey::new(next, invitation)?, self.clock.now_ms())?;
         self.request(&ticket).await
     }
 
@@ -194,7 +195,8 @@ impl Identity {
         {
             return Err(EntraRefusal::Stale);
         }
-        let unconfirmed = |why| EntraRefusal::Unconfirmed { why, next: ticket.next.clone() };
+        let unconfirmed =
+            |why| EntraRefusal::Unconfirmed { why, next: ticket.journey.next.clone() };
         let purpose = purpose(&ticket, back.session)?;
         match back.error {
             Some("access_denied") => {
@@ -218,7 +220,7 @@ impl Identity {
         }
         let signs_in = match purpose {
             Purpose::SignsIn => {
-                Some(self.owner_of(entra, &person, ticket.invitation.as_deref()).await?)
+                Some(self.owner_of(entra, &person, ticket.journey.invitation.as_deref()).await?)
             }
             Purpose::Adds(session) => {
                 self.add_account(&ticket, session, person.account).await?;
@@ -231,7 +233,7 @@ impl Identity {
             }
         };
         self.throttle.forgive(&buckets);
-        Ok(EntraReturn { signs_in, next: ticket.next })
+        Ok(EntraReturn { signs_in, next: ticket.journey.next })
     }
 
     async fn owner_of(
@@ -273,12 +275,12 @@ fn purpose<'a>(
     session: Option<&'a OwnerSession>,
 ) -> Result<Purpose<'a>, EntraRefusal> {
     let in_session = |id: &String| session.filter(|session| session.id() == id);
-    if let Some(id) = &ticket.confirms {
-        let (why, next) = (Unconfirmed::OtherSession, ticket.next.clone());
+    if let Some(id) = &ticket.journey.confirms {
+        let (why, next) = (Unconfirmed::OtherSession, ticket.journey.next.clone());
         let session = in_session(id).ok_or(EntraRefusal::Unconfirmed { why, next })?;
         return Ok(Purpose::Confirms(session));
     }
-    if let Some(id) = &ticket.adds {
+    if let Some(id) = &ticket.journey.adds {
         let session = in_session(id).ok_or(EntraRefusal::NotAdded(NotAdded::OtherSession))?;
         return Ok(Purpose::Adds(session));
     }
@@ -290,7 +292,12 @@ impl Entra {
         let metadata = self.provider.metadata().await?;
         let token = self.provider.redeem(&metadata, ticket, code).await?;
         let read = |metadata: &ProviderMetadata| {
-            id_token::read(token.expose_secret(), metadata, self.settings.client_id, &ticket.nonce)
+            id_token::read(
+                token.expose_secret(),
+                metadata,
+                self.settings.client_id,
+                &ticket.journey.nonce,
+            )
         };
         let person = match read(&metadata) {
             Err(IdTokenError::UnknownKey) => read(&*self.provider.newer_than(&metadata).await?),

@@ -1,21 +1,21 @@
 //! Signing in with GitHub, for attendees: OAuth's authorization code flow with PKCE.
 //!
 //! [`Identity::begin_github`] says where to send the browser and what it must keep meanwhile
-//! (`ticket`); [`Identity::finish_github`] takes it back: once, in the same browser, with a code that
+//! ([`ticket`](super::ticket)); [`Identity::finish_github`] takes it back: once, in the same browser, with a code that
 //! GitHub (`provider`) exchanges for a token. The token is used to ask who it is, and dropped. Whether
 //! the person may join the event is the catalog's business.
 
+mod journey;
 mod provider;
-pub(crate) mod ticket;
 
 use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::SecretString;
 
+pub(crate) use self::journey::Journey;
+use self::journey::Ticket;
 use self::provider::Provider;
-pub(crate) use self::ticket::Purpose;
-use self::ticket::Ticket;
 use super::throttle::{Bucket, Wait};
 use super::{Identity, fetch};
 use crate::catalog;
@@ -104,17 +104,17 @@ impl Identity {
     pub fn begin_github(
         &self,
         redirect_uri: String,
-        purpose: Purpose,
+        journey: Journey,
     ) -> catalog::Result<Option<GitHubRequest>> {
         let Some(github) = &self.github else { return Ok(None) };
-        let ticket = Ticket::new(redirect_uri, purpose, self.clock.now_ms())?;
+        let ticket = Ticket::new(redirect_uri, journey, self.clock.now_ms())?;
         let url = github.provider.authorize(&ticket);
         Ok(Some(GitHubRequest { url, ticket: ticket.seal(&self.vault)? }))
     }
 
     /// What a browser has begun to sign in for, as long as it can be finished.
-    pub fn github_purpose(&self, ticket: &str) -> Option<Purpose> {
-        Some(Ticket::open(&self.vault, ticket, self.clock.now_ms())?.purpose)
+    pub fn github_journey(&self, ticket: &str) -> Option<Journey> {
+        Some(Ticket::open(&self.vault, ticket, self.clock.now_ms())?.journey)
     }
 
     /// Ends a sign-in: who it is. Whatever comes of it, it cannot come back again.

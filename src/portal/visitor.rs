@@ -25,9 +25,8 @@ use crate::catalog::audit::Actor;
 use crate::catalog::owner::session::OwnerSession;
 use crate::catalog::owner::{Owner, Role, token};
 use crate::clock::Clock;
-use crate::identity::entra::ticket;
 use crate::identity::session::{LONGEST_SECONDS, SessionAsker};
-use crate::identity::{device, gateway, github};
+use crate::identity::{device, gateway, ticket};
 use crate::net;
 use crate::net::base_url::BaseUrl;
 
@@ -163,8 +162,7 @@ impl Visitor {
         let seconds = match kept {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => device::VALID_SECONDS,
-            Kept::Ticket => ticket::VALID_SECONDS,
-            Kept::GitHub => github::ticket::VALID_SECONDS,
+            Kept::Ticket | Kept::GitHub => ticket::VALID_SECONDS,
             Kept::Held => SIGNED_OUT_SECONDS,
             // A form may be open for a while before a card is found.
             Kept::Form | Kept::Attendee(_) => 86_400,

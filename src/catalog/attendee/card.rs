@@ -8,7 +8,6 @@
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::claim::{LENGTH, MAX_CARDS};
 use super::typed;
 use crate::catalog::seal::{Place, Vault};
 use crate::catalog::validate::invalid;
@@ -17,6 +16,12 @@ use crate::db::{Columns, Db};
 
 pub(in crate::catalog) const TABLE: &str = "claim_code";
 pub(in crate::catalog) const CODE: &str = "code_sealed";
+
+/// Characters of a code, of five bits each: 60 bits.
+pub(super) const LENGTH: usize = 12;
+
+/// Most cards that are made or shown in one go.
+pub const MAX_CARDS: usize = 500;
 
 /// Cards of an owner's event that are good for something: those that work once only until
 /// they are used.

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::card::{self, PrintedCard, digested};
+use super::card::{self, LENGTH, MAX_CARDS, PrintedCard, digested};
 use super::row::{Attendee, select};
 use super::session::{self, NewSession, Way};
 use super::{not_found, refuse_by_code, replace_key, typed};
@@ -19,14 +19,8 @@ use crate::catalog::{Digest, Error, Noun, Result, change};
 use crate::clock::MINUTE_MS;
 use crate::db::{Columns, Db, Parameters};
 
-/// Of five bits each: 60 bits.
-pub(super) const LENGTH: usize = 12;
-
 /// Characters that are looked at: a card's link, and what was pasted with it.
 const LONGEST_TYPED: usize = 1000;
-
-/// Most cards that are made in one go.
-pub const MAX_CARDS: usize = 500;
 
 /// How long the browser that used a card which works once can ask for the answer again.
 const ASKED_AGAIN_MS: i64 = 10 * MINUTE_MS;

@@ -4,12 +4,12 @@ use secrecy::SecretString;
 use sqlx::AssertSqlSafe;
 use sqlx::Row;
 
-use super::grant::{self, COLUMNS, Grant};
+use super::grant::{self, COLUMNS, Grant, NewGrant};
 use super::token::{self, TokenPair};
-use super::{CODE_MS, digest, digests};
+use super::{CODE_MS, CODE_PREFIX, digest, digests, new_secret};
 use crate::catalog::seal::Vault;
-use crate::catalog::{Error, Result};
-use crate::db::{Columns, Db, Tx};
+use crate::catalog::{Error, Result, change};
+use crate::db::{Columns, Db};
 
 /// What an authorization code is bound to, beside its grant.
 #[derive(Clone, Copy, Debug)]
@@ -28,26 +28,33 @@ pub struct AuthorizationCode {
     pub challenge: String,
 }
 
-pub(super) async fn insert(
-    tx: &mut Tx,
+/// Stores a grant with its authorization code, and returns the code.
+///
+/// # Errors
+/// [`Error::NotFound`]: the attendee was deleted.
+pub async fn authorize(
+    db: &Db,
     vault: &Vault,
-    grant_id: &str,
-    secret: &SecretString,
+    grant: &NewGrant<'_>,
     code: &NewCode<'_>,
     now_ms: i64,
-) -> Result<()> {
+) -> Result<SecretString> {
+    let secret = new_secret(CODE_PREFIX)?;
+    let mut tx = change::write(db).await?;
+    let grant_id = grant::insert_in(&mut tx, vault, grant, now_ms).await?;
     sqlx::query(
         "insert into oauth_code (digest, grant_id, redirect_uri, challenge, expires_at)
          values ($1, $2, $3, $4, $5)",
     )
-    .bind(digest(vault, secret))
+    .bind(digest(vault, &secret))
     .bind(grant_id)
     .bind(code.redirect_uri)
     .bind(code.challenge)
     .bind(now_ms + CODE_MS)
-    .execute(&mut **tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    tx.commit().await?;
+    Ok(secret)
 }
 
 /// Exchanges a code for tokens, if `allow` does of the code as stored. `None`: there is no such code, or

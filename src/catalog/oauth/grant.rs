@@ -1,11 +1,8 @@
 //! A grant: what an attendee allowed one client in one consent. All of its tokens end with it.
 
-use secrecy::SecretString;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::code::{self, NewCode};
-use super::{CODE_PREFIX, new_secret};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Error, Noun, Result, change, new_id};
 use crate::db::{Columns, Db, Tx};
@@ -80,19 +77,17 @@ fn code_text(shared_code: &str) -> String {
     format!("shared code {}", shared_code.to_ascii_lowercase())
 }
 
-/// Stores a grant with its authorization code, and returns the code.
+/// Stores a grant, as a part of a transaction of the catalog, and returns its id.
 ///
 /// # Errors
 /// [`Error::NotFound`]: the attendee was deleted.
-pub async fn authorize(
-    db: &Db,
+pub(super) async fn insert_in(
+    tx: &mut Tx,
     vault: &Vault,
     grant: &NewGrant<'_>,
-    code: &NewCode<'_>,
     now_ms: i64,
-) -> Result<SecretString> {
-    let (id, secret) = (new_id(), new_secret(CODE_PREFIX)?);
-    let mut tx = change::write(db).await?;
+) -> Result<String> {
+    let id = new_id();
     let added = sqlx::query(
         "insert into oauth_grant (id, attendee_id, client_id, client_name, redirect_host,
             deployment, code_digest, created_at)
@@ -106,16 +101,14 @@ pub async fn authorize(
     .bind(grant.deployment)
     .bind(grant.shared_code.map(|code| vault.digest(&code_text(code)).hex()))
     .bind(now_ms)
-    .execute(&mut *tx)
+    .execute(&mut **tx)
     .await?;
     if added.rows_affected() == 0 {
         let name = grant.attendee_id.to_owned();
         return Err(Error::NotFound { noun: Noun::Attendee, name });
     }
-    code::insert(&mut tx, vault, &id, &secret, code, now_ms).await?;
-    make_room(&mut tx, grant.attendee_id).await?;
-    tx.commit().await?;
-    Ok(secret)
+    make_room(tx, grant.attendee_id).await?;
+    Ok(id)
 }
 
 async fn make_room(tx: &mut Tx, attendee_id: &str) -> Result<()> {

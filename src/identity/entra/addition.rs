@@ -2,7 +2,7 @@
 //! added in the session that asked for it, so whatever ends that session ends this as well: signing
 //! out, a new password or a link that recovers the account. No session begins.
 
-use super::ticket::Ticket;
+use super::journey::{Journey, Ticket};
 use super::{AuthorizationRequest, EntraRefusal};
 use crate::catalog::owner::entra::{self as accounts, Account};
 use crate::catalog::owner::link;
@@ -33,8 +33,8 @@ impl Identity {
         }
         let now = self.clock.now_ms();
         let link = link::to_add_account(&self.db, &session.owner.actor(now)).await?;
-        let mut ticket = Ticket::new(redirect_uri, next, Some(&link.token), now)?;
-        ticket.adds = Some(session.id().to_owned());
+        let mut ticket = Ticket::new(redirect_uri, Journey::new(next, Some(&link.token))?, now)?;
+        ticket.journey.adds = Some(session.id().to_owned());
         self.request(&ticket).await
     }
 
@@ -44,7 +44,8 @@ impl Identity {
         session: &OwnerSession,
         account: Account,
     ) -> Result<(), EntraRefusal> {
-        let (token, now) = (ticket.invitation.as_deref().unwrap_or_default(), self.clock.now_ms());
+        let (token, now) =
+            (ticket.journey.invitation.as_deref().unwrap_or_default(), self.clock.now_ms());
         match accounts::add(&self.db, token, session, account, now).await? {
             true => Ok(()),
             false => Err(EntraRefusal::NotAdded(NotAdded::Voided)),

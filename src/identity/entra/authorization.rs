@@ -10,9 +10,9 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::ticket::{MAX_AGE_SECONDS, Ticket};
+use super::journey::{MAX_AGE_SECONDS, Ticket};
 use crate::catalog::owner::session::OwnerSession;
-use crate::identity::pkce;
+use crate::oauth::pkce;
 
 /// A sign-in that has begun.
 pub struct AuthorizationRequest {
@@ -45,10 +45,10 @@ pub(super) fn url(endpoint: &Url, client_id: Uuid, ticket: &Ticket) -> String {
         .append_pair("redirect_uri", &ticket.redirect_uri)
         .append_pair("scope", "openid profile")
         .append_pair("state", &ticket.state)
-        .append_pair("nonce", &ticket.nonce)
+        .append_pair("nonce", &ticket.journey.nonce)
         .append_pair("code_challenge", &pkce::challenge(&ticket.verifier))
         .append_pair("code_challenge_method", "S256");
-    match ticket.confirms {
+    match ticket.journey.confirms {
         // Entra asks again who it is, and says in the ID token when they answered.
         Some(_) => url
             .query_pairs_mut()

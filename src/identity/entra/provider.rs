@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use super::authorization::error_code;
-use super::ticket::Ticket;
+use super::journey::Ticket;
 use crate::config::EntraSettings;
 use crate::identity::fetch::{self, ProviderError};
 

@@ -3,7 +3,7 @@
 //! Nobody becomes an owner by it, and no session begins.
 
 use super::id_token::{Person, SKEW_SECONDS};
-use super::ticket::{MAX_AGE_SECONDS, Ticket};
+use super::journey::{Journey, MAX_AGE_SECONDS, Ticket};
 use super::{AuthorizationRequest, EntraRefusal};
 use crate::catalog;
 use crate::catalog::owner::entra as accounts;
@@ -32,8 +32,8 @@ impl Identity {
         next: &str,
         session: &OwnerSession,
     ) -> Result<Option<AuthorizationRequest>, EntraRefusal> {
-        let mut ticket = Ticket::new(redirect_uri, next, None, self.clock.now_ms())?;
-        ticket.confirms = Some(session.id().to_owned());
+        let mut ticket = Ticket::new(redirect_uri, Journey::new(next, None)?, self.clock.now_ms())?;
+        ticket.journey.confirms = Some(session.id().to_owned());
         self.request(&ticket).await
     }
 

@@ -9,10 +9,10 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::GitHubAccount;
-use super::ticket::Ticket;
+use super::journey::Ticket;
 use crate::config::GitHubSettings;
 use crate::identity::fetch::{self, ProviderError};
-use crate::identity::pkce;
+use crate::oauth::pkce;
 
 /// The error of a code that was used already, has expired, or was asked for by somebody else.
 const BAD_CODE: &str = "bad_verification_code";

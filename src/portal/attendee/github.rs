@@ -13,7 +13,7 @@ use super::{Here, account, path};
 use crate::catalog::attendee::account::Account;
 use crate::catalog::attendee::session::Way;
 use crate::catalog::event::EventState;
-use crate::identity::github::{GitHubRefusal, GitHubResponse, Purpose};
+use crate::identity::github::{GitHubRefusal, GitHubResponse, Journey};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
 use crate::portal::error::PageError;
@@ -47,8 +47,8 @@ pub fn leave(site: &Site, here: Here, next: String) -> Answer {
         return Err(PageError::Refused(reason.to_owned()));
     }
     let redirect_uri = here.visitor.base_url.join(CALLBACK);
-    let purpose = Purpose { event_id: here.event.id, next };
-    let request = site.identity.begin_github(redirect_uri, purpose)?;
+    let journey = Journey { event_id: here.event.id, next };
+    let request = site.identity.begin_github(redirect_uri, journey)?;
     let request = request.ok_or(PageError::NotFound)?;
     let cookies = here.visitor.keeps(Trip::GitHub, request.ticket);
     Ok((cookies, Redirect::to(&request.url)).into_response())
@@ -74,9 +74,9 @@ pub async fn callback(
     }
     let ticket = visitor.ticket(Trip::GitHub).unwrap_or_default().to_owned();
     // Known also where the sign-in is refused: it is where to go back to.
-    let purpose = site.identity.github_purpose(&ticket);
+    let journey = site.identity.github_journey(&ticket);
     let Ok(Query(brought)) = brought else {
-        return refuse(purpose.as_ref(), &GitHubRefusal::Stale);
+        return refuse(journey.as_ref(), &GitHubRefusal::Stale);
     };
     let back = GitHubResponse {
         ticket: &ticket,
@@ -86,17 +86,17 @@ pub async fn callback(
         source: visitor.source,
     };
     let done = site.identity.finish_github(back).await;
-    match (done, purpose) {
-        (Ok(who), Some(Purpose { event_id, next })) => {
+    match (done, journey) {
+        (Ok(who), Some(Journey { event_id, next })) => {
             let here = Here::find(&site, visitor.without_ticket(Trip::GitHub), &event_id).await?;
             let account = Account::github(who.id, &who.name);
             account::let_in(&site, here, &account, Way::GitHub, &next).await
         }
         // This browser may have begun another one, which is to be finished.
-        (Err(refusal @ GitHubRefusal::Stale), purpose) => refuse(purpose.as_ref(), &refusal),
+        (Err(refusal @ GitHubRefusal::Stale), journey) => refuse(journey.as_ref(), &refusal),
         (Err(GitHubRefusal::Catalog(error)), _) => Err(error.into()),
-        (Err(refusal), purpose) => {
-            let answer = refuse(purpose.as_ref(), &refusal)?;
+        (Err(refusal), journey) => {
+            let answer = refuse(journey.as_ref(), &refusal)?;
             Ok((visitor.without_ticket(Trip::GitHub).cookies(), answer).into_response())
         }
         // Its ten minutes ended while GitHub was asked.
@@ -110,18 +110,18 @@ struct Refused<'a> {
     title: &'static str,
     text: String,
     /// What they wanted to sign in for; without it, the front page asks for it.
-    purpose: Option<&'a Purpose>,
+    journey: Option<&'a Journey>,
 }
 
 impl Refused<'_> {
     /// Where to go to GitHub again at once, if they came from the page of the event.
-    fn again(&self, purpose: &Purpose) -> Option<String> {
-        let page = path(&purpose.event_id);
-        (purpose.next == page).then(|| format!("{page}/github"))
+    fn again(&self, journey: &Journey) -> Option<String> {
+        let page = path(&journey.event_id);
+        (journey.next == page).then(|| format!("{page}/github"))
     }
 }
 
-fn refuse(purpose: Option<&Purpose>, refusal: &GitHubRefusal) -> Answer {
+fn refuse(journey: Option<&Journey>, refusal: &GitHubRefusal) -> Answer {
     let (status, title, text) = match refusal {
         GitHubRefusal::Stale => (
             StatusCode::BAD_REQUEST,
@@ -163,7 +163,7 @@ fn refuse(purpose: Option<&Purpose>, refusal: &GitHubRefusal) -> Answer {
             format!("Too many sign-ins from your network failed. Try again in {wait}."),
         ),
     };
-    let mut answer: Response = page::with_status(status, &Refused { title, text, purpose })?;
+    let mut answer: Response = page::with_status(status, &Refused { title, text, journey })?;
     if let GitHubRefusal::Throttled(Wait(seconds)) = refusal {
         answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
     }

@@ -60,7 +60,7 @@ pub async fn ask_replace(
         frame: me.frame(Section::Events),
         list: path(&event.id),
         who,
-        unclaimed: unclaimed.min(u32::try_from(claim::MAX_CARDS).unwrap_or(u32::MAX)),
+        unclaimed: unclaimed.min(u32::try_from(card::MAX_CARDS).unwrap_or(u32::MAX)),
         whom: asked.whom.as_deref().unwrap_or("unclaimed"),
     })
 }
