@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: run check test test-rust interleavings test-clients test-browser inspector contract screenshots soak bench endure budget fuzz lint
+.PHONY: run check test test-rust interleavings test-clients test-browser inspector contract screenshots soak bench arrivals endure budget fuzz lint
 
 CLIENTS  := tests/clients
 BROWSER  := tests/browser
@@ -66,6 +66,10 @@ SECONDS ?= 5
 bench: .system/cc .system/nginx .system/wrk ## next to nginx and to no proxy, as docs/performance.md says
 	cargo build --release --locked --bin ai-proxy --example load
 	benches/run --rounds $(ROUNDS) --seconds $(SECONDS)
+
+arrivals: .system/cc ## a room that fills up: 300 people open their cards within a minute while 200 call
+	cargo build --release --locked --bin ai-proxy --example load
+	benches/arrivals
 
 # MINUTES shortens it: make endure MINUTES=2
 MINUTES ?= 20

@@ -1,16 +1,19 @@
-//! What `benches/run` and `benches/soak` need on both ends of a proxy: a backend that costs next
-//! to nothing, and the clients that wrk cannot play.
+//! What `benches/run`, `benches/soak` and `benches/arrivals` need on both ends of a proxy: a
+//! backend that costs next to nothing, and the clients that wrk cannot play.
 //!
 //! Every command prints one JSON object a line and nothing else. Nothing here is
 //! part of the product, and only loopback addresses are meant.
 
+mod arrivals;
 mod backend;
 mod bare;
 mod certificate;
 mod http;
+mod paced;
 mod sessions;
 mod soak;
 mod streams;
+mod times;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +39,10 @@ enum Command {
     Bare(bare::Args),
     /// Open GET streams: measure their events, or hold them open.
     Streams(streams::Args),
+    /// Call at the pace of people, as so many attendees.
+    Paced(paced::Args),
+    /// Open cards, evenly over a while.
+    Arrivals(arrivals::Args),
     /// Go through whole sessions: initialize, calls, DELETE.
     Sessions(sessions::Args),
     /// Sessions and streams for a long time, on a backend that comes and goes.
@@ -73,6 +80,8 @@ fn main() -> anyhow::Result<()> {
             Command::Backend(args) => backend::run(args).await,
             Command::Bare(args) => bare::run(args).await,
             Command::Streams(args) => streams::run(args).await,
+            Command::Paced(args) => paced::run(args).await,
+            Command::Arrivals(args) => arrivals::run(args).await,
             Command::Sessions(args) => sessions::run(args).await,
             Command::Soak(args) => soak::run(args).await,
             Command::Certificate { folder } => certificate::write(&folder),

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::http::{Input, Message};
+use crate::times::Times;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -31,7 +32,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let (to, key) = (args.to.clone(), keys[n % keys.len()].clone());
         clients.spawn(async move {
             let mut client = Client::connect(to, key).await?;
-            let mut times = Vec::new();
+            let mut times = Times::default();
             while Instant::now() < until {
                 let began = Instant::now();
                 client.session().await?;
@@ -40,19 +41,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             anyhow::Ok(times)
         });
     }
-    let mut times = Vec::new();
+    let mut times = Times::default();
     while let Some(client) = clients.join_next().await {
-        times.append(&mut client??);
+        times.append(client??);
     }
     let seconds = started.elapsed().as_secs_f64();
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!(
-        "{{\"sessions\":{},\"seconds\":{seconds:.3},\"p50_ms\":{:.3},\"p99_ms\":{:.3}}}",
-        times.len(),
-        at(0.5),
-        at(0.99)
-    );
+    println!("{{\"sessions\":{},\"seconds\":{seconds:.3},{}}}", times.len(), times.json(""));
     Ok(())
 }
 
