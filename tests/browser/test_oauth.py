@@ -14,8 +14,8 @@ def test_a_client_signs_in_with_a_card_until_it_is_disconnected(
     portal, room_with_demo, ada, echo, person, tmp_path, version
 ):
     event, _ = room_with_demo("Signing in")
-    code = cards(ada, event, ["Grace Hopper"])[-1]
     with Client(version, url(portal, echo.name), tmp_path) as client:
+        code = cards(ada, event, ["Grace Hopper"])[-1]
         client.begin("signed in")
         sign_in(person, client.next_visit(), code.lower())
         main = person.get_by_role("main")
