@@ -63,6 +63,7 @@ class Demo:
         codes = self.codes()
         self.keys = [self.claim(code) for code in codes[:CLAIMED]]
         self.used_code = codes[0]
+        self.person_cookies = self._person()
 
     def furnish(self) -> None:
         """What else there can be to see."""
@@ -74,7 +75,6 @@ class Demo:
         over = f"/admin/events/{self.events[OVER]}/attendees"
         self.send(over, files={"count": (None, "1")}, names="")
         self.ended_code = self.codes("new", over)[0]
-        self.person_cookies = self._person()
 
     def guests(self) -> None:
         """People who join with the shared code, one of whom is deleted; a client of theirs that sends an odd header."""

@@ -27,11 +27,11 @@ class Portal(AiProxy):
         """An owner's session, as Playwright's `storage_state`, in which they have shown lately who they are."""
         session = self._session(name)
         if time.monotonic() - self._confirmed.setdefault(name, time.monotonic()) > CONFIRMED:
-            self._confirm(session)
+            self.confirm(session)
             self._confirmed[name] = time.monotonic()
         return session
 
-    def _confirm(self, session: dict) -> None:
+    def confirm(self, session: dict) -> None:
         """Sends a form that is refused anyway, and the password where it is asked for."""
         with self._client() as client:
             for cookie in session["cookies"]:

@@ -15,6 +15,7 @@ from clock import starting_at
 from demo import Demo
 from PIL import Image
 from places import PLACES
+from playwright.sync_api import expect
 from portal import ADA, Portal
 from programs import HERE, ROOT, Server, environment
 
@@ -30,6 +31,7 @@ PICTURES = [
     ("event", "event", DESK | {"viewport": {"width": 1280, "height": 1000}}),
     ("attendees", "attendees", DESK),
     ("cards", "cards", DESK),
+    ("person", "person", DESK | {"viewport": {"width": 1280, "height": 1000}}),
     ("room", "room", DESK | {"viewport": {"width": 1280, "height": 900}}),
     ("room-dark", "room", DESK | DARK | {"viewport": {"width": 1280, "height": 900}}),
     ("room-phone", "room", PHONE),
@@ -54,8 +56,9 @@ def day(tmp_path_factory: pytest.TempPathFactory):
             said = httpx.get(f"{fast.origin}/healthz", trust_env=False).headers["date"]
             later = f"{parsedate_to_datetime(said):%Y-%m-%d %H:%M:%S}"
         with Portal(data, env=environment(**starting_at(later))) as steady:
-            # Its clock goes on, its owners stay signed in.
+            # Its clock goes on, its owners stay signed in; but what they showed is hours old.
             steady.signed_in = fast.signed_in
+            steady.confirm(fast.signed_in(ADA))
             demo.portal, demo.ada = steady, steady.client(ADA)
             demo.preflight()
             demo.calls(1)
@@ -77,8 +80,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("name", "place", "options"), PICTURES, ids=[name for name, *_ in PICTURES])
 def test_a_picture_for_the_documentation(visitor, day: Demo, folder: Path, name: str, place: str, options: dict):
     [place] = [one for one in PLACES if one.name == place]
-    page = visitor(storage_state=day.portal.signed_in(ADA), **options)
-    place.open(page, day)
+    session = {"storage_state": day.portal.signed_in(place.who)} if place.who else {}
+    page = visitor(**session | options)
+    assert place.open(page, day).status == place.status
+    expect(page.get_by_label("Your password")).to_have_count(0)
     if name == "resource":
         page.locator("#outcome").scroll_into_view_if_needed()
     page.evaluate("document.activeElement.blur()")
