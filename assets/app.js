@@ -235,9 +235,11 @@ for (const time of document.querySelectorAll("time[data-local]")) {
 }
 
 // [data-yours="FROM TO"]: a span of time, in milliseconds, as the viewer's own clock shows it, where
-// that differs from the event's.
+// that differs from the clock of the event's zone, `data-there`.
 for (const span of document.querySelectorAll("[data-yours]")) {
   const [from, to] = span.dataset.yours.split(" ").map((ms) => new Date(Number(ms)));
-  const format = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
-  span.textContent = `${format.formatRange(from, to)}, your time`;
+  const shown = (timeZone) =>
+    new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short", timeZone }).formatRange(from, to);
+  const here = shown();
+  if (here !== shown(span.dataset.there)) span.textContent = `${here}, your time`;
 }

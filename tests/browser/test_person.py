@@ -1,6 +1,7 @@
 """An attendee's minute: from a card or the event's link to a client that works."""
 
 import json
+import re
 from urllib.parse import unquote
 
 import httpx
@@ -199,3 +200,12 @@ def test_a_tool_is_called_from_the_page_and_counted(portal, ada, visitor, echo, 
     expect(guest.locator("#outcome.failed")).to_contain_text("daily_cap_reached")
     guest.get_by_role("link", name=event).click()
     comes_to("Cap reached", lambda: [guest.reload(), standing(guest).inner_text()][1], seconds=15)
+
+
+def test_the_hours_of_an_event_are_said_by_ones_own_clock_where_that_differs(portal, ada, visitor):
+    open_event(portal, "Hours", time_zone="Europe/Berlin")
+    path = f"/event/{event_id(ada, 'Hours')}"
+    for zone, is_said in [("Asia/Tokyo", True), ("Europe/Berlin", False), ("Europe/Madrid", False)]:
+        page = visitor(timezone_id=zone)
+        page.goto(path)
+        expect(page.locator(".yours")).to_have_text(re.compile("your time$") if is_said else "")
