@@ -245,6 +245,7 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
         .await?;
     // Who had the old key may have signed clients in by it.
     oauth::end_all_in(tx, id).await?;
+    change::record(tx, Noun::Credential, id).await?;
     Ok(key)
 }
 

@@ -25,6 +25,9 @@ pub enum Noun {
     Event,
     Resource,
     Attendee,
+    /// What an attendee calls by: their key was replaced, or what they allowed a client has ended. It is
+    /// noted by the attendee's id.
+    Credential,
 }
 
 impl Noun {
@@ -34,11 +37,12 @@ impl Noun {
             Noun::Event => "event",
             Noun::Resource => "resource",
             Noun::Attendee => "attendee",
+            Noun::Credential => "credential",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Noun::Owner, Noun::Event, Noun::Resource, Noun::Attendee]
+        [Noun::Owner, Noun::Event, Noun::Resource, Noun::Attendee, Noun::Credential]
             .into_iter()
             .find(|noun| noun.as_str() == text)
     }

@@ -110,6 +110,12 @@ impl DataPlane {
         if self.is_draining() {
             return ProxyError::ShuttingDown;
         }
+        if caller.endings.are_by_credential() {
+            return match caller.is_by_token {
+                true => ProxyError::InvalidToken,
+                false => ProxyError::InvalidKey,
+            };
+        }
         let snapshot = self.snapshot.load();
         let event = snapshot.events.get(&caller.event.id).unwrap_or(&caller.event);
         let organizer = || Organizer::from(&**event);

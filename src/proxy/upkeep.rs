@@ -200,7 +200,7 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
         Changes::Gap { revision } => (revision, None),
     };
     let is_of_attendees = |changes: &Vec<(Noun, String)>| {
-        changes.iter().all(|(noun, _)| matches!(noun, Noun::Attendee))
+        changes.iter().all(|(noun, _)| matches!(noun, Noun::Attendee | Noun::Credential))
     };
     if !changes.as_ref().is_some_and(is_of_attendees) {
         let snapshot = Snapshot::load(&plane.control.db, &plane.control.vault).await?;
@@ -220,7 +220,9 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
         }
     };
     for live in changed {
-        if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
+        if touched.credential_of(&live) {
+            live.end_by_credential();
+        } else if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
             live.end_all();
         }
     }
@@ -236,6 +238,8 @@ enum ChangeScope<'changes> {
     All,
     These {
         attendees: HashSet<&'changes str>,
+        /// Those of them whose credentials have ended, or one of them.
+        credentials: HashSet<&'changes str>,
         events: HashSet<&'changes str>,
     },
 }
@@ -244,18 +248,30 @@ impl<'changes> ChangeScope<'changes> {
     /// `None`: the changes are not known.
     fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
         let Some(changes) = changes else { return Self::All };
-        let of = |wanted: Noun| {
-            let ids = changes.iter().filter(move |(noun, _)| *noun == wanted);
+        let of = |wanted: &'static [Noun]| {
+            let ids = changes.iter().filter(move |(noun, _)| wanted.contains(noun));
             ids.map(|(_, id)| id.as_str()).collect()
         };
-        Self::These { attendees: of(Noun::Attendee), events: of(Noun::Event) }
+        Self::These {
+            attendees: of(&[Noun::Attendee, Noun::Credential]),
+            credentials: of(&[Noun::Credential]),
+            events: of(&[Noun::Event]),
+        }
+    }
+
+    /// Whether what the attendee calls by is known to have ended.
+    fn credential_of(&self, live: &LiveAttendee) -> bool {
+        match self {
+            Self::All => false,
+            Self::These { credentials, .. } => credentials.contains(&*live.attendee_id),
+        }
     }
 
     /// Whether the attendee's cap may have changed: their own, or that of their event.
     fn cap_of(&self, live: &LiveAttendee) -> bool {
         match self {
             Self::All => true,
-            Self::These { attendees, events } => {
+            Self::These { attendees, events, .. } => {
                 attendees.contains(&*live.attendee_id) || events.contains(&*live.event_id)
             }
         }

@@ -12,6 +12,7 @@ use crate::harness::backend::Backend;
 use crate::harness::event::Event;
 use crate::harness::proxy::Proxy;
 use crate::harness::refusal::{facts, rpc};
+use crate::harness::reply::Reply;
 use crate::harness::wire::Answer;
 use crate::harness::{CALL, CHANGE, PING, within};
 
@@ -352,4 +353,33 @@ async fn unknown_tokens_are_counted_and_right_ones_pass() {
     }
     facts(&ping(&proxy, "Bearer aipx_at_30").await, 429, "too_many_attempts");
     assert_eq!(ping(&proxy, &token(&proxy, &ada, None).await).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_disconnected_hears_the_end_and_others_call_again() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let (proxy, _event, ada) = room(&backend).await;
+    let tokens = allow(&proxy, &grant(&ada, None)).await;
+    let bearer = format!("Bearer {}", tokens.access.expose_secret());
+    let get = proxy.ask("GET", DEMO).header("accept", "text/event-stream");
+    let mut stream = get.header("authorization", &bearer).send().await;
+    let (mut streaming, _) = visits.request().await;
+    streaming.begin_events().await;
+    assert_eq!(stream.head().await.unwrap().status, 200);
+    let mut call = ping(&proxy, &bearer).send().await;
+    let (mut unanswered, _) = visits.request().await;
+
+    let allow = |_: &_| Ok::<_, Error>(());
+    let access = tokens.access.expose_secret();
+    oauth::revoke(&proxy.store.db, &proxy.store.vault, access, allow).await.unwrap();
+    stream.ends().await;
+    ends(&call.answer().await.expect("a refusal"), "invalid_token");
+    streaming.left().await;
+    unanswered.left().await;
+    ends(&ping(&proxy, &bearer).await, "invalid_token");
+
+    let mut other = ada.post(PING).send().await;
+    let (mut answered, _) = visits.request().await;
+    answered.reply(Reply::json("{}")).await;
+    assert_eq!(other.answer().await.unwrap().status, 200);
 }

@@ -89,6 +89,16 @@ async fn an_attendee_who_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attendee_whose_key_is_replaced() {
+    let mut busy = Busy::start(None).await;
+    let deadline = Instant::now() + CHANGE;
+    let (store, old) = (&busy.proxy.store, &busy.ada.id);
+    attendee::new_key(&store.db, &store.vault, &store.by, old).await.unwrap();
+    busy.ends(deadline, "invalid_api_key").await;
+    assert_eq!(busy.ada.fares().await, "invalid_api_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_switched_off() {
     let mut busy = Busy::start(None).await;
     let deadline = Instant::now() + CHANGE;

@@ -95,7 +95,7 @@ async fn a_code_is_good_for_one_exchange_and_the_second_ends_what_came_of_the_fi
     let Changes::Some { changes, .. } = change::since(&store.db, revision).await.unwrap() else {
         panic!("no replica learns of it")
     };
-    assert_eq!(changes, [(Noun::Attendee, ada)]);
+    assert_eq!(changes, [(Noun::Credential, ada)]);
 
     let stored = "select count(*) from oauth_code where digest like 'aipx%'";
     assert_eq!(store.number(stored).await, 0);

@@ -122,7 +122,7 @@ async fn make_room(tx: &mut Tx, attendee_id: &str) -> Result<()> {
     .execute(&mut **tx)
     .await?;
     if removed.rows_affected() > 0 {
-        change::record(tx, Noun::Attendee, attendee_id).await?;
+        change::record(tx, Noun::Credential, attendee_id).await?;
     }
     Ok(())
 }
@@ -192,7 +192,7 @@ pub(in crate::catalog) async fn end_in(tx: &mut Tx, attendee_id: &str, id: &str)
         .bind(attendee_id)
         .execute(&mut **tx)
         .await?;
-    change::record(tx, Noun::Attendee, attendee_id).await
+    change::record(tx, Noun::Credential, attendee_id).await
 }
 
 /// Ends every grant of an attendee, as a part of a transaction that notes the attendee's change.

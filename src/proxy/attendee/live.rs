@@ -43,12 +43,25 @@ pub struct LiveAttendee {
 pub struct Endings {
     gets: Ending,
     calls: Ending,
+    /// They end because what they were begun with has.
+    are_by_credential: AtomicBool,
 }
 
 impl Endings {
     /// The one that a call of this method heeds.
     pub fn of(&self, method: &Method) -> &Ending {
         if method == Method::GET { &self.gets } else { &self.calls }
+    }
+
+    fn end(&self) {
+        self.gets.end();
+        self.calls.end();
+    }
+
+    /// Once it is over: whether that is because the key or the sign-in has ended, and not the attendee's
+    /// leave to call.
+    pub fn are_by_credential(&self) -> bool {
+        self.are_by_credential.load(Ordering::Acquire)
     }
 }
 
@@ -127,9 +140,19 @@ impl LiveAttendee {
 
     /// Ends everything that is open now; later calls are not affected.
     pub fn end_all(&self) {
-        let endings = std::mem::take(&mut *self.endings.lock());
-        endings.gets.end();
-        endings.calls.end();
+        self.take_endings().end();
+    }
+
+    /// The same, because one of the attendee's credentials has ended. Whatever is by another one is begun
+    /// again.
+    pub fn end_by_credential(&self) {
+        let endings = self.take_endings();
+        endings.are_by_credential.store(true, Ordering::Release);
+        endings.end();
+    }
+
+    fn take_endings(&self) -> Arc<Endings> {
+        std::mem::take(&mut *self.endings.lock())
     }
 
     /// Ends the GET streams that are open now. For the drain, in which no
