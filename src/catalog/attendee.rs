@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use self::key::{new_api_key, place};
 use self::row::{is_by_code, select};
+use self::session::{AttendeeSession, Way};
 use super::audit::{self, Action, Actor};
 use super::limits::CAP;
 use super::seal::Vault;
@@ -230,12 +231,17 @@ pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<Sec
     let mut tx = change::write(db).await?;
     let who = own(&mut tx, by, id).await?;
     refuse_by_code(&who)?;
-    let key = replace_key(&mut tx, vault, id).await?;
+    let key = replace_key(&mut tx, vault, id, None).await?;
     finish(tx, by, id, Action::MadeNewKey, &who).await?;
     Ok(key)
 }
 
-async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretString> {
+async fn replace_key(
+    tx: &mut Tx,
+    vault: &Vault,
+    id: &str,
+    spared: Option<&AttendeeSession>,
+) -> Result<SecretString> {
     let key = new_api_key()?;
     sqlx::query("update attendee set api_key_sealed = $2, key_digest = $3 where id = $1")
         .bind(id)
@@ -245,6 +251,7 @@ async fn replace_key(tx: &mut Tx, vault: &Vault, id: &str) -> Result<SecretStrin
         .await?;
     // Who had the old key may have signed clients in by it.
     oauth::end_all_in(tx, id).await?;
+    session::end_by_in(tx, Way::Key, &[id], spared).await?;
     change::record(tx, Noun::Credential, id).await?;
     Ok(key)
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use sqlx::AnyConnection;
 
 use self::row::select;
+use super::attendee::session;
 use super::audit::{self, Action, Actor};
 use super::resource::{self, Resource};
 use super::seal::Vault;
@@ -280,8 +281,8 @@ async fn write_in(
         }
         Standing::Foreign => return Err(taken(given)),
     };
-    let has_code = |stored: &Event| stored.has_code(valid.shared_code);
-    if is_code_new && !stored.as_ref().is_some_and(has_code) {
+    let is_other_code = !stored.as_ref().is_some_and(|event| event.has_code(valid.shared_code));
+    if is_code_new && is_other_code {
         valid.check_new_code()?;
     }
     let id = match &draft.id {
@@ -291,6 +292,9 @@ async fn write_in(
     id::reserve(tx, &by.owner_id, &id).await?;
     row::write(tx, vault, by, &id, &valid).await?;
     link(tx, &id, &draft.resources).await?;
+    if is_other_code {
+        session::end_named_in(tx, &id).await?;
+    }
     change::record(tx, Noun::Event, &id).await?;
     let action = if outcome == Outcome::Created { Action::Created } else { Action::Updated };
     audit::record(tx, by, action, Noun::Event, &id, &valid.name).await?;

@@ -16,6 +16,7 @@ use super::error::{Code, OauthError};
 use super::parameters::Parameters;
 use super::redirect_uri::RedirectUri;
 use super::{Oauth, pkce};
+use crate::catalog::attendee::session::AttendeeSession;
 use crate::catalog::oauth::{self, NewCode, NewGrant};
 use crate::catalog::{self, Result as StoreResult};
 
@@ -154,16 +155,17 @@ impl Oauth {
     pub async fn allow(
         &self,
         request: &AuthorizationRequest,
-        attendee_id: &str,
+        by: &AttendeeSession,
         shared_code: Option<&str>,
     ) -> StoreResult<String, catalog::Error> {
         let grant = NewGrant {
-            attendee_id,
+            attendee_id: &by.attendee.id,
             client_id: &request.client_id,
             client_name: &request.client_name,
             redirect_host: request.redirect_uri.host(),
             deployment: request.audience.deployment(),
             shared_code,
+            is_proven: by.way.is_proof(),
         };
         let code =
             NewCode { redirect_uri: request.redirect_uri.as_str(), challenge: &request.challenge };

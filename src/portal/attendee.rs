@@ -105,13 +105,27 @@ impl FromRequestParts<Site> for Mine {
 /// # Errors
 /// [`PageError::UnknownEvent`] also for a draft, unless its owner looks at it.
 async fn find_event(site: &Site, visitor: &Visitor, id: &str) -> Result<Event, PageError> {
-    if let Some(event) = events::anyones(&site.db, &site.vault, id).await?
-        && (!event.is_draft() || is_owners(site, visitor, &event).await?)
-    {
-        return Ok(event);
+    match visible_event(site, visitor, id).await? {
+        Some(event) => Ok(event),
+        // Ids of events can be guessed as little as keys, and count like them.
+        None => {
+            let wait = site.plane.keys.count_unknown(visitor.source).err();
+            Err(PageError::UnknownEvent { wait })
+        }
     }
-    // Ids of events can be guessed as little as keys, and count like them.
-    Err(PageError::UnknownEvent { wait: site.plane.keys.count_unknown(visitor.source).err() })
+}
+
+/// The same event, where its id is not one that somebody typed.
+async fn visible_event(
+    site: &Site,
+    visitor: &Visitor,
+    id: &str,
+) -> Result<Option<Event>, PageError> {
+    let event = events::anyones(&site.db, &site.vault, id).await?;
+    match event {
+        Some(event) if event.is_draft() && !is_owners(site, visitor, &event).await? => Ok(None),
+        event => Ok(event),
+    }
 }
 
 /// The attendee who is signed in to this event here.

@@ -162,7 +162,7 @@ impl Visitor {
         let seconds = match kept {
             Kept::Session => LONGEST_SECONDS,
             Kept::Browser => device::VALID_SECONDS,
-            Kept::Ticket | Kept::GitHub => ticket::VALID_SECONDS,
+            Kept::Microsoft | Kept::GitHub => ticket::VALID_SECONDS,
             Kept::Held => SIGNED_OUT_SECONDS,
             // A form may be open for a while before a card is found.
             Kept::Form | Kept::Attendee(_) => 86_400,
@@ -183,8 +183,8 @@ impl Visitor {
             (Kept::Session, false) => "ai-proxy-session",
             (Kept::Browser, true) => "__Host-ai-proxy-browser",
             (Kept::Browser, false) => "ai-proxy-browser",
-            (Kept::Ticket, true) => "__Host-ai-proxy-entra",
-            (Kept::Ticket, false) => "ai-proxy-entra",
+            (Kept::Microsoft, true) => "__Host-ai-proxy-entra",
+            (Kept::Microsoft, false) => "ai-proxy-entra",
             (Kept::GitHub, true) => "__Host-ai-proxy-github",
             (Kept::GitHub, false) => "ai-proxy-github",
             (Kept::Held, true) => "__Host-ai-proxy-held",
@@ -210,7 +210,7 @@ pub enum Trip {
 impl Trip {
     fn kept(self) -> Kept<'static> {
         match self {
-            Trip::Microsoft => Kept::Ticket,
+            Trip::Microsoft => Kept::Microsoft,
             Trip::GitHub => Kept::GitHub,
         }
     }
@@ -223,7 +223,7 @@ const MAX_EVENTS: usize = 20;
 enum Kept<'a> {
     Session,
     Browser,
-    Ticket,
+    Microsoft,
     GitHub,
     Held,
     Form,

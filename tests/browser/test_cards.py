@@ -262,7 +262,7 @@ def test_who_guesses_is_told_to_wait_and_who_has_a_card_is_not(portal, ada, visi
         if answer.value.status == 429:
             break
     assert answer.value.status == 429
-    expect(problem).to_contain_text("The code of a card still works at once; wait")
+    expect(problem).to_contain_text("The right one still works at once; wait")
     expect(field).to_have_value("0000-0000-0000")
 
     field.fill(code)

@@ -25,6 +25,7 @@ fn grant<'a>(who: &'a Attendee, deployment: Option<&'a str>) -> NewGrant<'a> {
         redirect_host: "localhost",
         deployment,
         shared_code: None,
+        is_proven: true,
     }
 }
 

@@ -108,7 +108,7 @@ async fn who_guesses_waits_and_who_has_a_card_does_not() {
         if page.status == StatusCode::TOO_MANY_REQUESTS {
             refused += 1;
             assert!(page.headers.contains_key(RETRY_AFTER));
-            assert!(page.text(".problem").contains("The code of a card still works at once"));
+            assert!(page.text(".problem").contains("The right one still works at once"));
             assert_eq!(page.attribute("#code", "value").as_deref(), Some("0000-0000-0000"));
         }
     }

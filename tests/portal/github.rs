@@ -319,3 +319,18 @@ async fn the_form_of_an_event_offers_github_where_it_is_set_up() {
     assert!(form.attributes("[name=registration][disabled]", "value").is_empty());
     assert_eq!(form.text("#registration-github-hint"), "People sign in with their GitHub account.");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_of_another_site_shows_the_terms_first() {
+    let site = Site::start().await;
+    let event = site.event().await;
+    let visitor = site.portal.visitor();
+    for (from, leads_away) in
+        [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)]
+    {
+        let request = visitor.client.get(format!("{}/event/{event}/github", visitor.url));
+        let answer = request.header("sec-fetch-site", from).send().await.unwrap();
+        let location = answer.headers()[LOCATION].to_str().unwrap();
+        assert_eq!(location != format!("/event/{event}"), leads_away, "{from}: {location}");
+    }
+}

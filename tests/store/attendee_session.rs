@@ -23,6 +23,10 @@ on_both![
     a_code_of_the_phone_signs_one_browser_in,
     a_typed_name_goes_on_for_no_longer_than_it_was_typed,
     who_shows_who_they_are_agrees_to_the_terms,
+    a_code_that_is_typed_where_it_is_shown_works_as_well,
+    a_new_key_and_a_new_card_end_who_came_by_the_old_ones,
+    who_only_typed_a_name_takes_nothing_from_who_it_is,
+    another_shared_code_ends_who_only_typed_a_name,
 ];
 
 async fn start(store: &Store, attendee_id: &str, way: Way, held: &[SecretString]) -> SecretString {
@@ -117,7 +121,7 @@ async fn a_typed_name_shows_nobody_who_they_are(store: Store) {
 
 async fn a_new_key_ends_the_old_one_and_may_void_the_card(store: Store) {
     let event = store.event().await;
-    let (id, session) = signed_in(&store, &event, Way::Card).await;
+    let (id, session) = signed_in(&store, &event, Way::Joined).await;
     let (db, vault) = (&store.db, &store.vault);
     claim::make_cards(db, vault, &store.by, &event.id, claim::For::One(&id)).await.unwrap();
     let has = async |key: &SecretString| {
@@ -225,4 +229,77 @@ async fn who_shows_who_they_are_agrees_to_the_terms(store: Store) {
         let expected = agrees.then_some(session.created_at);
         assert_eq!(found.terms_accepted_at, expected, "{way:?}");
     }
+}
+
+async fn a_code_that_is_typed_where_it_is_shown_works_as_well(store: Store) {
+    let event = store.event().await;
+    let id = store.issue(&event, 1).await.remove(0).attendee_id;
+    let token = start(&store, &id, Way::Card, &[]).await;
+    let session = find(&store, &event, &token).await.unwrap();
+    let (db, vault, now) = (&store.db, &store.vault, now_ms());
+    let code = continued::make(db, vault, &session, now).await.unwrap();
+    let held = [token];
+    let opened = continued::open(db, vault, code.expose_secret(), "Phone", &held, now).await;
+    let (_, token) = opened.unwrap().expect("the same browser, signed in again");
+    assert!(find(&store, &event, &token).await.is_some());
+    assert_eq!(session::list(db, &id).await.unwrap().len(), 1);
+}
+
+async fn a_new_key_and_a_new_card_end_who_came_by_the_old_ones(store: Store) {
+    let event = store.event().await;
+    let id = store.issue(&event, 1).await.remove(0).attendee_id;
+    let (db, vault) = (&store.db, &store.vault);
+    let by = async |way| start(&store, &id, way, &[]).await;
+    let [key, card, github] = [by(Way::Key).await, by(Way::Card).await, by(Way::GitHub).await];
+    let is_in = async |token| find(&store, &event, token).await.is_some();
+    attendee::new_key(db, vault, &store.by, &id).await.unwrap();
+    assert_eq!((is_in(&key).await, is_in(&card).await, is_in(&github).await), (false, true, true));
+    claim::make_cards(db, vault, &store.by, &event.id, claim::For::One(&id)).await.unwrap();
+    assert_eq!((is_in(&card).await, is_in(&github).await), (false, true));
+
+    // Who makes a new key stays in, and ends the card's browsers only if they void it.
+    let [key, other, card] = [by(Way::Key).await, by(Way::Key).await, by(Way::Card).await];
+    let mine = find(&store, &event, &key).await.unwrap();
+    yours::new_key(db, vault, &mine, Card::Keep, now_ms()).await.unwrap();
+    assert_eq!((is_in(&key).await, is_in(&other).await, is_in(&card).await), (true, false, true));
+    yours::new_key(db, vault, &mine, Card::Void, now_ms()).await.unwrap();
+    assert_eq!((is_in(&key).await, is_in(&card).await, is_in(&github).await), (true, false, true));
+}
+
+async fn who_only_typed_a_name_takes_nothing_from_who_it_is(store: Store) {
+    let event = store.event().await;
+    let id = store.issue(&event, 1).await.remove(0).attendee_id;
+    let joined = start(&store, &id, Way::Joined, &[]).await;
+    let mine = find(&store, &event, &joined).await.unwrap();
+    let mut named = Vec::new();
+    for _ in 0..30 {
+        named.push(start(&store, &id, Way::Named, &[]).await);
+    }
+    assert!(find(&store, &event, &joined).await.is_some());
+    assert_eq!(session::list(&store.db, &id).await.unwrap().len(), 1 + 5);
+    let theirs = find(&store, &event, &named[29]).await.unwrap();
+    let (db, vault, now) = (&store.db, &store.vault, now_ms());
+    let code = continued::make(db, vault, &mine, now).await.unwrap();
+    assert!(is_refused(continued::make(db, vault, &theirs, now).await.map(drop)));
+    assert!(go_on(&store, &code, now).await.is_some());
+    continued::make(db, vault, &theirs, now).await.unwrap();
+}
+
+async fn another_shared_code_ends_who_only_typed_a_name(store: Store) {
+    let code = |code: &str| event::Draft { shared_code: Some(code.into()), ..event_draft() };
+    let event = store.save_event(&code("Welcome2026")).await.unwrap();
+    let id = store.issue(&event, 1).await.remove(0).attendee_id;
+    let [named, joined] = [Way::Named, Way::Joined].map(|way| (way, id.clone()));
+    let named = start(&store, &named.1, named.0, &[]).await;
+    let joined = start(&store, &joined.1, joined.0, &[]).await;
+    let save = async |draft: event::Draft| {
+        let id = Some(event.id.clone());
+        store.save_event(&event::Draft { id, ..draft }).await.unwrap();
+        (
+            find(&store, &event, &named).await.is_some(),
+            find(&store, &event, &joined).await.is_some(),
+        )
+    };
+    assert_eq!(save(code("Welcome2026")).await, (true, true), "the same one");
+    assert_eq!(save(code("Welcome2027")).await, (false, true));
 }

@@ -23,7 +23,9 @@ on_both![
     tokens_are_found_under_either_master_key,
     the_fifty_first_grant_takes_the_place_of_the_one_unused_for_longest,
     what_has_expired_is_removed_and_nothing_else,
-    a_client_that_refreshes_without_an_end_fills_no_store,
+    a_client_that_refreshes_without_an_end_is_ended_before_it_fills_the_store,
+    a_thief_who_refreshes_without_an_end_hides_nothing,
+    who_only_typed_a_name_takes_no_other_grants_place,
 ];
 
 const DAY_MS: i64 = 86_400_000;
@@ -39,6 +41,7 @@ fn grant(attendee_id: &str) -> NewGrant<'_> {
         redirect_host: "localhost",
         deployment: Some("demo"),
         shared_code: None,
+        is_proven: true,
     }
 }
 
@@ -288,16 +291,47 @@ async fn what_has_expired_is_removed_and_nothing_else(store: Store) {
     assert_eq!(rows().await, (0, 0, 0));
 }
 
-async fn a_client_that_refreshes_without_an_end_fills_no_store(store: Store) {
+async fn a_client_that_refreshes_without_an_end_is_ended_before_it_fills_the_store(store: Store) {
     let (attendee, now) = (attendee(&store).await, now_ms());
     let other = tokens(&store, &attendee).await;
-    let first = tokens(&store, &attendee).await;
-    let mut last = None;
-    for n in 0..100 {
-        last = rotate(&store, &first.refresh, now + n).await.or(last);
+    let mut last = tokens(&store, &attendee).await;
+    let mut refreshed = 0;
+    while let Some(pair) = rotate(&store, &last.refresh, now + refreshed).await {
+        (last, refreshed) = (pair, refreshed + 1);
+        assert!(refreshed < 1_000, "without an end");
+        if refreshed == 400 {
+            assert_eq!(store.number("select count(*) from oauth_token").await, 2 + 401 + 32);
+        }
     }
-    let last = last.unwrap();
-    assert_eq!(store.number("select count(*) from oauth_token").await, 2 + 64);
-    assert!(is_good(&store, &last.access).await && is_good(&store, &other.access).await);
-    assert!(rotate(&store, &last.refresh, now + 100).await.is_some());
+    assert_eq!(refreshed, 499);
+    assert!(!is_good(&store, &last.access).await, "signed out");
+    assert!(is_good(&store, &other.access).await, "another grant");
+}
+
+async fn a_thief_who_refreshes_without_an_end_hides_nothing(store: Store) {
+    let (attendee, now) = (attendee(&store).await, now_ms());
+    let stolen = tokens(&store, &attendee).await;
+    let mut thiefs = rotate(&store, &stolen.refresh, now).await.unwrap();
+    for n in 0..100 {
+        thiefs = rotate(&store, &thiefs.refresh, now + n).await.unwrap();
+    }
+    let late = now + GRACE_MS + 1;
+    assert!(rotate(&store, &stolen.refresh, late).await.is_none());
+    assert!(!is_good(&store, &thiefs.access).await, "a second use ends all of it");
+}
+
+async fn who_only_typed_a_name_takes_no_other_grants_place(store: Store) {
+    let attendee = attendee(&store).await;
+    let theirs = tokens(&store, &attendee).await;
+    let named = NewGrant { is_proven: false, ..grant(&attendee) };
+    let mut made = 0;
+    let refused = loop {
+        match oauth::authorize(&store.db, &store.vault, &named, &CODE, now_ms()).await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Conflict { .. }), "{refused}");
+    assert_eq!(made, 49);
+    assert!(is_good(&store, &theirs.access).await);
 }

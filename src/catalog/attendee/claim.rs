@@ -171,6 +171,9 @@ pub async fn make_cards(
             insert = insert.bind(&card.attendee_id).bind(digest).bind(sealed).bind(by.at);
         }
         insert.execute(&mut *tx).await?;
+        // Whoever came by the card before may be somebody who found it.
+        let ids: Vec<_> = batch.iter().map(|card| card.attendee_id.as_str()).collect();
+        session::end_by_in(&mut tx, Way::Card, &ids, None).await?;
     }
     let (noun, id, detail) = match whom {
         For::One(id) => (Noun::Attendee, id, String::new()),
@@ -220,7 +223,7 @@ pub async fn claim(
             .bind(reader.form.map(session::digest))
             .execute(&mut *tx)
             .await?;
-        replace_key(&mut tx, vault, &attendee.id).await?;
+        replace_key(&mut tx, vault, &attendee.id, None).await?;
         change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
         let by = Actor::attendee(&owner_id, &attendee.user_id, now_ms);
         audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;

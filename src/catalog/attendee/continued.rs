@@ -13,9 +13,9 @@ use super::row::{Attendee, select};
 use super::session::{self, AttendeeSession, NewSession, Way};
 use super::typed;
 use crate::catalog::seal::Vault;
-use crate::catalog::{Digest, Result};
+use crate::catalog::{Digest, Error, Result};
 use crate::clock::MINUTE_MS;
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, Tx};
 
 /// Characters of a code, each of five bits.
 const LENGTH: usize = 8;
@@ -40,8 +40,8 @@ pub enum Standing {
 /// Makes a code for the attendee who is signed in, `XXXX-XXXX`. One made before is void.
 ///
 /// # Errors
-/// Those of the store; [`Error::Conflict`](crate::catalog::Error::Conflict) where the session has
-/// ended.
+/// Those of the store; [`Error::Conflict`] where the session has ended, or was begun by a typed name while
+/// somebody who has shown who they are waits to use a code.
 pub async fn make(
     db: &Db,
     vault: &Vault,
@@ -51,6 +51,9 @@ pub async fn make(
     let code = new_code()?;
     let mut tx = db.write().await?;
     session::require_in(&mut tx, by).await?;
+    if !by.way.is_proof() {
+        refuse_beside_proven(&mut tx, by, now_ms).await?;
+    }
     sqlx::query(
         "insert into continue_code (attendee_id, digest, session, expires_at)
          values ($1, $2, $3, $4)
@@ -66,6 +69,25 @@ pub async fn make(
     .await?;
     tx.commit().await?;
     Ok(code)
+}
+
+/// Fails where a browser in which somebody has shown who they are has a code that waits to be used.
+async fn refuse_beside_proven(tx: &mut Tx, by: &AttendeeSession, now_ms: i64) -> Result<()> {
+    let waiting: i64 = sqlx::query_scalar(
+        "select count(*) from continue_code c join attendee_session s on s.digest = c.session
+         where c.attendee_id = $1 and c.opened_at is null and c.expires_at >= $2 and s.way <> $3",
+    )
+    .bind(&by.attendee.id)
+    .bind(now_ms)
+    .bind(Way::Named.as_str())
+    .fetch_one(&mut **tx)
+    .await?;
+    if waiting == 0 {
+        return Ok(());
+    }
+    let reason =
+        "another browser shows a code for this person already; use that one, or wait ten minutes";
+    Err(Error::Conflict { reason: reason.to_owned() })
 }
 
 /// How the code stands that this browser made last.
@@ -141,16 +163,10 @@ pub async fn open(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let attendee = Attendee::read(&row)?;
-    // It proves no more than what the first browser showed, and of a typed name not for longer.
-    let new = NewSession { way: Way::stored(&row.text("way")?), agent, held };
-    let created_at = if new.way.is_proof() { now_ms } else { row.int("begun_at")? };
-    let token = session::begin_in(&mut tx, &attendee.id, &new, created_at, now_ms).await?;
     let used = sqlx::query(
-        "update continue_code set opened = $2, opened_at = $3
-         where digest = $1 and opened_at is null",
+        "update continue_code set opened_at = $2 where digest = $1 and opened_at is null",
     )
     .bind(&digest)
-    .bind(session::digest(&token))
     .bind(now_ms)
     .execute(&mut *tx)
     .await?;
@@ -158,6 +174,16 @@ pub async fn open(
     if used.rows_affected() == 0 {
         return Ok(None);
     }
+    // It proves no more than what the first browser showed, and of a typed name not for longer.
+    let new = NewSession { way: Way::stored(&row.text("way")?), agent, held };
+    let created_at = if new.way.is_proof() { now_ms } else { row.int("begun_at")? };
+    let token = session::begin_in(&mut tx, &attendee.id, &new, created_at, now_ms).await?;
+    // The code is gone where it was typed in the browser that made it.
+    sqlx::query("update continue_code set opened = $2 where digest = $1")
+        .bind(&digest)
+        .bind(session::digest(&token))
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(Some((attendee, token)))
 }

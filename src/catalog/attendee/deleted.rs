@@ -1,8 +1,9 @@
 //! Tombstones of deleted attendees who had joined by themselves. Without one, they would be
 //! created again when they come back, with a fresh daily cap.
 //!
-//! A tombstone holds the user id (for a shared code the digest that stands for event and name) and the
-//! count of the day of deletion; no name. It goes with its event.
+//! A tombstone holds the user id (for a shared code the digest that stands for event and name), the id
+//! by which the audit trail speaks of them, and the count of the day of deletion; no name. It goes with
+//! its event.
 
 use sqlx::{AnyConnection, Row};
 

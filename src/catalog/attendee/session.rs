@@ -6,6 +6,7 @@
 //! What a session may be used for is decided in [`yours`](super::yours).
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::AssertSqlSafe;
 
 use super::row::{Attendee, select};
 use super::terms;
@@ -16,8 +17,12 @@ use crate::db::{Columns, Db, Tx};
 /// How far what is stored of the last visit may lag behind.
 const LAG_MS: i64 = 60_000;
 
-/// Browsers of one attendee that are remembered. The one that was idle longest gives way.
+/// Browsers of one attendee that are remembered. The one that was idle longest gives way; those in which
+/// somebody only typed the name come first.
 const MAX_SESSIONS: i64 = 20;
+
+/// Of these, browsers in which somebody only typed the name: they take no other's place.
+const MAX_NAMED: i64 = 5;
 
 /// How somebody showed in a browser who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,15 +166,21 @@ pub(super) async fn begin_in(
         .execute(&mut **tx)
         .await?;
     }
-    sqlx::query(
+    let (of, kept) = match new.way {
+        Way::Named => ("and way = 'named'", MAX_NAMED),
+        _ => ("", MAX_SESSIONS),
+    };
+    let statement = format!(
         "delete from attendee_session where digest in (
-            select digest from attendee_session where attendee_id = $1
-            order by last_seen_at desc, digest limit 1000 offset $2)",
-    )
-    .bind(attendee_id)
-    .bind(MAX_SESSIONS - 1)
-    .execute(&mut **tx)
-    .await?;
+            select digest from attendee_session where attendee_id = $1 {of}
+            order by case when way = 'named' then 1 else 0 end, last_seen_at desc, digest
+            limit 1000 offset $2)"
+    );
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(attendee_id)
+        .bind(kept - 1)
+        .execute(&mut **tx)
+        .await?;
     // From a select, so that an attendee who is gone is no broken reference.
     let started = sqlx::query(
         "insert into attendee_session
@@ -256,6 +267,43 @@ pub async fn end(db: &Db, session: &AttendeeSession) -> Result<()> {
         .bind(&session.digest)
         .execute(db.writer())
         .await?;
+    Ok(())
+}
+
+/// Ends the sessions that were begun in this way by these attendees, as a part of a transaction, but
+/// the one that is `spared`.
+pub(super) async fn end_by_in(
+    tx: &mut Tx,
+    way: Way,
+    attendee_ids: &[&str],
+    spared: Option<&AttendeeSession>,
+) -> Result<()> {
+    let places: Vec<_> = (3..).take(attendee_ids.len()).map(|n| format!("${n}")).collect();
+    let statement = format!(
+        "delete from attendee_session
+         where way = $1 and digest <> $2 and attendee_id in ({})",
+        places.join(", ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+    query = query.bind(way.as_str()).bind(spared.map_or("", AttendeeSession::id).to_owned());
+    for id in attendee_ids {
+        query = query.bind((*id).to_owned());
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Ends the sessions of an event's people who only typed a name, as a part of a transaction: its shared
+/// code is another one now.
+pub(in crate::catalog) async fn end_named_in(tx: &mut Tx, event_id: &str) -> Result<()> {
+    sqlx::query(
+        "delete from attendee_session where way = $2
+            and attendee_id in (select id from attendee where event_id = $1)",
+    )
+    .bind(event_id)
+    .bind(Way::Named.as_str())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

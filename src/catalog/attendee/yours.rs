@@ -7,7 +7,7 @@
 use secrecy::SecretString;
 
 use super::key::{API_KEY, place};
-use super::session::{self, AttendeeSession};
+use super::session::{self, AttendeeSession, Way};
 use super::{not_found, replace_key};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::Vault;
@@ -52,7 +52,7 @@ pub async fn new_key(
     let mut tx = change::write(db).await?;
     session::require_in(&mut tx, session).await?;
     let id = &session.attendee.id;
-    replace_key(&mut tx, vault, id).await?;
+    replace_key(&mut tx, vault, id, Some(session)).await?;
     change::record(&mut tx, Noun::Attendee, id).await?;
     finish(tx, session, Action::MadeNewKey, card, now_ms).await
 }
@@ -126,6 +126,7 @@ async fn finish(
             .bind(&attendee.id)
             .execute(&mut *tx)
             .await?;
+        session::end_by_in(&mut tx, Way::Card, &[&attendee.id], Some(session)).await?;
     }
     let by = Actor::attendee(owner_id, &attendee.user_id, now_ms);
     let detail = if card == Card::Void { "and voided the card" } else { "" };

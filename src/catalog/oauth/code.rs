@@ -31,7 +31,8 @@ pub struct AuthorizationCode {
 /// Stores a grant with its authorization code, and returns the code.
 ///
 /// # Errors
-/// [`Error::NotFound`]: the attendee was deleted.
+/// [`Error::NotFound`]: the attendee was deleted. [`Error::Conflict`]: there are as many grants as there
+/// may be.
 pub async fn authorize(
     db: &Db,
     vault: &Vault,

@@ -23,6 +23,8 @@ pub struct NewGrant<'a> {
     pub deployment: Option<&'a str>,
     /// The event's shared code, where the attendee came by it: another one ends the grant.
     pub shared_code: Option<&'a str>,
+    /// Whether they have shown who they are. Who only typed a name takes no other grant's place.
+    pub is_proven: bool,
 }
 
 /// A grant that is stored.
@@ -80,7 +82,7 @@ fn code_text(shared_code: &str) -> String {
 /// Stores a grant, as a part of a transaction of the catalog, and returns its id.
 ///
 /// # Errors
-/// [`Error::NotFound`]: the attendee was deleted.
+/// [`Error::NotFound`]: the attendee was deleted. [`Error::Conflict`]: there are as many as there may be.
 pub(super) async fn insert_in(
     tx: &mut Tx,
     vault: &Vault,
@@ -107,11 +109,12 @@ pub(super) async fn insert_in(
         let name = grant.attendee_id.to_owned();
         return Err(Error::NotFound { noun: Noun::Attendee, name });
     }
-    make_room(tx, grant.attendee_id).await?;
+    make_room(tx, grant).await?;
     Ok(id)
 }
 
-async fn make_room(tx: &mut Tx, attendee_id: &str) -> Result<()> {
+async fn make_room(tx: &mut Tx, new: &NewGrant<'_>) -> Result<()> {
+    let attendee_id = new.attendee_id;
     let removed = sqlx::query(
         "delete from oauth_grant where attendee_id = $1 and id not in (
             select id from oauth_grant where attendee_id = $1
@@ -122,6 +125,11 @@ async fn make_room(tx: &mut Tx, attendee_id: &str) -> Result<()> {
     .execute(&mut **tx)
     .await?;
     if removed.rows_affected() > 0 {
+        if !new.is_proven {
+            let reason = "as many apps are connected as one person may have; they can disconnect one on \
+                          their page";
+            return Err(Error::Conflict { reason: reason.to_owned() });
+        }
         change::record(tx, Noun::Credential, attendee_id).await?;
     }
     Ok(())

@@ -24,9 +24,12 @@ pub struct AccessToken {
     pub expires_at: i64,
 }
 
-/// Tokens of one grant that are kept, the latest: each window of a client has a pair, and no client fills
-/// the store by refreshing without an end.
-const KEPT: i64 = 64;
+/// Access tokens of one grant that are kept, the latest: each window of a client has one.
+const ACCESS_KEPT: i64 = 32;
+
+/// Refresh tokens of one grant, those included that were used within a week: a client that needs more
+/// refreshes without an end. None is dropped before, so that its second use is noticed.
+const MOST_REFRESH: i64 = 500;
 
 pub(super) async fn insert_pair(
     tx: &mut Tx,
@@ -49,11 +52,11 @@ pub(super) async fn insert_pair(
     .await?;
     sqlx::query(
         "delete from oauth_token where digest in (
-            select digest from oauth_token where grant_id = $1
+            select digest from oauth_token where grant_id = $1 and kind = 'access'
             order by created_at desc, digest limit 1000 offset $2)",
     )
     .bind(grant_id)
-    .bind(KEPT)
+    .bind(ACCESS_KEPT)
     .execute(&mut **tx)
     .await?;
     Ok(pair)
@@ -70,7 +73,7 @@ pub async fn find_access(db: &Db, digests: &[Digest]) -> Result<Option<AccessTok
 
 /// Exchanges a refresh token for another pair of tokens, if `allow` does of its grant. `None`: there is
 /// no such token. One that was exchanged more than [`GRACE_MS`] ago ends its grant: it may have been
-/// stolen, from whoever used it first or by them.
+/// stolen, from whoever used it first or by them. So does one too many.
 ///
 /// # Errors
 /// Those of `allow`; the token can then still be exchanged.
@@ -90,7 +93,22 @@ pub async fn rotate<E: From<Error>>(
         return Ok(None);
     }
     allow(&grant)?;
+    if refresh_tokens(db, &grant).await? >= MOST_REFRESH {
+        tracing::warn!(attendee = grant.attendee_id, "a client refreshed without an end");
+        grant::end(db, &grant).await?;
+        return Ok(None);
+    }
     Ok(exchange(db, vault, &grant, &digests, now_ms).await?)
+}
+
+async fn refresh_tokens(db: &Db, grant: &Grant) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "select count(*) from oauth_token where grant_id = $1 and kind = 'refresh'",
+    )
+    .bind(&grant.id)
+    .fetch_one(db.pool())
+    .await?;
+    Ok(count)
 }
 
 /// `None`: the grant has ended since it was found.

@@ -149,9 +149,11 @@ pub async fn show(State(site): State<Site>, visitor: Visitor, uri: Uri) -> Answe
 async fn ask(site: &Site, mut visitor: Visitor, asked: &Asked) -> Answer {
     let (people, ended) = people::signed_in(site, &visitor).await?;
     visitor.opens_form()?;
+    let is_in = |id: &str| people.iter().any(|person| person.event.id == id);
+    let elsewhere = asked.as_event.as_deref().filter(|id| !is_in(id));
     let page = match choose(asked, &people) {
-        _ if asked.is_another || people.is_empty() => {
-            let typing = Typing::default();
+        _ if asked.is_another || elsewhere.is_some() || people.is_empty() => {
+            let typing = Typing::at(elsewhere.unwrap_or_default());
             page::ok(&SignIn { ended, ..SignIn::new(site, &visitor, asked, typing) })?
         }
         Some(person) => page::ok(&Consent { asked, person, seal: seal(site, asked, person) })?,
@@ -221,7 +223,6 @@ async fn allow(site: &Site, visitor: Visitor, asked: &Asked, sealed: &str) -> An
     };
     let code = person.event.shared_code.as_ref().filter(|_| person.session.way.is_by_code());
     let code = code.map(ExposeSecret::expose_secret);
-    let attendee_id = &person.session.attendee.id;
-    let to = site.oauth.allow(&asked.request, attendee_id, code).await?;
+    let to = site.oauth.allow(&asked.request, &person.session, code).await?;
     Ok(Redirect::to(&to).into_response())
 }

@@ -146,13 +146,13 @@ pub fn count_wrong(site: &Site, visitor: &Visitor) -> (String, Option<u64>) {
     match site.identity.wrong_card(visitor.source) {
         Ok(()) => {
             let reason =
-                "is not one that we recognise. Check your card; a newer card voids an older one";
+                "is not one that we recognise. Check it; a newer card or key voids an older one";
             (reason.to_owned(), None)
         }
         Err(Wait(seconds)) => {
             let reason = format!(
-                "is not one that we recognise, and too many wrong ones came from your network. The code of a \
-                 card still works at once; wait {seconds} s before you guess again"
+                "is not one that we recognise, and too many wrong ones came from your network. The right one \
+                 still works at once; wait {seconds} s before you guess again"
             );
             (reason, Some(seconds))
         }

@@ -5,7 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use http::header::RETRY_AFTER;
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -24,14 +24,25 @@ use crate::portal::visitor::{Trip, Visitor};
 const CALLBACK: &str = "/github/callback";
 
 /// Sends the browser to GitHub.
-pub async fn begin(State(site): State<Site>, visitor: Visitor, Path(id): Path<String>) -> Answer {
+pub async fn begin(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
     let here = Here::find(&site, visitor, &id).await?;
     let page = path(&here.event.id);
-    if here.session.is_some() || !is_offered(&site, &here) {
+    if here.session.is_some() || !is_offered(&site, &here) || is_from_elsewhere(&headers) {
         // It says which of them, and has the ways that are left.
         return Ok(Redirect::to(&page).into_response());
     }
     leave(&site, here, page)
+}
+
+/// Whether another site's page led here: whoever joins agrees to the terms, so they see them first.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
 /// Whether people can sign in to the event with GitHub.

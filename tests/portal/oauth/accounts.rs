@@ -43,9 +43,11 @@ async fn github_leads_back_to_what_the_client_asked() {
     // The same attendee as on the page of the event.
     site.portal.visitor().sign_in_with_github(&event, "octocat").await;
     assert_eq!(site.attendees().await, 1);
-    // Signed in already: nobody is sent to GitHub again.
-    let page = follow(&visitor, &choose(&visitor, &address, "github", &event).await).await;
-    assert_eq!(page.text("h1"), "Allow Editor?");
+    // Somebody else at the same computer is asked as themselves.
+    let away = choose(&visitor, &address, "github", &event).await;
+    let back = visitor.choose_at_github(&away, "grace").await;
+    let page = follow(&visitor, &visitor.get(&back).await).await;
+    assert!(page.text("main").contains("as grace"), "{}", page.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +73,14 @@ async fn github_says_at_the_event_why_it_cannot_be_used() {
     let back = visitor.choose_at_github(&away, "octocat").await;
     let page = visitor.get(&back).await;
     assert_eq!(page.text("h1"), "Registration is closed");
-    assert!(page.attribute("a.button", "href").unwrap().starts_with(&short), "{}", page.body);
+    let other = page.attribute("a.button", "href").unwrap();
+    assert!(other.starts_with(&short), "{}", page.body);
     assert_eq!(site.attendees().await, 0);
+    // Whoever is in another event is not taken for one of this.
+    visitor.sign_in_with_github(&event, "octocat").await;
+    let page = visitor.get(&other).await;
+    assert_eq!(page.text("h1"), "Sign in to your event");
+    assert_eq!(page.attribute("#event", "value"), Some(closed));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -271,6 +271,8 @@ async fn people_sign_in_with_what_the_workshop_gave_them() {
     portal.pass(11 * 60_000);
     let page = other.get(&address).await;
     assert_eq!(page.text("h1"), "Sign in to your event", "the code may have changed since");
+    let page = follow(&other, &other.post(&address, &fields).await).await;
+    assert_eq!(page.text("h1"), "Allow Editor?", "once they have typed it again");
     assert_eq!(grace.get(&address).await.text("h1"), "Allow Editor?", "in this browser she joined");
 
     let draft = Draft { shared_code: Some("welcome2".into()), ..draft };

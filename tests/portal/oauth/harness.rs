@@ -55,6 +55,7 @@ impl<'p> Room<'p> {
             redirect_host: "localhost",
             deployment,
             shared_code: None,
+            is_proven: true,
         };
         let code = NewCode { redirect_uri: CALLBACK, challenge: CHALLENGE };
         let code = oauth::authorize(&app.db, &app.vault, &grant, &code, app.clock.now_ms()).await;

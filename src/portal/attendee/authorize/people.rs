@@ -10,7 +10,7 @@ use crate::catalog::resource::{Resource, ResourceType};
 use crate::clock::MINUTE_MS;
 use crate::oauth::audience::Audience;
 use crate::portal::Site;
-use crate::portal::attendee::{find_event, session_at};
+use crate::portal::attendee::{session_at, visible_event};
 use crate::portal::error::PageError;
 use crate::portal::visitor::Visitor;
 
@@ -58,11 +58,10 @@ pub async fn signed_in(
         if session.as_ref().is_some_and(|session| is_stale(session, now)) {
             continue;
         }
-        match (find_event(site, visitor, &event_id).await, session) {
-            (Ok(event), Some(session)) => people.push(Person { event, session }),
-            (Ok(event), None) => ended.push(event.name),
-            (Err(PageError::UnknownEvent { .. }), _) => {}
-            (Err(error), _) => return Err(error),
+        match (visible_event(site, visitor, &event_id).await?, session) {
+            (Some(event), Some(session)) => people.push(Person { event, session }),
+            (Some(event), None) => ended.push(event.name),
+            (None, _) => {}
         }
     }
     Ok((people, ended))
@@ -70,7 +69,7 @@ pub async fn signed_in(
 
 /// Whether somebody who only typed a name has to type the shared code again: it may have changed since,
 /// which is how an organiser keeps such people out.
-fn is_stale(session: &AttendeeSession, now_ms: i64) -> bool {
+pub fn is_stale(session: &AttendeeSession, now_ms: i64) -> bool {
     session.way == Way::Named && session.created_at < now_ms - NAMED_MS
 }
 

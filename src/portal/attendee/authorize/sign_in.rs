@@ -5,6 +5,7 @@ use askama::Template;
 use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 
+use super::people::is_stale;
 use super::{Asked, Typed};
 use crate::catalog::attendee;
 use crate::catalog::attendee::session::Way;
@@ -32,6 +33,11 @@ pub struct Typing<'a> {
 }
 
 impl<'a> Typing<'a> {
+    /// Nothing but the event that they wanted to sign in to.
+    pub fn at(event: &'a str) -> Self {
+        Self { event: page::shown_again(event), ..Self::default() }
+    }
+
     fn of(typed: &'a Typed) -> Self {
         Self {
             event: page::shown_again(&typed.event),
@@ -127,9 +133,6 @@ pub async fn by_github(site: &Site, visitor: Visitor, asked: &Asked, typed: &Typ
         Err(answer) => return answer,
     };
     let next = asked.path_as(&here.event.id);
-    if here.session.is_some() {
-        return Ok(asked.again_as(&here.event.id));
-    }
     let reason = if next.len() > LONGEST_TO_GITHUB {
         "has to be opened first: your client asks for too much to come back here from GitHub. Sign in \
          with GitHub on the event's page, then start again in your client"
@@ -172,7 +175,12 @@ async fn at_event(
         None => ("is not the id of an event, such as a1b2-c3d4", None),
         Some(id) => match find_event(site, &visitor, &id).await {
             Ok(event) => {
-                return Here::at(site, visitor, event).await.map_err(|error| Err(error.into()));
+                let here = Here::at(site, visitor, event).await;
+                let mut here = here.map_err(|error| Err(error.into()))?;
+                // One that allows nothing any more does not stand in the way of the next.
+                let now = here.now;
+                here.session.take_if(|session| is_stale(session, now));
+                return Ok(here);
             }
             Err(PageError::UnknownEvent { wait }) => ("is not known here. Check its id", wait),
             Err(error) => return Err(Err(error)),
