@@ -234,7 +234,7 @@ def test_a_new_card_voids_the_one_that_was_lost(portal, organiser, visitor, echo
     guest = visitor()
     guest.goto(f"/claim#{lost}")
     guest.get_by_role("button", name="Open my page").click()
-    expect(guest.get_by_text("a newer card voids an older one")).to_be_visible()
+    expect(guest.get_by_text("a newer card or key voids an older one")).to_be_visible()
     guest.get_by_label("Card code").fill(code)
     guest.get_by_role("button", name="Open my page").click()
     assert fares(portal, guest.locator("#key").text_content(), echo) == "ok"
