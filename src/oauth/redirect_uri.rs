@@ -118,9 +118,9 @@ impl RedirectUri {
 
     /// The URI with these parameters added to its query.
     pub fn with(&self, parameters: &[(&str, &str)]) -> String {
-        let joint = match self.text.find('?') {
+        let joint = match self.text.split_once('?') {
             None => "?",
-            Some(_) if self.text.ends_with(['?', '&']) => "",
+            Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
             Some(_) => "&",
         };
         let added =
@@ -240,6 +240,7 @@ mod tests {
             ("https://a.example/cb?x=1", "https://a.example/cb?x=1&code=a+b&state=%26"),
             ("https://a.example/cb?", "https://a.example/cb?code=a+b&state=%26"),
             ("app:/cb", "app:/cb?code=a+b&state=%26"),
+            ("app:/cb??", "app:/cb??&code=a+b&state=%26"),
         ] {
             let uri = RedirectUri::parse(uri).unwrap();
             assert_eq!(uri.with(&[("code", "a b"), ("state", "&")]), with);

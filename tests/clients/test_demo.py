@@ -58,7 +58,9 @@ def test_the_curl_commands_pasted_one_after_the_other(demo):
 
 @pytest.mark.parametrize("venv", ["fastmcp2", "fastmcp3", "fastmcp4"])
 def test_the_python_program(demo, venv):
-    assert run([python(venv), "-"], demo.section("Python")).strip() == "['echo', 'get_current_utc_time']"
+    tools, call = run([python(venv), "-"], demo.section("Python")).splitlines()
+    assert tools == "['echo', 'get_current_utc_time']"
+    assert call.startswith("get_current_utc_time ") and "is_error=False" in call
 
 
 @pytest.mark.parametrize("client_name", CLIENTS)
