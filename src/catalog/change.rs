@@ -25,8 +25,8 @@ pub enum Noun {
     Event,
     Resource,
     Attendee,
-    /// What an attendee calls by: their key was replaced, or what they allowed a client has ended. It is
-    /// noted by the attendee's id.
+    /// What an attendee calls by: their key was replaced, with which all grants end, or one grant has
+    /// ended. It is noted by the attendee's id, behind which, after a space, that of the one grant is.
     Credential,
 }
 

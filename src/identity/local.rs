@@ -51,6 +51,13 @@ pub struct Attempt<'a> {
     pub browser: Option<&'a str>,
 }
 
+/// An owner whose password was right just now.
+pub struct Recognised {
+    pub owner: Owner,
+    /// The hash that it was compared with, or that of newer parameters.
+    pub password_hash: String,
+}
+
 impl Identity {
     /// The link to print at start while nobody can sign in.
     pub async fn first_link(&self) -> catalog::Result<Option<SetupLink>> {
@@ -61,7 +68,7 @@ impl Identity {
     }
 
     /// The owner with this name and password.
-    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Owner, SignInRefusal> {
+    pub async fn sign_in(&self, attempt: &Attempt<'_>) -> Result<Recognised, SignInRefusal> {
         // Whether there is such an owner is looked up in any case, so that the time says nothing.
         let known = owner::password::hash_of(&self.db, attempt.name.trim()).await?;
         let whose = known.as_ref().map(|(owner, _)| owner.id.clone());
@@ -77,7 +84,7 @@ impl Identity {
         &self,
         attempt: &Attempt<'_>,
         known: Option<(Owner, Option<String>)>,
-    ) -> Result<Owner, SignInRefusal> {
+    ) -> Result<Recognised, SignInRefusal> {
         if !self.takes_passwords() {
             return Err(SignInRefusal::SwitchedOff);
         }
@@ -98,11 +105,12 @@ impl Identity {
         }
         self.throttle.forgive(buckets);
         let Some((owner, Some(hash))) = known else { return Err(SignInRefusal::Wrong) };
-        if password::is_outdated(&hash) {
-            let new = self.hasher.hash(attempt.password).await?;
-            owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
+        if !password::is_outdated(&hash) {
+            return Ok(Recognised { owner, password_hash: hash });
         }
-        Ok(owner)
+        let new = self.hasher.hash(attempt.password).await?;
+        owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
+        Ok(Recognised { owner, password_hash: new })
     }
 
     /// What the browser of an owner who has just signed in keeps, so that it is known again.

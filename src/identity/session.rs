@@ -58,19 +58,23 @@ fn cutoff(now_ms: i64) -> Cutoff {
 
 impl Identity {
     /// Signs `owner` in; what is returned goes into the browser's cookie. `replaced`
-    /// is the token that the browser held before: it ends.
+    /// is the token that the browser held before: it ends. `password_hash` is that of the password that
+    /// was right, where there was one.
+    ///
+    /// # Errors
+    /// [`catalog::Error::Conflict`](crate::catalog::Error::Conflict): the password was replaced meanwhile.
     pub async fn start_session(
         &self,
         owner: &Owner,
         replaced: Option<&SecretString>,
-        proof: Proof,
+        (proof, password_hash): (Proof, Option<&str>),
         source: IpAddr,
     ) -> Result<SecretString> {
         let now = self.clock.now_ms();
         let confirmed_at = (proof != Proof::Microsoft).then_some(now);
         let (source, outcome) = (Source::of(source), proof.outcome());
         let text = source.as_str().to_owned();
-        let new = NewSession { owner, replaced, confirmed_at, source, outcome };
+        let new = NewSession { owner, replaced, password_hash, confirmed_at, source, outcome };
         let token = session::start(&self.db, new, cutoff(now), now).await?;
         tracing::info!(
             target: LOG,

@@ -166,6 +166,7 @@ impl Oauth {
             deployment: request.audience.deployment(),
             shared_code,
             is_proven: by.way.is_proof(),
+            session_id: by.id(),
         };
         let code =
             NewCode { redirect_uri: request.redirect_uri.as_str(), challenge: &request.challenge };

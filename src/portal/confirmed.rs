@@ -153,6 +153,9 @@ impl Asker<'_> {
             SignInRefusal::Throttled(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, format!("was not compared: {refusal}"))
             }
+            SignInRefusal::SwitchedOff => {
+                (StatusCode::FORBIDDEN, format!("was not compared: {refusal}"))
+            }
             _ => (StatusCode::SERVICE_UNAVAILABLE, format!("was not compared: {refusal}")),
         };
         let mut answer = self.page(status, &answered.held, Proof::Password, problem);

@@ -17,7 +17,7 @@ use quick_cache::sync::Cache;
 use secrecy::ExposeSecret;
 
 use super::access_token::{self, CachedToken};
-use super::attendee::live::{Endings, LiveAttendee, LiveAttendees};
+use super::attendee::live::{Endings, LiveAttendee, LiveAttendees, Means};
 use super::caller::{Caller, is_open};
 use super::control::Control;
 use super::error::{Organizer, ProxyError};
@@ -40,6 +40,7 @@ const CACHED: usize = 65_536;
 /// What is cached of an API key's attendee.
 pub struct CachedKey {
     pub live: Arc<LiveAttendee>,
+    pub means: Means,
     /// The generation of the attendee's row that this was read from.
     pub generation: u64,
     pub active: bool,
@@ -187,7 +188,7 @@ impl Keys {
         known: &CachedKey,
         credential: &Credential<'_>,
     ) -> Option<Result<Caller, ProxyError>> {
-        let endings = known.live.endings_of(known.generation)?;
+        let endings = known.live.endings_of(known.generation, &known.means)?;
         let proof = self.admit_known(known, endings, credential);
         Some(match credential {
             Credential::Key(_) => proof,

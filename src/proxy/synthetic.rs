@@ -13,7 +13,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::attendee::lease::DayCount;
-use super::attendee::live::LiveAttendee;
+use super::attendee::live::{LiveAttendee, Means};
 use super::caller::Caller;
 use crate::catalog;
 use crate::catalog::event::Event;
@@ -57,7 +57,7 @@ impl Synthetic {
         let leased = DayCount { day, count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");
-        let endings = live.endings();
+        let endings = live.endings(&Means::Key);
         let daily_cap = self.event.daily_request_cap;
         Caller { live, endings, event: self.event.clone(), daily_cap, is_by_token: false }
     }

@@ -8,12 +8,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use tokio::time::error::Elapsed;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::attendee::lease::DayCount;
 use super::attendee::ledger::LedgerPage;
-use super::attendee::live::LiveAttendee;
+use super::attendee::live::{LiveAttendee, Means};
 use super::caller;
 use super::control::STORE_LIMIT;
 use super::guessing;
@@ -204,9 +205,11 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
     };
     if !changes.as_ref().is_some_and(is_of_attendees) {
         let snapshot = Snapshot::load(&plane.control.db, &plane.control.vault).await?;
-        snapshot.report_unreadable(&plane.snapshot.load());
+        let before = plane.snapshot.load_full();
+        snapshot.report_unreadable(&before);
         plane.snapshot.store(Arc::new(snapshot));
         end_what_is_over(plane);
+        end_old_codes(plane, &before);
     }
     let touched = ChangeScope::by(changes.as_deref());
     let changed: Vec<Arc<LiveAttendee>> = match &touched {
@@ -219,10 +222,12 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
             attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
         }
     };
+    // First, as the next waits for the store: nothing is to begin by a credential that ends here.
+    for live in &changed {
+        touched.end_credentials_of(live);
+    }
     for live in changed {
-        if touched.credential_of(&live) {
-            live.end_by_credential();
-        } else if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
+        if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
             live.end_all();
         }
     }
@@ -238,8 +243,8 @@ enum ChangeScope<'changes> {
     All,
     These {
         attendees: HashSet<&'changes str>,
-        /// Those of them whose credentials have ended, or one of them.
-        credentials: HashSet<&'changes str>,
+        /// Whose credentials have ended: all, or the grant with this id.
+        credentials: Vec<(&'changes str, Option<&'changes str>)>,
         events: HashSet<&'changes str>,
     },
 }
@@ -248,22 +253,32 @@ impl<'changes> ChangeScope<'changes> {
     /// `None`: the changes are not known.
     fn by(changes: Option<&'changes [(Noun, String)]>) -> Self {
         let Some(changes) = changes else { return Self::All };
-        let of = |wanted: &'static [Noun]| {
-            let ids = changes.iter().filter(move |(noun, _)| wanted.contains(noun));
-            ids.map(|(_, id)| id.as_str()).collect()
+        let of = |wanted: Noun| {
+            let ids = changes.iter().filter(move |(noun, _)| *noun == wanted);
+            ids.map(|(_, id)| id.as_str())
         };
-        Self::These {
-            attendees: of(&[Noun::Attendee, Noun::Credential]),
-            credentials: of(&[Noun::Credential]),
-            events: of(&[Noun::Event]),
-        }
+        let credential = |id: &'changes str| match id.split_once(' ') {
+            Some((attendee, grant)) => (attendee, Some(grant)),
+            None => (id, None),
+        };
+        let credentials: Vec<_> = of(Noun::Credential).map(credential).collect();
+        let of_credentials = credentials.iter().map(|(attendee, _)| *attendee);
+        let attendees = of(Noun::Attendee).chain(of_credentials).collect();
+        Self::These { attendees, credentials, events: of(Noun::Event).collect() }
     }
 
-    /// Whether what the attendee calls by is known to have ended.
-    fn credential_of(&self, live: &LiveAttendee) -> bool {
-        match self {
-            Self::All => false,
-            Self::These { credentials, .. } => credentials.contains(&*live.attendee_id),
+    /// Ends what the attendee has open by what has ended. Who is too far behind does not know: what was
+    /// begun with it then goes on to its own end.
+    fn end_credentials_of(&self, live: &LiveAttendee) {
+        let Self::These { credentials, .. } = self else { return };
+        for (attendee, grant) in credentials {
+            if *attendee == &*live.attendee_id {
+                live.end_means(|means| match (means, grant) {
+                    (Means::Key, None) | (Means::Grant { .. }, None) => true,
+                    (Means::Grant { id, .. }, Some(ended)) => **id == **ended,
+                    (Means::Key, Some(_)) | (Means::SharedCode, _) => false,
+                });
+            }
         }
     }
 
@@ -306,6 +321,20 @@ fn end_what_is_over(plane: &Arc<DataPlane>) {
         let is_open = event.is_some_and(|event| caller::is_open(event, now_ms).is_ok());
         if live.open_requests() > 0 && !is_open {
             live.end_all();
+        }
+    }
+}
+
+/// Ends what is open by shared codes that were replaced since the snapshot `before`.
+fn end_old_codes(plane: &Arc<DataPlane>, before: &Snapshot) {
+    let now = plane.snapshot.load();
+    for live in plane.lives.all() {
+        let code_in = |snapshot: &Snapshot| {
+            let code = snapshot.events.get(&*live.event_id)?.shared_code.as_ref()?;
+            Some(code.expose_secret().to_ascii_lowercase())
+        };
+        if live.open_requests() > 0 && code_in(before) != code_in(&now) {
+            live.end_means(Means::is_by_code);
         }
     }
 }

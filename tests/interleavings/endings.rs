@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ai_proxy::proxy::attendee::live::{Endings, LiveAttendee, LiveAttendees};
+use ai_proxy::proxy::attendee::live::{Endings, LiveAttendee, LiveAttendees, Means};
 use http::Method;
 use loom::sync::Mutex;
 use loom::thread;
@@ -53,7 +53,7 @@ fn a_caller_known_by_the_old_row_hears_its_end() {
         let ada = Attendee::active();
         let (live, is_active, generation) = ada.read();
         assert!(is_active);
-        let call = thread::spawn(move || live.endings_of(generation));
+        let call = thread::spawn(move || live.endings_of(generation, &Means::Key));
         ada.switch_off();
         assert_over(call.join().unwrap());
     });
@@ -66,7 +66,7 @@ fn a_caller_whose_row_is_read_during_its_change_hears_its_end() {
         let reader = ada.clone();
         let call = thread::spawn(move || {
             let (live, is_active, generation) = reader.read();
-            is_active.then(|| live.endings_of(generation)).flatten()
+            is_active.then(|| live.endings_of(generation, &Means::Key)).flatten()
         });
         ada.switch_off();
         assert_over(call.join().unwrap());

@@ -7,7 +7,7 @@ use ai_proxy::catalog::{attendee, event};
 use ai_proxy::clock;
 use ai_proxy::clock::{day_of, now_ms};
 
-use crate::harness::attendee::Attendee;
+use crate::harness::attendee::{Attendee, DEMO};
 use crate::harness::backend::{Backend, Visit};
 use crate::harness::event::Event;
 use crate::harness::proxy::Proxy;
@@ -211,4 +211,35 @@ async fn what_has_changed_while_a_body_came_in_is_heeded() {
     wire.send("}").await.unwrap();
     assert_eq!(wire.answer().await.unwrap().code(), "deployment_not_found");
     assert!(backend.requests().iter().all(|got| !got.calls("tools/call")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_shared_code_ends_what_was_begun_with_the_old_one() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let mut event = proxy.event().shared_code("Welcome2026").open().await;
+    let ada = event.attendee().await;
+    proxy.start().await;
+    let guest = event.shared_key("Welcome2026", "Grace");
+    let mut streams = Vec::new();
+    for ask in [proxy.ask("GET", DEMO).key(&guest), ada.get()] {
+        let mut wire = ask.header("accept", "text/event-stream").send().await;
+        let (mut visit, _) = visits.request().await;
+        visit.begin_events().await;
+        visit.chunk("data: 1\n\n").await;
+        assert_eq!(wire.head().await.unwrap().status, 200);
+        wire.hears("data: 1\n\n").await;
+        streams.push((wire, visit));
+    }
+    let (mut issued, mut by_code) = (streams.remove(1), streams.remove(0));
+
+    // Nothing else that is changed of the event ends anything.
+    event.change(|draft| draft.name = "Renamed".into()).await;
+    event.change(|draft| draft.shared_code = Some("Welcome2027".into())).await;
+    by_code.0.ends().await;
+    by_code.1.left().await;
+    issued.1.chunk("data: 2\n\n").await;
+    issued.0.hears("data: 2\n\n").await;
+    assert_eq!(proxy.ask("POST", DEMO).key(&guest).json(PING).await.code(), "invalid_api_key");
 }

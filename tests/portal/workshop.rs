@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::harness::Portal;
 
-/// How long a change may take to be in force.
-const IN_FORCE: Duration = Duration::from_secs(2);
+/// How long is waited until a change is in force; how soon it must be is what the suite `it` tests.
+const IN_FORCE: Duration = Duration::from_secs(20);
 
 pub struct Workshop<'p> {
     portal: &'p Portal,

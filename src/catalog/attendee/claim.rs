@@ -210,6 +210,11 @@ pub async fn claim(
     // Whoever only looks at their page again keeps no writer of the catalog waiting.
     let mut tx =
         if found.claimed_at.is_some() { db.write().await? } else { change::write(db).await? };
+    // A card that is made meanwhile waits, and then ends what this one has begun.
+    sqlx::query("update claim_code set claimed_at = claimed_at where digest = $1")
+        .bind(&found.digest)
+        .execute(&mut *tx)
+        .await?;
     // Again, now that nobody else writes.
     let Some(found) = find(&mut tx, &digests).await? else { return Ok(Claim::Unknown) };
     if let Some(refused) = found.refusal(reader, now_ms) {

@@ -163,6 +163,11 @@ pub async fn open(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let attendee = Attendee::read(&row)?;
+    // First, as a new key does: in the other order the two could wait for each other on PostgreSQL.
+    sqlx::query("update attendee set active = active where id = $1")
+        .bind(&attendee.id)
+        .execute(&mut *tx)
+        .await?;
     let used = sqlx::query(
         "update continue_code set opened_at = $2 where digest = $1 and opened_at is null",
     )

@@ -270,6 +270,13 @@ pub async fn end(db: &Db, session: &AttendeeSession) -> Result<()> {
     Ok(())
 }
 
+/// Ends the sessions of the attendee that were begun with an API key.
+pub async fn end_by_key(db: &Db, attendee_id: &str) -> Result<()> {
+    let mut tx = db.write().await?;
+    end_by_in(&mut tx, Way::Key, &[attendee_id], None).await?;
+    Ok(tx.commit().await?)
+}
+
 /// Ends the sessions that were begun in this way by these attendees, as a part of a transaction, but
 /// the one that is `spared`.
 pub(super) async fn end_by_in(

@@ -31,8 +31,7 @@ pub struct AuthorizationCode {
 /// Stores a grant with its authorization code, and returns the code.
 ///
 /// # Errors
-/// [`Error::NotFound`]: the attendee was deleted. [`Error::Conflict`]: there are as many grants as there
-/// may be.
+/// [`Error::Conflict`]: the session has ended, or there are as many grants as there may be.
 pub async fn authorize(
     db: &Db,
     vault: &Vault,

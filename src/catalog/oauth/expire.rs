@@ -8,6 +8,9 @@ use crate::db::Db;
 /// How long codes and refresh tokens are kept after their use: until then, a second use is noticed.
 const USED_MS: i64 = 7 * DAY_MS;
 
+/// How long refresh tokens are kept that nobody uses: several windows of a client leave some behind.
+const UNUSED_MS: i64 = 30 * DAY_MS;
+
 /// How long grants are kept after their event has ended, which an organiser may still extend.
 const ENDED_MS: i64 = 7 * DAY_MS;
 
@@ -17,6 +20,11 @@ pub async fn expire(db: &Db, now_ms: i64) -> Result<()> {
     for (statement, before) in [
         ("delete from oauth_token where kind = 'access' and expires_at < $1", now_ms - LEEWAY_MS),
         ("delete from oauth_token where rotated_at < $1", now_ms - USED_MS),
+        (
+            "delete from oauth_token where kind = 'refresh' and rotated_at is null
+                and created_at < $1",
+            now_ms - UNUSED_MS,
+        ),
         ("delete from oauth_code where expires_at < $1", now_ms - USED_MS),
         (
             "delete from oauth_grant where created_at < $1

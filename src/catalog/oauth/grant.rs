@@ -10,6 +10,10 @@ use crate::db::{Columns, Db, Tx};
 /// Grants of one attendee at once; the one that was not used for longest makes room.
 const MOST: i64 = 50;
 
+/// Of these, as many as there may be when somebody who only typed a name adds one: so they push out none
+/// that the person adds later.
+const MOST_UNPROVEN: i64 = MOST / 2;
+
 /// What an attendee allows a client.
 #[derive(Clone, Debug)]
 pub struct NewGrant<'a> {
@@ -25,6 +29,10 @@ pub struct NewGrant<'a> {
     pub shared_code: Option<&'a str>,
     /// Whether they have shown who they are. Who only typed a name takes no other grant's place.
     pub is_proven: bool,
+    /// The session in which they allow it ([`AttendeeSession::id`]), which must be open still.
+    ///
+    /// [`AttendeeSession::id`]: crate::catalog::attendee::session::AttendeeSession::id
+    pub session_id: &'a str,
 }
 
 /// A grant that is stored.
@@ -82,7 +90,7 @@ fn code_text(shared_code: &str) -> String {
 /// Stores a grant, as a part of a transaction of the catalog, and returns its id.
 ///
 /// # Errors
-/// [`Error::NotFound`]: the attendee was deleted. [`Error::Conflict`]: there are as many as there may be.
+/// [`Error::Conflict`]: the session has ended, or there are as many grants as there may be.
 pub(super) async fn insert_in(
     tx: &mut Tx,
     vault: &Vault,
@@ -93,7 +101,8 @@ pub(super) async fn insert_in(
     let added = sqlx::query(
         "insert into oauth_grant (id, attendee_id, client_id, client_name, redirect_host,
             deployment, code_digest, created_at)
-         select $1, id, $3, $4, $5, $6, $7, $8 from attendee where id = $2",
+         select $1, id, $3, $4, $5, $6, $7, $8 from attendee where id = $2
+            and exists (select 1 from attendee_session where digest = $9 and attendee_id = $2)",
     )
     .bind(&id)
     .bind(grant.attendee_id)
@@ -103,11 +112,13 @@ pub(super) async fn insert_in(
     .bind(grant.deployment)
     .bind(grant.shared_code.map(|code| vault.digest(&code_text(code)).hex()))
     .bind(now_ms)
+    .bind(grant.session_id)
     .execute(&mut **tx)
     .await?;
     if added.rows_affected() == 0 {
-        let name = grant.attendee_id.to_owned();
-        return Err(Error::NotFound { noun: Noun::Attendee, name });
+        let reason =
+            "you were signed out meanwhile, so nothing was allowed; start again in your app";
+        return Err(Error::Conflict { reason: reason.to_owned() });
     }
     make_room(tx, grant).await?;
     Ok(id)
@@ -115,24 +126,38 @@ pub(super) async fn insert_in(
 
 async fn make_room(tx: &mut Tx, new: &NewGrant<'_>) -> Result<()> {
     let attendee_id = new.attendee_id;
-    let removed = sqlx::query(
+    if !new.is_proven {
+        let count: i64 =
+            sqlx::query_scalar("select count(*) from oauth_grant where attendee_id = $1")
+                .bind(attendee_id)
+                .fetch_one(&mut **tx)
+                .await?;
+        if count > MOST_UNPROVEN {
+            let reason = "as many apps are connected as can be allowed with a name alone; whoever has \
+                          this name can disconnect one on their page";
+            return Err(Error::Conflict { reason: reason.to_owned() });
+        }
+        return Ok(());
+    }
+    let ended: Vec<String> = sqlx::query_scalar(
         "delete from oauth_grant where attendee_id = $1 and id not in (
             select id from oauth_grant where attendee_id = $1
-            order by coalesce(last_used_at, created_at) desc, id desc limit $2)",
+            order by coalesce(last_used_at, created_at) desc, id desc limit $2)
+         returning id",
     )
     .bind(attendee_id)
     .bind(MOST)
-    .execute(&mut **tx)
+    .fetch_all(&mut **tx)
     .await?;
-    if removed.rows_affected() > 0 {
-        if !new.is_proven {
-            let reason = "as many apps are connected as one person may have; they can disconnect one on \
-                          their page";
-            return Err(Error::Conflict { reason: reason.to_owned() });
-        }
-        change::record(tx, Noun::Credential, attendee_id).await?;
+    for id in &ended {
+        note_end(tx, attendee_id, id).await?;
     }
     Ok(())
+}
+
+/// Has every replica end what is open by the grant.
+async fn note_end(tx: &mut Tx, attendee_id: &str, id: &str) -> Result<()> {
+    change::record(tx, Noun::Credential, &format!("{attendee_id} {id}")).await
 }
 
 /// Counts the grant as used, as the first write of a transaction: whoever ends grants locks them before
@@ -200,7 +225,7 @@ pub(in crate::catalog) async fn end_in(tx: &mut Tx, attendee_id: &str, id: &str)
         .bind(attendee_id)
         .execute(&mut **tx)
         .await?;
-    change::record(tx, Noun::Credential, attendee_id).await
+    note_end(tx, attendee_id, id).await
 }
 
 /// Ends every grant of an attendee, as a part of a transaction that notes the attendee's change.

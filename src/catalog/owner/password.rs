@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::{BY_ID, BY_NAME, Owner, find_row, link};
 use crate::catalog::audit::{self, Action};
 use crate::catalog::{Error, Noun, Result, change};
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, Tx};
 
 /// The owner `name`, and the hash of the password where one was set and they are active.
 pub(crate) async fn hash_of(db: &Db, name: &str) -> Result<Option<(Owner, Option<String>)>> {
@@ -64,6 +64,28 @@ pub(crate) async fn set(db: &Db, owner: &Owner, old: &str, new: &str, now_ms: i6
     Ok(tx.commit().await?)
 }
 
+/// Fails unless the hash of the owner's password is this one still; from then on nobody replaces it
+/// before the transaction ends.
+///
+/// # Errors
+/// [`Error::Conflict`].
+pub(super) async fn hold_in(tx: &mut Tx, owner_id: &str, hash: &str) -> Result<()> {
+    let held = sqlx::query(
+        "update owner set password_hash = password_hash
+         where id = $1 and password_hash = $2 and active = 1",
+    )
+    .bind(owner_id)
+    .bind(hash)
+    .execute(&mut **tx)
+    .await?;
+    if held.rows_affected() > 0 {
+        return Ok(());
+    }
+    let reason = "your password was replaced, or your account deactivated, while you signed in; sign in \
+                  with the password that is valid now";
+    Err(Error::Conflict { reason: reason.to_owned() })
+}
+
 /// Stores the same password under newer parameters: nothing that anybody did.
 pub(crate) async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<()> {
     sqlx::query("update owner set password_hash = $3 where id = $1 and password_hash = $2")
@@ -80,6 +102,8 @@ mod tests {
     use super::*;
     use crate::catalog::owner;
     use crate::catalog::owner::link::{renew, to_add_account};
+    use crate::catalog::owner::session::{self, Cutoff, NewSession};
+    use crate::catalog::owner::sign_in::{Outcome, Source};
     use crate::db::sqlite_url;
 
     #[tokio::test]
@@ -116,6 +140,29 @@ mod tests {
             assert!(matches!(refused, Error::Conflict { .. }), "{refused}");
             assert_eq!(stored().await.as_deref(), hash);
         }
+        // Nor does a sign-in that compared the old one begin its session.
+        store(Some("recovered"), 1).await;
+        let start = async |hash| {
+            let (source, outcome) = (Source::of([192, 0, 2, 1].into()), Outcome::Password);
+            let cutoff = Cutoff { last_seen_at: 0, created_at: 0 };
+            let new = NewSession {
+                owner: &ada,
+                replaced: None,
+                password_hash: Some(hash),
+                confirmed_at: None,
+                source,
+                outcome,
+            };
+            session::start(&db, new, cutoff, 3).await
+        };
+        let refused = start("two").await.unwrap_err();
+        assert!(matches!(refused, Error::Conflict { .. }), "{refused}");
+        start("recovered").await.unwrap();
+        let sessions: i64 = sqlx::query_scalar("select count(*) from owner_session")
+            .fetch_one(db.pool())
+            .await
+            .unwrap();
+        assert_eq!(sessions, 1);
         let changes = "select count(*) from audit where action = 'changed password'";
         let changes: i64 = sqlx::query_scalar(changes).fetch_one(db.pool()).await.unwrap();
         assert_eq!(changes, 1, "only what was done is in the audit");

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 
 use super::sign_in::{self, Outcome, Source};
-use super::{Owner, token};
+use super::{Owner, password, token};
 use crate::catalog::Result;
 use crate::catalog::seal::{Place, Vault};
 use crate::db::{Columns, Db, Tx};
@@ -51,6 +51,8 @@ pub(crate) struct NewSession<'a> {
     pub owner: &'a Owner,
     /// The token that the browser held before: its session ends.
     pub replaced: Option<&'a SecretString>,
+    /// The hash of the password that was right, where they signed in with one.
+    pub password_hash: Option<&'a str>,
     /// When they showed who they are.
     pub confirmed_at: Option<i64>,
     pub source: Source,
@@ -59,15 +61,22 @@ pub(crate) struct NewSession<'a> {
 
 /// Stores a new session and that its owner signed in, and removes sessions that have ended.
 /// Returns its token.
+///
+/// # Errors
+/// [`Error::Conflict`]: the password was replaced since it was compared. A sign-in that began before the
+/// account was recovered must not outlive the recovery.
 pub(crate) async fn start(
     db: &Db,
     new: NewSession<'_>,
     cutoff: Cutoff,
     now_ms: i64,
 ) -> Result<SecretString> {
-    let NewSession { owner, replaced, confirmed_at, source, outcome } = new;
+    let NewSession { owner, replaced, password_hash, confirmed_at, source, outcome } = new;
     let token = token::random()?;
     let mut tx = db.write().await?;
+    if let Some(hash) = password_hash {
+        password::hold_in(&mut tx, &owner.id, hash).await?;
+    }
     sqlx::query(
         "delete from owner_session where digest = $1 or last_seen_at < $2 or created_at < $3",
     )

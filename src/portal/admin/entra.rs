@@ -194,7 +194,10 @@ pub async fn callback(
         Ok(done) => {
             let visitor = visitor.without_ticket(Trip::Microsoft);
             let cookies = match &done.signs_in {
-                Some(owner) => sign_in::welcome(&site, visitor, owner, Proof::Microsoft).await?,
+                Some(owner) => {
+                    let shown = (Proof::Microsoft, None);
+                    sign_in::welcome(&site, visitor, owner, shown).await?
+                }
                 None => visitor.cookies(),
             };
             Ok((cookies, Redirect::to(local(&done.next))).into_response())

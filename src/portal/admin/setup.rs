@@ -79,7 +79,7 @@ pub async fn submit(
         Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
         Err(refusal) => return Err(PageError::Refused(refusal.to_string())),
     };
-    let cookies = sign_in::welcome(&site, visitor, &owner, proof).await?;
+    let cookies = sign_in::welcome(&site, visitor, &owner, (proof, None)).await?;
     Ok((cookies, Redirect::to("/admin")).into_response())
 }
 

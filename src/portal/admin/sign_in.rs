@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::catalog;
 use crate::catalog::owner::Owner;
-use crate::identity::local::{Attempt, SignInRefusal};
+use crate::identity::local::{Attempt, Recognised, SignInRefusal};
 use crate::identity::session::{Proof, SessionAsker};
 use crate::identity::throttle::Wait;
 use crate::portal::Site;
@@ -104,8 +104,9 @@ pub async fn submit(
         browser: visitor.browser_token(),
     };
     let refusal = match site.identity.sign_in(&attempt).await {
-        Ok(owner) => {
-            let cookies = welcome(&site, visitor, &owner, Proof::Password).await?;
+        Ok(Recognised { owner, password_hash }) => {
+            let shown = (Proof::Password, Some(&*password_hash));
+            let cookies = welcome(&site, visitor, &owner, shown).await?;
             return Ok((cookies, Redirect::to(local(&typed.next))).into_response());
         }
         Err(SignInRefusal::Catalog(error)) => return Err(error.into()),
@@ -122,16 +123,16 @@ pub async fn submit(
     }
 }
 
-/// Signs the owner in; the session that the browser had before ends.
+/// Signs the owner in, by what they have `shown`; the session that the browser had before ends.
 pub async fn welcome(
     site: &Site,
     visitor: Visitor,
     owner: &Owner,
-    proof: Proof,
+    shown: (Proof, Option<&str>),
 ) -> catalog::Result<CookieJar> {
     let replaced = visitor.session_token();
     let session =
-        site.identity.start_session(owner, replaced.as_ref(), proof, visitor.source).await?;
+        site.identity.start_session(owner, replaced.as_ref(), shown, visitor.source).await?;
     Ok(visitor.signed_in(&session, site.identity.browser_token(owner).await?))
 }
 

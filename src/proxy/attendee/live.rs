@@ -34,10 +34,33 @@ pub struct LiveAttendee {
     seen_written: AtomicI64,
     /// Raised when the attendee's row changes: what was cached of it is stale.
     generation: AtomicU64,
-    endings: Mutex<Arc<Endings>>,
+    /// Of each means by which they have called.
+    endings: Mutex<Vec<(Means, Arc<Endings>)>>,
 }
 
-/// Tells clients' GET streams and all other calls of one attendee to end. Who
+/// By what an attendee calls. Each ends by itself, and its calls with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// The key that they were given.
+    Key,
+    /// The shared code and a name.
+    SharedCode,
+    /// The access tokens of a grant.
+    Grant {
+        id: Arc<str>,
+        /// It stands with the shared code by which they came.
+        is_by_code: bool,
+    },
+}
+
+impl Means {
+    /// Whether it ends with the event's shared code.
+    pub fn is_by_code(&self) -> bool {
+        matches!(self, Means::SharedCode | Means::Grant { is_by_code: true, .. })
+    }
+}
+
+/// Tells clients' GET streams and all other calls of one attendee, by one means, to end. Who
 /// holds it from before they were found to be active misses no end of theirs.
 #[derive(Default)]
 pub struct Endings {
@@ -133,40 +156,50 @@ impl LiveAttendee {
         self.open.load(Ordering::Acquire)
     }
 
-    /// What tells calls that begin now to end.
-    pub fn endings(&self) -> Arc<Endings> {
-        self.endings.lock().clone()
+    /// What tells calls that begin now by these means to end.
+    pub fn endings(&self, means: &Means) -> Arc<Endings> {
+        let mut all = self.endings.lock();
+        if let Some((_, endings)) = all.iter().find(|(known, _)| known == means) {
+            return endings.clone();
+        }
+        let endings = Arc::<Endings>::default();
+        all.push((means.clone(), endings.clone()));
+        endings
     }
 
     /// Ends everything that is open now; later calls are not affected.
     pub fn end_all(&self) {
-        self.take_endings().end();
+        for (_, endings) in std::mem::take(&mut *self.endings.lock()) {
+            endings.end();
+        }
     }
 
-    /// The same, because one of the attendee's credentials has ended. Whatever is by another one is begun
-    /// again.
-    pub fn end_by_credential(&self) {
-        let endings = self.take_endings();
-        endings.are_by_credential.store(true, Ordering::Release);
-        endings.end();
-    }
-
-    fn take_endings(&self) -> Arc<Endings> {
-        std::mem::take(&mut *self.endings.lock())
+    /// Ends what is open now by these means, because they have ended.
+    pub fn end_means(&self, has_ended: impl Fn(&Means) -> bool) {
+        self.endings.lock().retain(|(means, endings)| {
+            let is_over = has_ended(means);
+            if is_over {
+                endings.are_by_credential.store(true, Ordering::Release);
+                endings.end();
+            }
+            !is_over
+        });
     }
 
     /// Ends the GET streams that are open now. For the drain, in which no
     /// others begin.
     pub fn end_gets(&self) {
-        self.endings.lock().gets.end();
+        for (_, endings) in &*self.endings.lock() {
+            endings.gets.end();
+        }
     }
 
-    /// What ends the calls of a caller whose row is of this generation. `None`: the row
+    /// What ends the calls of a caller by these means, whose row is of this generation. `None`: the row
     /// has changed since.
-    pub fn endings_of(&self, generation: u64) -> Option<Arc<Endings>> {
+    pub fn endings_of(&self, generation: u64, means: &Means) -> Option<Arc<Endings>> {
         // In this order. A row's change is noted first and ends streams second,
         // so endings from after the change do not go with a row from before it.
-        let endings = self.endings();
+        let endings = self.endings(means);
         (generation == self.generation()).then_some(endings)
     }
 

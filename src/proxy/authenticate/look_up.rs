@@ -9,7 +9,7 @@ use super::{CachedKey, Keys};
 use crate::catalog::oauth::{self, AccessToken};
 use crate::catalog::{self, Digest, attendee, quota};
 use crate::proxy::access_token::CachedToken;
-use crate::proxy::attendee::live::LiveAttendee;
+use crate::proxy::attendee::live::{LiveAttendee, Means};
 use crate::proxy::control::Control;
 use crate::proxy::error::ProxyError;
 
@@ -33,7 +33,7 @@ impl Keys {
                 else {
                     return Ok(None);
                 };
-                keys.learn(&found, changes, None).await.map(Some)
+                keys.learn(&found, changes, (Means::Key, None)).await.map(Some)
             })
             .await?;
         found.ok_or_else(|| self.wrong_key(source))
@@ -63,8 +63,10 @@ impl Keys {
             let Some(event) = event.filter(|_| grant.stands_with(vault, code)) else {
                 return Ok(Err(ProxyError::InvalidToken));
             };
+            let means =
+                Means::Grant { id: grant.id.as_str().into(), is_by_code: grant.is_by_code() };
             let token = CachedToken::new(grant, expires_at, event);
-            Ok(Ok(Some(keys.learn(&attendee, changes, Some(token)).await?)))
+            Ok(Ok(Some(keys.learn(&attendee, changes, (means, Some(token))).await?)))
         };
         self.control.ask(search).await?
     }
@@ -75,7 +77,7 @@ impl Keys {
         &self,
         attendee: &attendee::Attendee,
         changes: u64,
-        token: Option<CachedToken>,
+        shown: (Means, Option<CachedToken>),
     ) -> Result<Arc<CachedKey>, catalog::Error> {
         let (live, is_new) = self.lives.enter(&attendee.id, &attendee.event_id);
         if is_new {
@@ -83,7 +85,7 @@ impl Keys {
             let used = quota::used(&self.control.db, &attendee.id, day).await?;
             live.learn_spent(day, used);
         }
-        Ok(self.known(live, changes, (attendee.active, attendee.daily_request_cap), token))
+        Ok(self.known(live, changes, (attendee.active, attendee.daily_request_cap), shown))
     }
 
     /// `changes`: how many there were when the row began to be read.
@@ -92,9 +94,9 @@ impl Keys {
         live: Arc<LiveAttendee>,
         changes: u64,
         (active, daily_cap): (bool, Option<u32>),
-        token: Option<CachedToken>,
+        (means, token): (Means, Option<CachedToken>),
     ) -> Arc<CachedKey> {
         let generation = self.lives.generation_of_row(&live, changes);
-        Arc::new(CachedKey { live, generation, active, daily_cap, token })
+        Arc::new(CachedKey { live, means, generation, active, daily_cap, token })
     }
 }

@@ -7,6 +7,7 @@ use super::{CachedKey, Keys, code_matches};
 use crate::catalog;
 use crate::catalog::attendee::{self, Joined};
 use crate::catalog::event::Event;
+use crate::proxy::attendee::live::Means;
 use crate::proxy::caller::is_open;
 use crate::proxy::error::{Organizer, ProxyError};
 use crate::proxy::guessing::{self, Comparison};
@@ -35,13 +36,13 @@ impl Keys {
                     .await
                 {
                     Ok(Joined::New(joined) | Joined::Known(joined)) => {
-                        keys.learn(&joined, changes, None).await.map(Ok)
+                        keys.learn(&joined, changes, (Means::SharedCode, None)).await.map(Ok)
                     }
                     // Kept like an attendee who is switched off, so that calls with the key
                     // cost no query; by the user id, since there is no other.
                     Ok(Joined::Deleted(user_id)) => {
                         let (live, _) = keys.lives.enter(&user_id, &event.id);
-                        Ok(Ok(keys.known(live, changes, (false, None), None)))
+                        Ok(Ok(keys.known(live, changes, (false, None), (Means::SharedCode, None))))
                     }
                     Ok(Joined::Full) => Ok(Err(ProxyError::EventFull(organizer()))),
                     Ok(Joined::Shut(why)) => {

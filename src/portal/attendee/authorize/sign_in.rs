@@ -2,13 +2,13 @@
 //! and a name, GitHub or the account at a gateway. Each leads back to the page, as the attendee.
 
 use askama::Template;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use secrecy::ExposeSecret;
 
 use super::people::is_stale;
 use super::{Asked, Typed};
 use crate::catalog::attendee;
-use crate::catalog::attendee::session::Way;
+use crate::catalog::attendee::session::{self, Way};
 use crate::catalog::event::{self as events, Event, EventState};
 use crate::portal::Site;
 use crate::portal::attendee::join::{self, Entered};
@@ -91,10 +91,14 @@ pub async fn by_card_or_key(site: &Site, visitor: Visitor, asked: &Asked, given:
             return again(site, visitor, asked, typing, None);
         };
         let next = asked.path_as(&event.id);
-        return Here::at(site, visitor, event)
-            .await?
-            .let_in(site, &found.id, Way::Key, &next)
-            .await;
+        let here = Here::at(site, visitor, event).await?;
+        let answer = here.let_in(site, &found.id, Way::Key, &next).await?;
+        // A key that is replaced from now on ends this sign-in; one that was replaced before is none.
+        if attendee::find_by_key(&site.db, &site.vault, given.trim()).await?.is_some() {
+            return Ok(answer);
+        }
+        session::end_by_key(&site.db, &found.id).await?;
+        return Ok(Redirect::to(&asked.path()).into_response());
     }
     let (reason, wait) = card::count_wrong(site, &visitor);
     let problems = Problems::one("given", reason);
