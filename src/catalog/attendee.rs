@@ -70,9 +70,7 @@ pub async fn find_by_digest(db: &Db, digests: &[Digest]) -> Result<Option<Attend
 
 /// Who has this key, in any of its spellings.
 pub async fn find_by_key(db: &Db, vault: &Vault, key: &str) -> Result<Option<Attendee>> {
-    let old = key::old_digest(vault, key);
-    let digests: Vec<_> = std::iter::once(key_digest(vault, key)).chain(old).collect();
-    find_by_digest(db, &digests).await
+    find_by_digest(db, &key::digests(vault, key)).await
 }
 
 /// The attendee with this id, whosever event it is.
@@ -283,9 +281,12 @@ pub async fn delete_if<E: From<Error>>(
 async fn delete_in(mut tx: Tx, by: &Actor, id: &str, today: u32) -> Result<()> {
     let who = own(&mut tx, by, id).await?;
     deleted::bury(&mut tx, id, today).await?;
-    for statement in
-        ["delete from quota where attendee_id = $1", "delete from attendee where id = $1"]
-    {
+    for statement in [
+        // Before the attendee, as whoever uses the card locks them.
+        "delete from claim_code where attendee_id = $1",
+        "delete from quota where attendee_id = $1",
+        "delete from attendee where id = $1",
+    ] {
         sqlx::query(statement).bind(id).execute(&mut *tx).await?;
     }
     finish(tx, by, id, Action::Deleted, &who).await

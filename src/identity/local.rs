@@ -109,8 +109,18 @@ impl Identity {
             return Ok(Recognised { owner, password_hash: hash });
         }
         let new = self.hasher.hash(attempt.password).await?;
-        owner::password::rehash(&self.db, &owner.id, &hash, &new).await?;
-        Ok(Recognised { owner, password_hash: new })
+        if owner::password::rehash(&self.db, &owner.id, &hash, &new).await? {
+            return Ok(Recognised { owner, password_hash: new });
+        }
+        // Another sign-in has done so at the same moment, or the password was replaced.
+        match owner::password::hash_of_id(&self.db, &owner.id).await? {
+            Some((owner, Some(hash)))
+                if self.hasher.is_right(attempt.password, Some(&hash), asker).await? =>
+            {
+                Ok(Recognised { owner, password_hash: hash })
+            }
+            _ => Err(SignInRefusal::Wrong),
+        }
     }
 
     /// What the browser of an owner who has just signed in keeps, so that it is known again.

@@ -151,7 +151,8 @@ impl Oauth {
     /// goes with the code.
     ///
     /// # Errors
-    /// Those of the store, and [`catalog::Error::NotFound`] where the attendee has just been deleted.
+    /// Those of the store, and [`catalog::Error::Conflict`] where the session has ended meanwhile, or where
+    /// as many clients are allowed as there may be.
     pub async fn allow(
         &self,
         request: &AuthorizationRequest,

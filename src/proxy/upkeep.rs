@@ -325,7 +325,8 @@ fn end_what_is_over(plane: &Arc<DataPlane>) {
     }
 }
 
-/// Ends what is open by shared codes that were replaced since the snapshot `before`.
+/// Ends what is open by shared codes that were replaced since the snapshot `before`, also of attendees
+/// whose call is about to open: it was let in by that snapshot.
 fn end_old_codes(plane: &Arc<DataPlane>, before: &Snapshot) {
     let now = plane.snapshot.load();
     for live in plane.lives.all() {
@@ -333,7 +334,7 @@ fn end_old_codes(plane: &Arc<DataPlane>, before: &Snapshot) {
             let code = snapshot.events.get(&*live.event_id)?.shared_code.as_ref()?;
             Some(code.expose_secret().to_ascii_lowercase())
         };
-        if live.open_requests() > 0 && code_in(before) != code_in(&now) {
+        if code_in(before) != code_in(&now) {
             live.end_means(Means::is_by_code);
         }
     }

@@ -27,6 +27,7 @@ on_both![
     a_new_key_and_a_new_card_end_who_came_by_the_old_ones,
     who_only_typed_a_name_takes_nothing_from_who_it_is,
     another_shared_code_ends_who_only_typed_a_name,
+    a_key_that_was_replaced_meanwhile_signs_nobody_in,
 ];
 
 async fn start(store: &Store, attendee_id: &str, way: Way, held: &[SecretString]) -> SecretString {
@@ -302,4 +303,19 @@ async fn another_shared_code_ends_who_only_typed_a_name(store: Store) {
     };
     assert_eq!(save(code("Welcome2026")).await, (true, true), "the same one");
     assert_eq!(save(code("Welcome2027")).await, (false, true));
+}
+
+async fn a_key_that_was_replaced_meanwhile_signs_nobody_in(store: Store) {
+    let event = store.event().await;
+    let issued = store.issue(&event, 1).await.remove(0);
+    let (db, vault, id, now) = (&store.db, &store.vault, &issued.attendee_id, now_ms());
+    let new = NewSession { way: Way::Key, agent: "Firefox", held: &[] };
+    let start = async |key: &SecretString| {
+        session::start_by_key(db, vault, id, key.expose_secret(), &new, now).await.unwrap()
+    };
+    let old = start(&issued.api_key).await.expect("signed in");
+    let key = attendee::new_key(db, vault, &store.by, id).await.unwrap();
+    assert!(find(&store, &event, &old).await.is_none());
+    assert!(start(&issued.api_key).await.is_none());
+    assert!(start(&key).await.is_some());
 }

@@ -128,8 +128,7 @@ pub(crate) async fn not_free(
         match key {
             Some(key) => {
                 let key = key.expose_secret();
-                digests.push((at, key::digest(vault, key).hex()));
-                digests.extend(key::old_digest(vault, key).map(|digest| (at, digest.hex())));
+                digests.extend(key::digests(vault, key).iter().map(|digest| (at, digest.hex())));
             }
             None => drop(not_free.insert(at)),
         }

@@ -73,9 +73,11 @@ pub(in crate::catalog) fn digest(vault: &Vault, key: &str) -> Digest {
     vault.digest(&normal(key))
 }
 
-/// The same under the old master key, for rows that `rekey` has not reached.
-pub(super) fn old_digest(vault: &Vault, key: &str) -> Option<Digest> {
-    vault.old_digest(&normal(key))
+/// The digests under which a key's attendee may be found: that one and, for rows that `rekey` has not
+/// reached, that under the old master key.
+pub(super) fn digests(vault: &Vault, key: &str) -> Vec<Digest> {
+    let normal = normal(key);
+    std::iter::once(vault.digest(&normal)).chain(vault.old_digest(&normal)).collect()
 }
 
 /// What can be sent in a header, cannot be guessed, and is not taken for a

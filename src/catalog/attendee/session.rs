@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::AssertSqlSafe;
 
 use super::row::{Attendee, select};
-use super::terms;
+use super::{key, terms};
 use crate::catalog::owner::token;
+use crate::catalog::seal::Vault;
 use crate::catalog::{Error, Result};
 use crate::db::{Columns, Db, Tx};
 
@@ -131,6 +132,39 @@ pub async fn start(
     let token = start_in(&mut tx, attendee_id, new, now_ms).await?;
     tx.commit().await?;
     Ok(token)
+}
+
+/// The same by an API key. `None`: it is not the attendee's any more.
+///
+/// # Errors
+/// Those of the store.
+pub async fn start_by_key(
+    db: &Db,
+    vault: &Vault,
+    attendee_id: &str,
+    key: &str,
+    new: &NewSession<'_>,
+    now_ms: i64,
+) -> Result<Option<SecretString>> {
+    let mut tx = db.write().await?;
+    let mut is_theirs = false;
+    for digest in key::digests(vault, key) {
+        // Held until the end: a new key then waits, and ends this session.
+        let held = sqlx::query(
+            "update attendee set key_digest = key_digest where id = $1 and key_digest = $2",
+        )
+        .bind(attendee_id)
+        .bind(digest.hex())
+        .execute(&mut *tx)
+        .await?;
+        is_theirs |= held.rows_affected() > 0;
+    }
+    if !is_theirs {
+        return Ok(None);
+    }
+    let token = start_in(&mut tx, attendee_id, new, now_ms).await?;
+    tx.commit().await?;
+    Ok(Some(token))
 }
 
 /// The same as a part of a transaction.
@@ -268,13 +302,6 @@ pub async fn end(db: &Db, session: &AttendeeSession) -> Result<()> {
         .execute(db.writer())
         .await?;
     Ok(())
-}
-
-/// Ends the sessions of the attendee that were begun with an API key.
-pub async fn end_by_key(db: &Db, attendee_id: &str) -> Result<()> {
-    let mut tx = db.write().await?;
-    end_by_in(&mut tx, Way::Key, &[attendee_id], None).await?;
-    Ok(tx.commit().await?)
 }
 
 /// Ends the sessions that were begun in this way by these attendees, as a part of a transaction, but

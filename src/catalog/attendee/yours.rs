@@ -48,9 +48,7 @@ pub async fn new_key(
     card: Card,
     now_ms: i64,
 ) -> Result<()> {
-    require_proof(session)?;
-    let mut tx = change::write(db).await?;
-    session::require_in(&mut tx, session).await?;
+    let mut tx = begin(db, session, card).await?;
     let id = &session.attendee.id;
     replace_key(&mut tx, vault, id, Some(session)).await?;
     change::record(&mut tx, Noun::Attendee, id).await?;
@@ -67,9 +65,7 @@ pub async fn sign_out_everywhere(
     card: Card,
     now_ms: i64,
 ) -> Result<()> {
-    require_proof(session)?;
-    let mut tx = change::write(db).await?;
-    session::require_in(&mut tx, session).await?;
+    let mut tx = begin(db, session, card).await?;
     session::end_all_in(&mut tx, &session.attendee.id).await?;
     finish(tx, session, Action::SignedOutEverywhere, card, now_ms).await
 }
@@ -113,6 +109,26 @@ fn require_proof(session: &AttendeeSession) -> Result<()> {
     Err(Error::Conflict { reason: reason.to_owned() })
 }
 
+/// Begins to change what is the attendee's. Rows are locked in one order everywhere, card, attendee,
+/// sessions: whoever uses the card at this moment waits, and neither waits for the other.
+async fn begin(db: &Db, session: &AttendeeSession, card: Card) -> Result<Tx> {
+    require_proof(session)?;
+    let mut tx = change::write(db).await?;
+    session::require_in(&mut tx, session).await?;
+    let id = &session.attendee.id;
+    if card == Card::Void {
+        sqlx::query("delete from claim_code where attendee_id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query("update attendee set active = active where id = $1")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx)
+}
+
 async fn finish(
     mut tx: Tx,
     session: &AttendeeSession,
@@ -122,10 +138,6 @@ async fn finish(
 ) -> Result<()> {
     let AttendeeSession { attendee, owner_id, .. } = session;
     if card == Card::Void {
-        sqlx::query("delete from claim_code where attendee_id = $1")
-            .bind(&attendee.id)
-            .execute(&mut *tx)
-            .await?;
         session::end_by_in(&mut tx, Way::Card, &[&attendee.id], Some(session)).await?;
     }
     let by = Actor::attendee(owner_id, &attendee.user_id, now_ms);

@@ -86,15 +86,17 @@ pub(super) async fn hold_in(tx: &mut Tx, owner_id: &str, hash: &str) -> Result<(
     Err(Error::Conflict { reason: reason.to_owned() })
 }
 
-/// Stores the same password under newer parameters: nothing that anybody did.
-pub(crate) async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<()> {
-    sqlx::query("update owner set password_hash = $3 where id = $1 and password_hash = $2")
-        .bind(owner_id)
-        .bind(old)
-        .bind(new)
-        .execute(db.writer())
-        .await?;
-    Ok(())
+/// Stores the same password under newer parameters: nothing that anybody did. Whether it was stored: it
+/// is not where the hash is not `old` any more.
+pub(crate) async fn rehash(db: &Db, owner_id: &str, old: &str, new: &str) -> Result<bool> {
+    let stored =
+        sqlx::query("update owner set password_hash = $3 where id = $1 and password_hash = $2")
+            .bind(owner_id)
+            .bind(old)
+            .bind(new)
+            .execute(db.writer())
+            .await?;
+    Ok(stored.rows_affected() > 0)
 }
 
 #[cfg(test)]

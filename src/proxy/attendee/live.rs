@@ -16,6 +16,9 @@ use super::ledger::Ledger;
 use super::rate::Rate;
 use crate::sync::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 
+/// Means of one attendee beyond which those without a call are dropped.
+const MEANS: usize = 8;
+
 /// How often it is written that an attendee was seen, in milliseconds.
 const SEEN_MS: i64 = 10_000;
 
@@ -162,6 +165,10 @@ impl LiveAttendee {
         if let Some((_, endings)) = all.iter().find(|(known, _)| known == means) {
             return endings.clone();
         }
+        // Means that have ended leave an entry behind where their token is sent once more.
+        if all.len() >= MEANS {
+            all.retain(|(_, endings)| Arc::strong_count(endings) > 1);
+        }
         let endings = Arc::<Endings>::default();
         all.push((means.clone(), endings.clone()));
         endings
@@ -197,6 +204,9 @@ impl LiveAttendee {
     /// What ends the calls of a caller by these means, whose row is of this generation. `None`: the row
     /// has changed since.
     pub fn endings_of(&self, generation: u64, means: &Means) -> Option<Arc<Endings>> {
+        if generation != self.generation() {
+            return None;
+        }
         // In this order. A row's change is noted first and ends streams second,
         // so endings from after the change do not go with a row from before it.
         let endings = self.endings(means);

@@ -2,13 +2,13 @@
 //! and a name, GitHub or the account at a gateway. Each leads back to the page, as the attendee.
 
 use askama::Template;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 
 use super::people::is_stale;
 use super::{Asked, Typed};
 use crate::catalog::attendee;
-use crate::catalog::attendee::session::{self, Way};
+use crate::catalog::attendee::session::{self, NewSession, Way};
 use crate::catalog::event::{self as events, Event, EventState};
 use crate::portal::Site;
 use crate::portal::attendee::join::{self, Entered};
@@ -90,15 +90,13 @@ pub async fn by_card_or_key(site: &Site, visitor: Visitor, asked: &Asked, given:
             let typing = Typing { problems, ..Typing::default() };
             return again(site, visitor, asked, typing, None);
         };
-        let next = asked.path_as(&event.id);
-        let here = Here::at(site, visitor, event).await?;
-        let answer = here.let_in(site, &found.id, Way::Key, &next).await?;
-        // A key that is replaced from now on ends this sign-in; one that was replaced before is none.
-        if attendee::find_by_key(&site.db, &site.vault, given.trim()).await?.is_some() {
-            return Ok(answer);
+        let (next, key) = (asked.path_as(&event.id), given.trim());
+        let held = visitor.attendee_tokens();
+        let new = NewSession { way: Way::Key, agent: &visitor.agent, held: &held };
+        let (db, vault) = (&site.db, &site.vault);
+        if let Some(token) = session::start_by_key(db, vault, &found.id, key, &new, now).await? {
+            return Ok(welcome(visitor, &event, &token, now, &next));
         }
-        session::end_by_key(&site.db, &found.id).await?;
-        return Ok(Redirect::to(&asked.path()).into_response());
     }
     let (reason, wait) = card::count_wrong(site, &visitor);
     let problems = Problems::one("given", reason);
