@@ -20,6 +20,9 @@ use super::client_body::BoxError;
 use super::keep_alive::KeepAlive;
 use super::meter::Meter;
 
+/// Bytes of an answer that are passed on after its end was called, if they are here already.
+const LAST: usize = 64 * 1024;
+
 /// The attendee, the event or the process came to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream was ended by the proxy")]
@@ -34,6 +37,8 @@ pub struct Relay {
     signal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Why the answer broke off, until the client has what came before.
     broken: Option<BoxError>,
+    /// Bytes that may still be passed on once it is to end.
+    last: usize,
     meter: Meter,
     _open: OpenRequest,
 }
@@ -54,6 +59,7 @@ impl Relay {
             method,
             signal: None,
             broken: None,
+            last: LAST,
             meter,
             _open: open,
         }
@@ -65,12 +71,28 @@ impl Relay {
         (self.method != Method::GET).then(|| Err(Ended.into()))
     }
 
+    /// What is here of an answer that is to end: a short one still reaches its client whole, some of
+    /// which wait on for one that is cut.
+    fn here_already(&mut self, cx: &mut Context<'_>) -> Option<Result<Frame<Bytes>, BoxError>> {
+        if self.method == Method::GET || self.broken.is_some() {
+            return self.end();
+        }
+        match self.incoming.poll_content(cx) {
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(Ok(data))) if data.len() <= self.last => {
+                self.last -= data.len();
+                Some(Ok(Frame::data(data)))
+            }
+            _ => self.end(),
+        }
+    }
+
     pub fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if self.endings.of(&self.method).is_over() {
-            return Poll::Ready(self.end());
+            return Poll::Ready(self.here_already(cx));
         }
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));

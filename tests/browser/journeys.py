@@ -95,7 +95,7 @@ def fares(portal: Portal, key: str, server: Server) -> str:
             trust_env=False,
             timeout=SECONDS,
         )
-    except httpx.RemoteProtocolError:
+    except (httpx.RemoteProtocolError, httpx.ReadError):
         return "cut"
     return outcome(answer)
 
