@@ -73,6 +73,15 @@ pub async fn find_by_key(db: &Db, vault: &Vault, key: &str) -> Result<Option<Att
     find_by_digest(db, &key::digests(vault, key)).await
 }
 
+/// The digest of the key that the attendee has now, in hexadecimal.
+pub async fn current_key(db: &Db, id: &str) -> Result<Option<String>> {
+    let digest = sqlx::query_scalar("select key_digest from attendee where id = $1")
+        .bind(id)
+        .fetch_optional(db.pool())
+        .await?;
+    Ok(digest)
+}
+
 /// The attendee with this id, whosever event it is.
 pub async fn find(db: &Db, id: &str) -> Result<Option<Attendee>> {
     let row = sqlx::query(select("from attendee where attendee.id = $1"))

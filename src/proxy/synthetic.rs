@@ -16,6 +16,7 @@ use super::attendee::lease::DayCount;
 use super::attendee::live::{LiveAttendee, Means};
 use super::caller::Caller;
 use crate::catalog;
+use crate::catalog::Digest;
 use crate::catalog::event::Event;
 
 /// Leased to each call: more than any takes, so that the store is never asked.
@@ -57,7 +58,7 @@ impl Synthetic {
         let leased = DayCount { day, count: LEASED };
         let returned = live.lease.add(leased);
         debug_assert!(returned.is_none(), "the lease was empty");
-        let endings = live.endings(&Means::Key);
+        let endings = live.endings(&Means::Key(Digest::sha256(b"")));
         let daily_cap = self.event.daily_request_cap;
         Caller { live, endings, event: self.event.clone(), daily_cap, is_by_token: false }
     }

@@ -27,6 +27,7 @@ use crate::catalog::owner::sign_in;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::usage::{Batch, UsageKey};
 use crate::catalog::{self, attendee, mcp_session, oauth, usage};
+use crate::db::Db;
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -222,11 +223,8 @@ async fn take_in_changes(plane: &Arc<DataPlane>, revision: &mut i64) -> Result<(
             attendees.iter().filter_map(|id| plane.lives.row_changed(id)).collect()
         }
     };
-    // First, as the next waits for the store: nothing is to begin by a credential that ends here.
-    for live in &changed {
-        touched.end_credentials_of(live);
-    }
     for live in changed {
+        touched.end_credentials_of(&plane.control.db, &live).await?;
         if !attendee::is_active(&plane.control.db, &live.attendee_id).await? {
             live.end_all();
         }
@@ -269,17 +267,24 @@ impl<'changes> ChangeScope<'changes> {
 
     /// Ends what the attendee has open by what has ended. Who is too far behind does not know: what was
     /// begun with it then goes on to its own end.
-    fn end_credentials_of(&self, live: &LiveAttendee) {
-        let Self::These { credentials, .. } = self else { return };
-        for (attendee, grant) in credentials {
-            if *attendee == &*live.attendee_id {
-                live.end_means(|means| match (means, grant) {
-                    (Means::Key, None) | (Means::Grant { .. }, None) => true,
-                    (Means::Grant { id, .. }, Some(ended)) => **id == **ended,
-                    (Means::Key, Some(_)) | (Means::SharedCode, _) => false,
-                });
+    async fn end_credentials_of(&self, db: &Db, live: &LiveAttendee) -> catalog::Result<()> {
+        let Self::These { credentials, .. } = self else { return Ok(()) };
+        for (_, grant) in credentials.iter().filter(|(whose, _)| *whose == &*live.attendee_id) {
+            match grant {
+                Some(ended) => live
+                    .end_means(|means| matches!(means, Means::Grant { id, .. } if **id == **ended)),
+                None => {
+                    // The new key may be in use already.
+                    let key = attendee::current_key(db, &live.attendee_id).await?;
+                    live.end_means(|means| match means {
+                        Means::Key(digest) => key.as_deref() != Some(&*digest.hex()),
+                        Means::Grant { .. } => true,
+                        Means::SharedCode => false,
+                    });
+                }
             }
         }
+        Ok(())
     }
 
     /// Whether the attendee's cap may have changed: their own, or that of their event.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ai_proxy::catalog::Digest;
 use ai_proxy::proxy::attendee::live::{Endings, LiveAttendee, LiveAttendees, Means};
 use http::Method;
 use loom::sync::Mutex;
@@ -53,7 +54,8 @@ fn a_caller_known_by_the_old_row_hears_its_end() {
         let ada = Attendee::active();
         let (live, is_active, generation) = ada.read();
         assert!(is_active);
-        let call = thread::spawn(move || live.endings_of(generation, &Means::Key));
+        let call =
+            thread::spawn(move || live.endings_of(generation, &Means::Key(Digest::sha256(b"key"))));
         ada.switch_off();
         assert_over(call.join().unwrap());
     });
@@ -66,7 +68,9 @@ fn a_caller_whose_row_is_read_during_its_change_hears_its_end() {
         let reader = ada.clone();
         let call = thread::spawn(move || {
             let (live, is_active, generation) = reader.read();
-            is_active.then(|| live.endings_of(generation, &Means::Key)).flatten()
+            is_active
+                .then(|| live.endings_of(generation, &Means::Key(Digest::sha256(b"key"))))
+                .flatten()
         });
         ada.switch_off();
         assert_over(call.join().unwrap());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ai_proxy::catalog::{attendee, event};
 use ai_proxy::clock;
 use ai_proxy::clock::{day_of, now_ms};
+use secrecy::ExposeSecret;
 
 use crate::harness::attendee::{Attendee, DEMO};
 use crate::harness::backend::{Backend, Visit};
@@ -242,4 +243,33 @@ async fn another_shared_code_ends_what_was_begun_with_the_old_one() {
     issued.1.chunk("data: 2\n\n").await;
     issued.0.hears("data: 2\n\n").await;
     assert_eq!(proxy.ask("POST", DEMO).key(&guest).json(PING).await.code(), "invalid_api_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_that_is_in_use_at_once_goes_on() {
+    let (backend, mut visits) = Backend::by_hand().await;
+    let mut proxy = Proxy::new().await;
+    proxy.resource("demo", &backend.url()).await;
+    let [ada, bob]: [Attendee; 2] =
+        proxy.event().open().await.attendees(2).await.try_into().ok().unwrap();
+    proxy.start().await;
+    let store = &proxy.store;
+    let new_key =
+        async |id: &str| attendee::new_key(&store.db, &store.vault, &store.by, id).await.unwrap();
+    let mut stream = async |key: &str| {
+        let ask = proxy.ask("GET", DEMO).key(key).header("accept", "text/event-stream");
+        let mut wire = ask.send().await;
+        let (mut visit, _) = visits.request().await;
+        visit.begin_events().await;
+        assert_eq!(wire.head().await.unwrap().status, 200);
+        (wire, visit)
+    };
+    let (mut bobs, _visit) = stream(&bob.key).await;
+    let new = new_key(&ada.id).await;
+    let (mut wire, mut visit) = stream(new.expose_secret()).await;
+    // Changes are taken in in their order.
+    new_key(&bob.id).await;
+    bobs.ends().await;
+    visit.chunk("data: 1\n\n").await;
+    wire.hears("data: 1\n\n").await;
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::lease::{DayCount, Lease};
 use super::ledger::Ledger;
 use super::rate::Rate;
+use crate::catalog::Digest;
 use crate::sync::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Mutex, Ordering};
 
 /// Means of one attendee beyond which those without a call are dropped.
@@ -44,8 +45,8 @@ pub struct LiveAttendee {
 /// By what an attendee calls. Each ends by itself, and its calls with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Means {
-    /// The key that they were given.
-    Key,
+    /// The key with this digest: the one that replaces it is another.
+    Key(Digest),
     /// The shared code and a name.
     SharedCode,
     /// The access tokens of a grant.

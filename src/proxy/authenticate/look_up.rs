@@ -33,7 +33,7 @@ impl Keys {
                 else {
                     return Ok(None);
                 };
-                keys.learn(&found, changes, (Means::Key, None)).await.map(Some)
+                keys.learn(&found, changes, (Means::Key(digest), None)).await.map(Some)
             })
             .await?;
         found.ok_or_else(|| self.wrong_key(source))
