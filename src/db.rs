@@ -232,6 +232,11 @@ impl Parameters {
     }
 }
 
+/// So many parameters from the `first` on, as an `in` list has them: `$3, $4`.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    (first..).take(count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+}
+
 /// Columns as this schema uses them.
 pub(crate) trait Columns {
     fn text(&self, column: &str) -> Result<String, sqlx::Error>;

@@ -243,6 +243,7 @@ pub async fn new_key(db: &Db, vault: &Vault, by: &Actor, id: &str) -> Result<Sec
     Ok(key)
 }
 
+/// Gives the attendee another key, and notes for every replica that the old one has ended.
 async fn replace_key(
     tx: &mut Tx,
     vault: &Vault,
@@ -261,6 +262,16 @@ async fn replace_key(
     session::end_by_in(tx, Way::Key, &[id], spared).await?;
     change::record(tx, Noun::Credential, id).await?;
     Ok(key)
+}
+
+/// Locks an attendee's row until the transaction ends. Cards are locked before it, codes for another
+/// device and sessions behind it: in one order, nobody waits for somebody who waits for them.
+async fn hold_in(tx: &mut Tx, id: &str) -> Result<()> {
+    sqlx::query("update attendee set active = active where id = $1")
+        .bind(id)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Deletes an attendee. Their figures stay with the event. One who joined with the

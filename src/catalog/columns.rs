@@ -2,10 +2,11 @@
 
 use sqlx::AssertSqlSafe;
 
+use crate::db::places;
+
 /// Inserts a row, or updates the one with its id. Bind the id, the owner, the values in
 /// the order of `written`, and the time.
 pub(super) fn upsert(table: &'static str, written: &[&'static str]) -> AssertSqlSafe<String> {
-    let places: Vec<String> = (3..).take(written.len()).map(|n| format!("${n}")).collect();
     let time = written.len() + 3;
     let set: Vec<String> =
         written.iter().map(|column| format!("{column} = excluded.{column}")).collect();
@@ -14,7 +15,7 @@ pub(super) fn upsert(table: &'static str, written: &[&'static str]) -> AssertSql
          values ($1, $2, {}, ${time}, ${time})
          on conflict (id) do update set {}, updated_at = excluded.updated_at",
         written.join(", "),
-        places.join(", "),
+        places(3, written.len()),
         set.join(", ")
     ))
 }

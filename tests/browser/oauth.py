@@ -80,7 +80,7 @@ class Client(SigningIn):
 
     def ends(self) -> list[str]:
         """What came of the calls that were begun last."""
-        return self._wait_for(self._ended, SECONDS, "what came of the calls")
+        return self._wait_for(self._ended, SECONDS, "the results of the calls")
 
     def _ended(self) -> list[str] | None:
         said = self._said("^((?:answer|error): .*)")

@@ -8,8 +8,8 @@ use ai_proxy::clock;
 use ai_proxy::clock::{day_of, now_ms};
 use secrecy::ExposeSecret;
 
-use crate::harness::attendee::{Attendee, DEMO};
-use crate::harness::backend::{Backend, Visit};
+use crate::harness::attendee::{Ask, Attendee, DEMO};
+use crate::harness::backend::{Backend, Visit, Visits};
 use crate::harness::event::Event;
 use crate::harness::proxy::Proxy;
 use crate::harness::wire::Wire;
@@ -27,6 +27,17 @@ struct Busy {
     unanswered: (Wire, Visit),
 }
 
+/// Both ends of a stream that has begun and goes on.
+async fn stream(request: &Ask, visits: &mut Visits) -> (Wire, Visit) {
+    let mut wire = request.send().await;
+    let (mut visit, _) = visits.request().await;
+    visit.begin_events().await;
+    visit.chunk("data: 1\n\n").await;
+    assert_eq!(wire.head().await.unwrap().status, 200);
+    wire.hears("data: 1\n\n").await;
+    (wire, visit)
+}
+
 impl Busy {
     async fn start(ends_in: Option<Duration>) -> Self {
         let (backend, mut visits) = Backend::by_hand().await;
@@ -40,13 +51,7 @@ impl Busy {
         proxy.start().await;
         let mut streams = Vec::new();
         for request in [ada.get(), ada.post(CALL)] {
-            let mut wire = request.send().await;
-            let (mut visit, _) = visits.request().await;
-            visit.begin_events().await;
-            visit.chunk("data: 1\n\n").await;
-            assert_eq!(wire.head().await.unwrap().status, 200);
-            wire.hears("data: 1\n\n").await;
-            streams.push((wire, visit));
+            streams.push(stream(&request, &mut visits).await);
         }
         let wire = ada.post(CALL).send().await;
         let (visit, _) = visits.request().await;
@@ -223,17 +228,9 @@ async fn another_shared_code_ends_what_was_begun_with_the_old_one() {
     let ada = event.attendee().await;
     proxy.start().await;
     let guest = event.shared_key("Welcome2026", "Grace");
-    let mut streams = Vec::new();
-    for ask in [proxy.ask("GET", DEMO).key(&guest), ada.get()] {
-        let mut wire = ask.header("accept", "text/event-stream").send().await;
-        let (mut visit, _) = visits.request().await;
-        visit.begin_events().await;
-        visit.chunk("data: 1\n\n").await;
-        assert_eq!(wire.head().await.unwrap().status, 200);
-        wire.hears("data: 1\n\n").await;
-        streams.push((wire, visit));
-    }
-    let (mut issued, mut by_code) = (streams.remove(1), streams.remove(0));
+    let get = |key: &str| proxy.ask("GET", DEMO).key(key).header("accept", "text/event-stream");
+    let mut by_code = stream(&get(&guest), &mut visits).await;
+    let mut issued = stream(&get(&ada.key), &mut visits).await;
 
     // Nothing else that is changed of the event ends anything.
     event.change(|draft| draft.name = "Renamed".into()).await;
@@ -256,20 +253,13 @@ async fn a_new_key_that_is_in_use_at_once_goes_on() {
     let store = &proxy.store;
     let new_key =
         async |id: &str| attendee::new_key(&store.db, &store.vault, &store.by, id).await.unwrap();
-    let mut stream = async |key: &str| {
-        let ask = proxy.ask("GET", DEMO).key(key).header("accept", "text/event-stream");
-        let mut wire = ask.send().await;
-        let (mut visit, _) = visits.request().await;
-        visit.begin_events().await;
-        assert_eq!(wire.head().await.unwrap().status, 200);
-        (wire, visit)
-    };
-    let (mut bobs, _visit) = stream(&bob.key).await;
+    let get = |key: &str| proxy.ask("GET", DEMO).key(key).header("accept", "text/event-stream");
+    let (mut bobs, _visit) = stream(&get(&bob.key), &mut visits).await;
     let new = new_key(&ada.id).await;
-    let (mut wire, mut visit) = stream(new.expose_secret()).await;
+    let (mut wire, mut visit) = stream(&get(new.expose_secret()), &mut visits).await;
     // Changes are taken in in their order.
     new_key(&bob.id).await;
     bobs.ends().await;
-    visit.chunk("data: 1\n\n").await;
-    wire.hears("data: 1\n\n").await;
+    visit.chunk("data: 2\n\n").await;
+    wire.hears("data: 2\n\n").await;
 }

@@ -13,7 +13,7 @@ use super::key::{self, API_KEY, new_api_key, place};
 use super::row::{Attendee, NewAttendee, ROWS, insert, select};
 use crate::catalog::seal::{self, Vault};
 use crate::catalog::{Result, new_id};
-use crate::db::{Columns, Db, Parameters, Tx};
+use crate::db::{Columns, Db, Parameters, Tx, places};
 
 /// All that is known of one attendee.
 pub struct AttendeeRecord {
@@ -161,9 +161,8 @@ async fn taken(
 ) -> Result<HashSet<usize>> {
     let mut found = HashSet::new();
     for batch in digests.chunks(ROWS) {
-        let places: Vec<_> = (1..=batch.len()).map(|n| format!("${n}")).collect();
-        let statement =
-            format!("select {column} from {table} where {column} in ({})", places.join(", "));
+        let places = places(1, batch.len());
+        let statement = format!("select {column} from {table} where {column} in ({places})");
         let mut query = sqlx::query_scalar(AssertSqlSafe(statement));
         for (_, digest) in batch {
             query = query.bind(digest);

@@ -12,7 +12,7 @@ use super::typed;
 use crate::catalog::seal::{Place, Vault};
 use crate::catalog::validate::invalid;
 use crate::catalog::{Digest, Result};
-use crate::db::{Columns, Db};
+use crate::db::{Columns, Db, places};
 
 pub(in crate::catalog) const TABLE: &str = "claim_code";
 pub(in crate::catalog) const CODE: &str = "code_sealed";
@@ -96,10 +96,7 @@ pub async fn stored(
     };
     let condition = match which {
         Which::Part(_) => String::new(),
-        Which::Of(_) => {
-            let places: Vec<_> = (4..).take(ids.len()).map(|n| format!("${n}")).collect();
-            format!("and attendee.id in ({})", places.join(", "))
-        }
+        Which::Of(_) => format!("and attendee.id in ({})", places(4, ids.len())),
     };
     if matches!(which, Which::Of([])) {
         return Ok(Vec::new());

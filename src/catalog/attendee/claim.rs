@@ -229,7 +229,6 @@ pub async fn claim(
             .execute(&mut *tx)
             .await?;
         replace_key(&mut tx, vault, &attendee.id, None).await?;
-        change::record(&mut tx, Noun::Attendee, &attendee.id).await?;
         let by = Actor::attendee(&owner_id, &attendee.user_id, now_ms);
         audit::record(&mut tx, &by, Action::ClaimedCard, Noun::Attendee, &attendee.id, "").await?;
     }

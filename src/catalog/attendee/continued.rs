@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::row::{Attendee, select};
 use super::session::{self, AttendeeSession, NewSession, Way};
-use super::typed;
+use super::{hold_in, typed};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Digest, Error, Result};
 use crate::clock::MINUTE_MS;
@@ -163,11 +163,7 @@ pub async fn open(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let attendee = Attendee::read(&row)?;
-    // First, as a new key does: in the other order the two could wait for each other on PostgreSQL.
-    sqlx::query("update attendee set active = active where id = $1")
-        .bind(&attendee.id)
-        .execute(&mut *tx)
-        .await?;
+    hold_in(&mut tx, &attendee.id).await?;
     let used = sqlx::query(
         "update continue_code set opened_at = $2 where digest = $1 and opened_at is null",
     )

@@ -13,7 +13,7 @@ use super::{key, terms};
 use crate::catalog::owner::token;
 use crate::catalog::seal::Vault;
 use crate::catalog::{Error, Result};
-use crate::db::{Columns, Db, Tx};
+use crate::db::{Columns, Db, Tx, places};
 
 /// How far what is stored of the last visit may lag behind.
 const LAG_MS: i64 = 60_000;
@@ -312,11 +312,10 @@ pub(super) async fn end_by_in(
     attendee_ids: &[&str],
     spared: Option<&AttendeeSession>,
 ) -> Result<()> {
-    let places: Vec<_> = (3..).take(attendee_ids.len()).map(|n| format!("${n}")).collect();
     let statement = format!(
         "delete from attendee_session
          where way = $1 and digest <> $2 and attendee_id in ({})",
-        places.join(", ")
+        places(3, attendee_ids.len())
     );
     let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
     query = query.bind(way.as_str()).bind(spared.map_or("", AttendeeSession::id).to_owned());

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::key::{API_KEY, place};
 use super::session::{self, AttendeeSession, Way};
-use super::{not_found, replace_key};
+use super::{hold_in, not_found, replace_key};
 use crate::catalog::audit::{self, Action, Actor};
 use crate::catalog::seal::Vault;
 use crate::catalog::{Error, Noun, Result, change, oauth};
@@ -51,7 +51,6 @@ pub async fn new_key(
     let mut tx = begin(db, session, card).await?;
     let id = &session.attendee.id;
     replace_key(&mut tx, vault, id, Some(session)).await?;
-    change::record(&mut tx, Noun::Attendee, id).await?;
     finish(tx, session, Action::MadeNewKey, card, now_ms).await
 }
 
@@ -109,8 +108,7 @@ fn require_proof(session: &AttendeeSession) -> Result<()> {
     Err(Error::Conflict { reason: reason.to_owned() })
 }
 
-/// Begins to change what is the attendee's. Rows are locked in one order everywhere, card, attendee,
-/// sessions: whoever uses the card at this moment waits, and neither waits for the other.
+/// Begins to change what is the attendee's, with the locks in the order of [`hold_in`].
 async fn begin(db: &Db, session: &AttendeeSession, card: Card) -> Result<Tx> {
     require_proof(session)?;
     let mut tx = change::write(db).await?;
@@ -122,10 +120,7 @@ async fn begin(db: &Db, session: &AttendeeSession, card: Card) -> Result<Tx> {
             .execute(&mut *tx)
             .await?;
     }
-    sqlx::query("update attendee set active = active where id = $1")
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
+    hold_in(&mut tx, id).await?;
     Ok(tx)
 }
 

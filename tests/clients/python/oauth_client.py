@@ -1,4 +1,4 @@
-"""A FastMCP client without a key. It calls `echo` with each line of its input, and prints what came of it.
+"""A FastMCP client without a key. It calls `echo` with each line of its input, and prints the result.
 
 It signs in in the browser that BROWSER names. What it was allowed is kept in a folder, if it is given one. With
 `--bridge` it knows nothing of all this: a program that it starts signs in.

@@ -1,4 +1,4 @@
-// A client without a key. It calls `echo` with each line of its input, and prints what came of it.
+// A client without a key. It calls `echo` with each line of its input, and prints the result.
 //
 // What it was allowed is kept in a file, which several processes may share. When that is not
 // enough, it prints the address at which a person signs in.
