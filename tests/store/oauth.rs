@@ -26,6 +26,8 @@ on_both![
     a_client_that_refreshes_without_an_end_is_ended_before_it_fills_the_store,
     a_thief_who_refreshes_without_an_end_hides_nothing,
     who_only_typed_a_name_takes_no_other_grants_place,
+    nobody_allows_anything_in_a_session_that_has_ended,
+    a_refresh_token_that_nobody_uses_is_kept_for_a_month,
 ];
 
 const DAY_MS: i64 = 86_400_000;
@@ -348,4 +350,34 @@ async fn who_only_typed_a_name_takes_no_other_grants_place(store: Store) {
         authorize(&store, &attendee, now_ms()).await;
     }
     assert!(is_good(&store, &theirs.access).await);
+}
+
+async fn nobody_allows_anything_in_a_session_that_has_ended(store: Store) {
+    let event = store.event().await;
+    let issued = store.issue(&event, 2).await;
+    let (ada, bob) = (&issued[0].attendee_id, &issued[1].attendee_id);
+    sign_in(&store).await;
+    let in_session = async |session_id| {
+        let new = NewGrant { session_id, ..grant(ada) };
+        oauth::authorize(&store.db, &store.vault, &new, &CODE, now_ms()).await
+    };
+    in_session(ada).await.unwrap();
+    for other in [bob, "0000"] {
+        let refused = in_session(other).await;
+        assert!(matches!(refused, Err(Error::Conflict { .. })), "{other}: {refused:?}");
+    }
+    store.execute("delete from attendee_session").await;
+    assert!(matches!(in_session(ada).await, Err(Error::Conflict { .. })));
+    assert_eq!(store.number("select count(*) from oauth_grant").await, 1);
+}
+
+async fn a_refresh_token_that_nobody_uses_is_kept_for_a_month(store: Store) {
+    let (attendee, now) = (attendee(&store).await, now_ms());
+    let code = authorize(&store, &attendee, now).await;
+    redeem(&store, &code, now).await.unwrap();
+    let kept = "select count(*) from oauth_token where kind = 'refresh'";
+    oauth::expire(&store.db, now + 30 * DAY_MS).await.unwrap();
+    assert_eq!(store.number(kept).await, 1);
+    oauth::expire(&store.db, now + 30 * DAY_MS + 1).await.unwrap();
+    assert_eq!(store.number(kept).await, 0);
 }
